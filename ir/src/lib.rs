@@ -1,0 +1,8 @@
+//! Schur's language: irreps, symbolic sizes, types, the graph and its text form, the model spec, and the contract
+//! between compiler and runtime. Depends on neither of them and contains no unsafe code.
+
+#![forbid(unsafe_code)]
+
+pub mod dim;
+pub mod irreps;
+pub mod ty;
