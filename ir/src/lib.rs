@@ -4,5 +4,9 @@
 #![forbid(unsafe_code)]
 
 pub mod dim;
+pub mod expr;
+pub mod graph;
 pub mod irreps;
+pub mod program;
 pub mod ty;
+pub mod verify;

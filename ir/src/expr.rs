@@ -1,0 +1,341 @@
+//! Scalar expressions: what a `map` computes at every element.
+//!
+//! Closed under differentiation. Invariant: built by the constructors below, which fold constants and drop neutral
+//! operands, so that derivatives stay small.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// A constant, compared and hashed by its bits (all NaN payloads and both zeros are told apart).
+#[derive(Clone, Copy, Debug)]
+pub struct Scalar(pub f64);
+
+impl PartialEq for Scalar {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
+}
+
+impl Eq for Scalar {}
+
+impl Hash for Scalar {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state);
+    }
+}
+
+impl Ord for Scalar {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Scalar {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Prints so that the same number is read back.
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A function of one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Unary {
+    /// −x
+    Neg,
+    /// |x|
+    Abs,
+    /// √x
+    Sqrt,
+    /// e^x
+    Exp,
+    /// tanh x
+    Tanh,
+    /// 1 / (1 + e^−x)
+    Sigmoid,
+    /// ln(1 + e^x)
+    Softplus,
+}
+
+impl Unary {
+    /// Every unary function.
+    pub const ALL: [Unary; 7] =
+        [Unary::Neg, Unary::Abs, Unary::Sqrt, Unary::Exp, Unary::Tanh, Unary::Sigmoid, Unary::Softplus];
+
+    /// The name in the text form.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unary::Neg => "neg",
+            Unary::Abs => "abs",
+            Unary::Sqrt => "sqrt",
+            Unary::Exp => "exp",
+            Unary::Tanh => "tanh",
+            Unary::Sigmoid => "sigmoid",
+            Unary::Softplus => "softplus",
+        }
+    }
+
+    /// The value at `x`.
+    pub fn apply(self, x: f64) -> f64 {
+        match self {
+            Unary::Neg => -x,
+            Unary::Abs => x.abs(),
+            Unary::Sqrt => x.sqrt(),
+            Unary::Exp => x.exp(),
+            Unary::Tanh => x.tanh(),
+            Unary::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Unary::Softplus if x.is_nan() => x,
+            Unary::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+        }
+    }
+}
+
+/// A function of two numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Binary {
+    /// a + b
+    Add,
+    /// a − b
+    Sub,
+    /// a b
+    Mul,
+    /// a / b
+    Div,
+    /// The larger; NaN where one is.
+    Max,
+    /// 1 where a > b, else 0
+    Gt,
+    /// 1 where a = b, else 0
+    Eq,
+}
+
+impl Binary {
+    /// Every binary function.
+    pub const ALL: [Binary; 7] =
+        [Binary::Add, Binary::Sub, Binary::Mul, Binary::Div, Binary::Max, Binary::Gt, Binary::Eq];
+
+    /// The name in the text form.
+    pub fn name(self) -> &'static str {
+        match self {
+            Binary::Add => "add",
+            Binary::Sub => "sub",
+            Binary::Mul => "mul",
+            Binary::Div => "div",
+            Binary::Max => "max",
+            Binary::Gt => "gt",
+            Binary::Eq => "eq",
+        }
+    }
+
+    /// The value at `a`, `b`.
+    pub fn apply(self, a: f64, b: f64) -> f64 {
+        match self {
+            Binary::Add => a + b,
+            Binary::Sub => a - b,
+            Binary::Mul => a * b,
+            Binary::Div => a / b,
+            Binary::Max if a.is_nan() || b.is_nan() => f64::NAN,
+            Binary::Max => a.max(b),
+            Binary::Gt => f64::from(u8::from(a > b)),
+            Binary::Eq => f64::from(u8::from(a == b)),
+        }
+    }
+}
+
+/// A scalar expression over the operands of a `map`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Expr {
+    /// The element of operand `k`.
+    Arg(usize),
+    /// A constant.
+    Const(Scalar),
+    /// A function of one expression.
+    Unary(Unary, Arc<Expr>),
+    /// A function of two expressions.
+    Binary(Binary, Arc<Expr>, Arc<Expr>),
+    /// The second where the first is not zero, else the third. The other branch's value is never looked at.
+    Select(Arc<Expr>, Arc<Expr>, Arc<Expr>),
+}
+
+impl Expr {
+    /// A constant.
+    pub fn constant(value: f64) -> Self {
+        Expr::Const(Scalar(value))
+    }
+
+    /// The value, where the expression is a constant.
+    pub fn as_constant(&self) -> Option<f64> {
+        match self {
+            Expr::Const(c) => Some(c.0),
+            Expr::Arg(_) | Expr::Unary(..) | Expr::Binary(..) | Expr::Select(..) => None,
+        }
+    }
+
+    /// `op(x)`, folded where `x` is constant.
+    pub fn unary(op: Unary, x: Expr) -> Self {
+        match x.as_constant() {
+            Some(x) => Expr::constant(op.apply(x)),
+            None => Expr::Unary(op, Arc::new(x)),
+        }
+    }
+
+    /// `op(a, b)`, folded where both are constant and where one is neutral.
+    pub fn binary(op: Binary, a: Expr, b: Expr) -> Self {
+        let (x, y) = (a.as_constant(), b.as_constant());
+        match (op, x, y) {
+            (_, Some(x), Some(y)) => Expr::constant(op.apply(x, y)),
+            (Binary::Add, Some(0.0), _) | (Binary::Mul, Some(1.0), _) => b,
+            (Binary::Add | Binary::Sub, _, Some(0.0)) | (Binary::Mul | Binary::Div, _, Some(1.0)) => a,
+            (Binary::Sub, Some(0.0), _) => Expr::unary(Unary::Neg, b),
+            _ => Expr::Binary(op, Arc::new(a), Arc::new(b)),
+        }
+    }
+
+    /// `a` where `condition` is not zero, else `b`.
+    pub fn select(condition: Expr, a: Expr, b: Expr) -> Self {
+        match condition.as_constant() {
+            Some(c) if c != 0.0 => a,
+            Some(_) => b,
+            None if a == b => a,
+            None => Expr::Select(Arc::new(condition), Arc::new(a), Arc::new(b)),
+        }
+    }
+
+    /// The value, given the elements of the operands.
+    pub fn evaluate(&self, args: &[f64]) -> f64 {
+        match self {
+            Expr::Arg(k) => args[*k],
+            Expr::Const(c) => c.0,
+            Expr::Unary(op, x) => op.apply(x.evaluate(args)),
+            Expr::Binary(op, a, b) => op.apply(a.evaluate(args), b.evaluate(args)),
+            Expr::Select(c, a, b) => if c.evaluate(args) != 0.0 { a } else { b }.evaluate(args),
+        }
+    }
+
+    /// One more than the largest operand that occurs; 0 where none does.
+    pub fn arity(&self) -> usize {
+        match self {
+            Expr::Arg(k) => k + 1,
+            Expr::Const(_) => 0,
+            Expr::Unary(_, x) => x.arity(),
+            Expr::Binary(_, a, b) => a.arity().max(b.arity()),
+            Expr::Select(c, a, b) => c.arity().max(a.arity()).max(b.arity()),
+        }
+    }
+
+    /// The number of functions applied, a measure of cost.
+    pub fn size(&self) -> usize {
+        match self {
+            Expr::Arg(_) | Expr::Const(_) => 0,
+            Expr::Unary(_, x) => 1 + x.size(),
+            Expr::Binary(_, a, b) => 1 + a.size() + b.size(),
+            Expr::Select(c, a, b) => 1 + c.size() + a.size() + b.size(),
+        }
+    }
+
+    /// The expression with operand `k` replaced by `with(k)`, folded again.
+    pub fn substitute(&self, with: &impl Fn(usize) -> Expr) -> Expr {
+        match self {
+            Expr::Arg(k) => with(*k),
+            Expr::Const(c) => Expr::Const(*c),
+            Expr::Unary(op, x) => Expr::unary(*op, x.substitute(with)),
+            Expr::Binary(op, a, b) => Expr::binary(*op, a.substitute(with), b.substitute(with)),
+            Expr::Select(c, a, b) => Expr::select(c.substitute(with), a.substitute(with), b.substitute(with)),
+        }
+    }
+
+    /// The derivative with respect to operand `k`. Kinks follow jax: |x|' = sign x (0 at 0), max(a, b)' goes to `b` at ties,
+    /// comparisons have derivative 0.
+    pub fn derivative(&self, k: usize) -> Expr {
+        match self {
+            Expr::Arg(j) => Expr::constant(if *j == k { 1.0 } else { 0.0 }),
+            Expr::Const(_) => Expr::constant(0.0),
+            Expr::Unary(op, x) => times(unary_slope(*op, x), x.derivative(k)),
+            Expr::Binary(op, a, b) => binary_derivative(*op, a, b, a.derivative(k), b.derivative(k)),
+            Expr::Select(c, a, b) => Expr::select((**c).clone(), a.derivative(k), b.derivative(k)),
+        }
+    }
+}
+
+/// The product, where a factor that is exactly zero makes the product zero: derivatives only.
+fn times(a: Expr, b: Expr) -> Expr {
+    let zero = |e: &Expr| e.as_constant() == Some(0.0);
+    if zero(&a) || zero(&b) { Expr::constant(0.0) } else { a * b }
+}
+
+fn unary_slope(op: Unary, x: &Arc<Expr>) -> Expr {
+    let of_x = |op| Expr::Unary(op, x.clone());
+    let x_value = || (**x).clone();
+    let zero = || Expr::constant(0.0);
+    let one = || Expr::constant(1.0);
+    match op {
+        Unary::Neg => Expr::constant(-1.0),
+        Unary::Abs => Expr::binary(Binary::Gt, x_value(), zero()) - Expr::binary(Binary::Gt, zero(), x_value()),
+        Unary::Sqrt => Expr::constant(0.5) / of_x(Unary::Sqrt),
+        Unary::Exp => of_x(Unary::Exp),
+        Unary::Tanh => one() - of_x(Unary::Tanh) * of_x(Unary::Tanh),
+        Unary::Sigmoid => of_x(Unary::Sigmoid) * (one() - of_x(Unary::Sigmoid)),
+        Unary::Softplus => of_x(Unary::Sigmoid),
+    }
+}
+
+fn binary_derivative(op: Binary, a: &Expr, b: &Expr, da: Expr, db: Expr) -> Expr {
+    match op {
+        Binary::Add => da + db,
+        Binary::Sub => da - db,
+        Binary::Mul => times(da, b.clone()) + times(a.clone(), db),
+        Binary::Div => {
+            let by_b = |e: Expr| if e.as_constant() == Some(0.0) { e } else { e / b.clone() };
+            by_b(da) - by_b(times(a.clone() / b.clone(), db))
+        }
+        Binary::Max => Expr::select(Expr::binary(Binary::Gt, a.clone(), b.clone()), da, db),
+        Binary::Gt | Binary::Eq => Expr::constant(0.0),
+    }
+}
+
+impl std::ops::Add for Expr {
+    type Output = Expr;
+    fn add(self, other: Expr) -> Expr {
+        Expr::binary(Binary::Add, self, other)
+    }
+}
+
+impl std::ops::Sub for Expr {
+    type Output = Expr;
+    fn sub(self, other: Expr) -> Expr {
+        Expr::binary(Binary::Sub, self, other)
+    }
+}
+
+impl std::ops::Mul for Expr {
+    type Output = Expr;
+    fn mul(self, other: Expr) -> Expr {
+        Expr::binary(Binary::Mul, self, other)
+    }
+}
+
+impl std::ops::Div for Expr {
+    type Output = Expr;
+    fn div(self, other: Expr) -> Expr {
+        Expr::binary(Binary::Div, self, other)
+    }
+}
+
+/// Calls, with operands as `x0`, `x1`, …: `mul(x0, sigmoid(x0))`.
+impl fmt::Display for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Expr::Arg(k) => write!(f, "x{k}"),
+            Expr::Const(c) => write!(f, "{c}"),
+            Expr::Unary(op, x) => write!(f, "{}({x})", op.name()),
+            Expr::Binary(op, a, b) => write!(f, "{}({a}, {b})", op.name()),
+            Expr::Select(c, a, b) => write!(f, "select({c}, {a}, {b})"),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The contract between compiler and runtime: kernels with symbolic buffer sizes, slots of inputs, parameters and
+//! outputs, ordered steps, and how a kernel is called.
+//!
+//! Invariants: every access of a kernel stays inside buffers of the sizes given here (each buffer's size is
+//! `copies × Π dims × width × dtype.size()` bytes), inside `scratch` bytes of scratch, and inside the rows it is called
+//! with. A step reads only buffers that are inputs, parameters, or written by earlier steps.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::dim::{Dim, Symbol};
+use crate::graph::{OutputKind, Param, Requirement};
+use crate::ty::DType;
+
+/// A buffer of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BufferId(pub u32);
+
+impl BufferId {
+    /// The place in [`Program::buffers`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for BufferId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "m{}", self.0)
+    }
+}
+
+/// An array in memory: `[dims…, width]`, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buffer {
+    /// What it is, for people.
+    pub label: String,
+    /// The leading sizes.
+    pub dims: Vec<Dim>,
+    /// The number of elements in a row.
+    pub width: usize,
+    /// The element type.
+    pub dtype: DType,
+    /// How it lives.
+    pub kind: BufferKind,
+}
+
+/// Who gives a buffer its memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BufferKind {
+    /// The caller, at every call; read only.
+    Input,
+    /// The parameter store; read only.
+    Param,
+    /// The caller; written.
+    Output,
+    /// The executor, for the time of a call.
+    Temporary,
+    /// The executor, for the time of a call: [`MAX_CHUNKS`] copies of the array, one a chunk of rows, which
+    /// [`Step::Combine`] sums in order.
+    Partial,
+}
+
+impl Buffer {
+    /// The number of elements, copies included.
+    pub fn elements(&self) -> Dim {
+        let copies = if self.kind == BufferKind::Partial { MAX_CHUNKS } else { 1 };
+        Dim::product(&self.dims).times(&Dim::from((self.width * copies) as i64))
+    }
+}
+
+/// The largest number of chunks that the rows of a kernel are cut in. Fixed, so that sums over rows have the same bits
+/// for any number of threads.
+pub const MAX_CHUNKS: usize = 8;
+
+/// No chunk but the last is smaller than this many rows.
+pub const MIN_CHUNK_ROWS: usize = 128;
+
+/// The rows of every chunk but the last, for a kernel over `rows` rows in tiles of `tile`: a multiple of the tile that
+/// depends on nothing else, so that at most [`MAX_CHUNKS`] chunks cover the rows.
+pub fn chunk_rows(rows: usize, tile: usize) -> usize {
+    rows.div_ceil(MAX_CHUNKS).max(MIN_CHUNK_ROWS).next_multiple_of(tile.max(1))
+}
+
+/// How a kernel is called: `(buffers, sizes, begin, end, chunk, scratch)`.
+///
+/// - `buffers`: one pointer a buffer of the program, in order;
+/// - `sizes`: one `i64` a symbol of the program, in order;
+/// - `begin..end`: the rows to compute;
+/// - `chunk`: which copy of partial buffers to add to;
+/// - `scratch`: [`Kernel::scratch`] bytes aligned to 64, nobody else's during the call.
+///
+/// # Safety
+/// The caller gives buffers of the sizes that the program states for these `sizes`, rows inside the kernel's row space,
+/// `chunk` below [`MAX_CHUNKS`], and memory that no other thread writes, but for rows of other chunks.
+pub type KernelFn = unsafe extern "C" fn(*const *mut u8, *const i64, i64, i64, i64, *mut u8);
+
+/// Compiled code that is alive as long as this is.
+pub trait Code: Send + Sync + fmt::Debug {
+    /// The entry of kernel `k` of the program; `None` where there is no such kernel.
+    fn kernel(&self, k: usize) -> Option<KernelFn>;
+
+    /// The size of the machine code in bytes.
+    fn size(&self) -> usize;
+}
+
+/// A kernel: one fused loop over a space of rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kernel {
+    /// Its name, for people.
+    pub name: String,
+    /// The number of rows that it runs over.
+    pub rows: Dim,
+    /// Rows a tile.
+    pub tile: usize,
+    /// Bytes of scratch that a call needs.
+    pub scratch: usize,
+    /// True where the rows must be one chunk, computed in order.
+    pub serial: bool,
+}
+
+/// One thing to do, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Fill a float buffer, all copies, with a value.
+    Fill(BufferId, f64),
+    /// Run a kernel over all its rows, in chunks.
+    Run(usize),
+    /// `into = Σ copies of from`, in order.
+    Combine {
+        /// A partial buffer.
+        from: BufferId,
+        /// A buffer of the same array without copies.
+        into: BufferId,
+    },
+}
+
+/// An array that every call gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputSlot {
+    /// Its name in the spec.
+    pub name: Arc<str>,
+    /// Its buffer; the shape of an index or a mask is the buffer's `dims`, of a float array `[dims…, width]`.
+    pub buffer: BufferId,
+}
+
+/// An array of the parameter store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamSlot {
+    /// Its name, shape and initialisation.
+    pub param: Param,
+    /// Its buffer.
+    pub buffer: BufferId,
+}
+
+/// An array that every call returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutputSlot {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it is to the user.
+    pub kind: OutputKind,
+    /// Its buffer.
+    pub buffer: BufferId,
+    /// Its shape where that is not `[dims…, width]`: of statistics and of gradients of parameters.
+    pub shape: Option<Vec<usize>>,
+}
+
+/// A compiled model.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The model's name.
+    pub name: String,
+    /// The element type of all float arrays.
+    pub dtype: DType,
+    /// The symbols whose sizes kernels are given, in order.
+    pub symbols: Vec<Symbol>,
+    /// Every array in memory.
+    pub buffers: Vec<Buffer>,
+    /// The kernels.
+    pub kernels: Vec<Kernel>,
+    /// What to do, in order.
+    pub steps: Vec<Step>,
+    /// What must hold of a call's inputs.
+    pub requirements: Vec<Requirement>,
+    /// What a call gives.
+    pub inputs: Vec<InputSlot>,
+    /// What it reads from the store; also parameters that nothing reads, so that the store holds all that flax's does.
+    pub params: Vec<ParamSlot>,
+    /// What it returns.
+    pub outputs: Vec<OutputSlot>,
+    /// The machine code.
+    pub code: Arc<dyn Code>,
+}

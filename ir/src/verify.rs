@@ -1,0 +1,168 @@
+//! The verifier of graphs. A graph that passes can be evaluated, differentiated and compiled without further checks.
+//!
+//! It checks, of every node:
+//! - what it reads comes before it; the type has one zero flag a chunk;
+//! - row maps have one entry a leading axis, and the sizes that they match are equal, or 1 where they say so;
+//!   indices are `i32` of width 1;
+//! - contractions: one or two factors a path, distinct letters, one stride an axis, segments inside their values, finite
+//!   coefficients, float operands of the output's element type, output sizes as the rows say;
+//! - maps: equal widths, no index, no operand missing; float or `bool` operands; the output has the sizes of the rows;
+//! - maxima keep a prefix of the sizes and the width; reshapes keep the number of elements;
+//! - a chunk that is said to be zero is written by no path (contractions alone can say so, and reshapes of such);
+//!
+//! and of the graph: names of inputs, of parameters, and of outputs of one kind are unique; outputs exist.
+
+use std::collections::HashSet;
+
+use crate::dim::Dim;
+use crate::graph::{Contract, Graph, Map, Node, Op, Operand, Path, RowMap, Segment, ValueId};
+use crate::ty::{DType, Type};
+
+/// A rule of the graph that is broken: a bug of the pass that made the graph, or a fault in a hand-written one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{value}: {rule}")]
+pub struct VerifyError {
+    /// The value at fault.
+    pub value: ValueId,
+    /// The rule, as it applies to it.
+    pub rule: String,
+}
+
+type Check = Result<(), String>;
+
+fn ensure(holds: bool, rule: impl FnOnce() -> String) -> Check {
+    if holds { Ok(()) } else { Err(rule()) }
+}
+
+/// Checks a graph; see the module's list.
+pub fn verify(graph: &Graph) -> Result<(), VerifyError> {
+    let mut leaves = HashSet::new();
+    for (value, node) in graph.values() {
+        node_rules(graph, value, node, &mut leaves).map_err(|rule| VerifyError { value, rule })?;
+    }
+    let mut names = HashSet::new();
+    for output in &graph.outputs {
+        let fault = |rule: String| VerifyError { value: output.value, rule };
+        let exists = output.value.index() < graph.nodes.len();
+        ensure(exists, || format!("output `{}` does not exist", output.name)).map_err(fault)?;
+        ensure(names.insert((output.kind, &output.name)), || format!("two outputs are named `{}`", output.name))
+            .map_err(fault)?;
+    }
+    Ok(())
+}
+
+fn node_rules<'g>(graph: &'g Graph, value: ValueId, node: &'g Node, leaves: &mut HashSet<&'g str>) -> Check {
+    for read in node.op.reads() {
+        ensure(read < value, || format!("reads {read}, which does not come before it"))?;
+    }
+    ensure(node.ty.zero.len() == node.ty.irreps.len(), || "one zero flag a chunk is needed".into())?;
+    match &node.op {
+        Op::Input(name) => ensure(leaves.insert(name), || format!("two leaves are named `{name}`")),
+        Op::Param(param) => {
+            ensure(leaves.insert(&param.name), || format!("two leaves are named `{}`", param.name))?;
+            let elements = node.ty.rows().times(&Dim::from(node.ty.width() as i64));
+            let shape: usize = param.shape.iter().product();
+            ensure(elements == Dim::from(shape as i64), || format!("the shape of `{}` is not its type's", param.name))
+        }
+        Op::Contract(contract) => contract_rules(graph, contract, &node.ty),
+        Op::Map(map) => map_rules(graph, map, &node.ty),
+        Op::Max(max) => {
+            let of = graph.ty(max.value);
+            ensure(max.keep <= of.dims.len() && node.ty.dims == of.dims[..max.keep.min(of.dims.len())], || {
+                "a maximum keeps a prefix of the sizes".into()
+            })?;
+            ensure(of.width() == node.ty.width() && of.dtype == node.ty.dtype && of.dtype.is_float(), || {
+                "a maximum keeps width and float element type".into()
+            })
+        }
+        Op::Reshape(operand) => {
+            let count = |ty: &Type| ty.rows().times(&Dim::from(ty.width() as i64));
+            let of = graph.ty(*operand);
+            ensure(count(of) == count(&node.ty) && of.dtype == node.ty.dtype, || {
+                format!("a reshape keeps elements: {of} is not {}", node.ty)
+            })
+        }
+    }
+}
+
+fn row_map_rules(graph: &Graph, map: &RowMap, dims: &[Dim], rows: &[Dim]) -> Check {
+    let mut rest = dims;
+    if let Some(index) = &map.index {
+        let [first, tail @ ..] = dims else { return Err("an indexed operand needs a leading axis".into()) };
+        rest = tail;
+        ensure(*first == index.size, || format!("the indexed axis has size {first}, not {}", index.size))?;
+        let ty = graph.ty(index.value);
+        ensure(ty.dtype == DType::I32 && ty.width() == 1, || format!("index {} is not i32 of width 1", index.value))?;
+        axes_rules(&index.axes, &ty.dims, rows)?;
+    }
+    axes_rules(&map.axes, rest, rows)
+}
+
+fn axes_rules(axes: &[Option<usize>], dims: &[Dim], rows: &[Dim]) -> Check {
+    ensure(axes.len() == dims.len(), || format!("{} leading axes are mapped, there are {}", axes.len(), dims.len()))?;
+    for (axis, dim) in axes.iter().zip(dims) {
+        match axis {
+            None => ensure(dim.is_one(), || format!("an axis of size {dim} is broadcast"))?,
+            Some(axis) => {
+                ensure(rows.get(*axis) == Some(dim), || format!("size {dim} is not that of row axis {axis}"))?
+            }
+        }
+    }
+    let mut used: Vec<usize> = axes.iter().flatten().copied().collect();
+    used.sort_unstable();
+    ensure(used.windows(2).all(|w| w[0] != w[1]), || "two axes are mapped to one".into())
+}
+
+fn operand_rules(graph: &Graph, operands: &[Operand], rows: &[Dim]) -> Check {
+    operands.iter().try_for_each(|o| row_map_rules(graph, &o.map, &graph.ty(o.value).dims, rows))
+}
+
+fn contract_rules(graph: &Graph, contract: &Contract, ty: &Type) -> Check {
+    operand_rules(graph, &contract.operands, &contract.rows)?;
+    row_map_rules(graph, &contract.out, &ty.dims, &contract.rows)?;
+    ensure(contract.divisor.constant() != Some(0), || "divides by zero".into())?;
+    ensure(ty.dtype.is_float(), || "a contraction is of floats".into())?;
+    for operand in &contract.operands {
+        let dtype = graph.ty(operand.value).dtype;
+        ensure(dtype == ty.dtype, || format!("{} is {dtype}, the result {}", operand.value, ty.dtype))?;
+    }
+    contract.paths.iter().try_for_each(|path| path_rules(graph, contract, path, ty))?;
+    let unwritten = contract.unwritten(&ty.irreps);
+    let honest = ty.zero.iter().zip(&unwritten).all(|(zero, unwritten)| !zero || *unwritten);
+    ensure(honest || contract.paths.is_empty(), || "a chunk said to be zero is written".into())
+}
+
+fn path_rules(graph: &Graph, contract: &Contract, path: &Path, ty: &Type) -> Check {
+    ensure(matches!(path.factors.len(), 1 | 2), || "a path has one or two factors".into())?;
+    ensure(path.coefficient.0.is_finite(), || "a coefficient is not finite".into())?;
+    let letters: HashSet<char> = path.axes.iter().map(|a| a.letter).collect();
+    ensure(letters.len() == path.axes.len(), || "two axes of a path have one letter".into())?;
+    segment_rules(&path.out, path, ty.width())?;
+    for factor in &path.factors {
+        let operand = contract.operands.get(factor.operand).ok_or_else(|| "a factor names no operand".to_string())?;
+        segment_rules(&factor.segment, path, graph.ty(operand.value).width())?;
+    }
+    Ok(())
+}
+
+fn segment_rules(segment: &Segment, path: &Path, width: usize) -> Check {
+    ensure(segment.strides.len() == path.axes.len(), || "a segment has one stride an axis".into())?;
+    let empty = path.axes.iter().any(|a| a.size == 0);
+    ensure(empty || segment.last(&path.axes).is_some_and(|last| last < width), || {
+        format!("a segment at {} leaves its value of width {width}", segment.offset)
+    })
+}
+
+fn map_rules(graph: &Graph, map: &Map, ty: &Type) -> Check {
+    operand_rules(graph, &map.operands, &map.rows)?;
+    ensure(map.rows == ty.dims && ty.dtype.is_float(), || "a map is of floats, with the sizes of its rows".into())?;
+    ensure(map.expr.arity() <= map.operands.len(), || "an operand of the expression is missing".into())?;
+    for operand in &map.operands {
+        let of = graph.ty(operand.value);
+        ensure(operand.map.index.is_none(), || "a map does not index".into())?;
+        ensure(of.width() == ty.width(), || format!("{} has width {}, not {}", operand.value, of.width(), ty.width()))?;
+        let fits = of.dtype == ty.dtype || of.dtype == DType::Bool;
+        ensure(fits, || format!("{} is {}, the result {}", operand.value, of.dtype, ty.dtype))?;
+    }
+    Ok(())
+}
