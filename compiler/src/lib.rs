@@ -1,1 +1,3 @@
-//! TODO
+//! Schur's compiler: from a graph to native code.
+
+pub mod loops;

@@ -1,0 +1,182 @@
+//! The loop interpreter: runs the `loops` stage in f64, element by element, with every place checked. It shows what
+//! compiled code must compute, apart from rounding.
+
+use indexmap::IndexMap;
+use schur_ir::dim::{Bindings, Dim, DimError};
+use schur_ir::graph::Axis;
+use schur_ir::program::{BufferId, BufferKind, MAX_CHUNKS, Step, chunk_rows};
+
+use super::{Access, Array, Kernel, Loops, MapStmt, Nest, Pick, RowAddress, RowTerm, Stmt, Write};
+
+/// Runs the loops on arrays given by buffer (inputs and parameters, as f64 whatever their type) and returns every
+/// buffer. A missing or short array counts as NaN, so that a place which nobody wrote shows.
+pub fn interpret(
+    loops: &Loops,
+    bindings: &Bindings,
+    given: &IndexMap<BufferId, Vec<f64>>,
+) -> Result<Vec<Vec<f64>>, DimError> {
+    let mut buffers = Vec::new();
+    for (k, buffer) in loops.buffers.iter().enumerate() {
+        let elements = buffer.elements().evaluate(bindings)?;
+        let mut array = given.get(&BufferId(k as u32)).cloned().unwrap_or_default();
+        array.resize(elements, f64::NAN);
+        buffers.push(array);
+    }
+    let mut machine = Machine { loops, bindings, buffers, scratch: Vec::new() };
+    for step in &loops.steps {
+        match step {
+            Step::Fill(buffer, value) => machine.buffers[buffer.index()].fill(*value),
+            Step::Run(kernel) => machine.run(&loops.kernels[*kernel])?,
+            Step::Combine { from, into } => machine.combine(*from, *into),
+        }
+    }
+    Ok(machine.buffers)
+}
+
+struct Machine<'a> {
+    loops: &'a Loops,
+    bindings: &'a Bindings,
+    buffers: Vec<Vec<f64>>,
+    scratch: Vec<f64>,
+}
+
+/// Where a statement runs: the kernel, the row, its place in the tile and the chunk of rows.
+struct Here<'a> {
+    kernel: &'a Kernel,
+    coordinates: Vec<usize>,
+    row: usize,
+    in_tile: usize,
+    chunk: usize,
+}
+
+impl Machine<'_> {
+    fn combine(&mut self, from: BufferId, into: BufferId) {
+        let count = self.buffers[into.index()].len();
+        for k in 0..count {
+            let copies = (0..MAX_CHUNKS).map(|c| self.buffers[from.index()][c * count + k]);
+            self.buffers[into.index()][k] = copies.sum();
+        }
+    }
+
+    fn run(&mut self, kernel: &Kernel) -> Result<(), DimError> {
+        let sizes = kernel.rows.iter().map(|d| d.evaluate(self.bindings)).collect::<Result<Vec<_>, _>>()?;
+        let rows: usize = sizes.iter().product();
+        let chunk = if kernel.serial { rows.max(1) } else { chunk_rows(rows, kernel.tile) };
+        self.scratch = vec![f64::NAN; kernel.scratch_width() * kernel.tile];
+        for row in 0..rows {
+            let mut rest = row;
+            let mut coordinates = vec![0; sizes.len()];
+            for (coordinate, size) in coordinates.iter_mut().zip(&sizes).rev() {
+                *coordinate = rest % size;
+                rest /= size;
+            }
+            let here = Here { kernel, coordinates, row, in_tile: row % kernel.tile, chunk: row / chunk };
+            for stmt in &kernel.body {
+                self.statement(&here, stmt)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn statement(&mut self, here: &Here<'_>, stmt: &Stmt) -> Result<(), DimError> {
+        match stmt {
+            Stmt::Zero { out, count } => {
+                let start = self.start(here, out)?;
+                (0..*count).for_each(|k| *self.element(out, start + k) = 0.0);
+            }
+            Stmt::Nest(nest) => self.nest(here, nest)?,
+            Stmt::Map(map) => self.map(here, map)?,
+            Stmt::Max { value, out, count } => {
+                let (from, into) = (self.start(here, value)?, self.start(here, out)?);
+                for k in 0..*count {
+                    let x = *self.element(value, from + k);
+                    let best = self.element(out, into + k);
+                    *best = if x.is_nan() || best.is_nan() { f64::NAN } else { best.max(x) };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn map(&mut self, here: &Here<'_>, map: &MapStmt) -> Result<(), DimError> {
+        let starts = map.operands.iter().map(|(o, _)| self.start(here, o)).collect::<Result<Vec<_>, _>>()?;
+        let into = self.start(here, &map.out)?;
+        for k in 0..map.count {
+            let args: Vec<f64> =
+                map.operands.iter().zip(&starts).map(|((o, _), start)| *self.element(o, start + k)).collect();
+            *self.element(&map.out, into + k) = map.expr.evaluate(&args);
+        }
+        Ok(())
+    }
+
+    fn nest(&mut self, here: &Here<'_>, nest: &Nest) -> Result<(), DimError> {
+        let scale = nest.coefficient.0 / nest.divisor.evaluate(self.bindings)? as f64;
+        let starts = nest.factors.iter().map(|a| self.start(here, a)).collect::<Result<Vec<_>, _>>()?;
+        let into = self.start(here, &nest.out)?;
+        let mut fresh = std::collections::HashSet::new();
+        for index in indices(&nest.axes) {
+            let along = |a: &Access| a.segment.strides.iter().zip(&index).map(|(s, k)| s * k).sum::<usize>();
+            let mut product = scale;
+            for (factor, start) in nest.factors.iter().zip(&starts) {
+                product *= *self.element(factor, start + along(factor));
+            }
+            let place = into + along(&nest.out);
+            let out = self.element(&nest.out, place);
+            if nest.write == Write::Set && fresh.insert(place) {
+                *out = 0.0;
+            }
+            *out += product;
+        }
+        Ok(())
+    }
+
+    /// The place of a segment's first element.
+    fn start(&mut self, here: &Here<'_>, access: &Access) -> Result<usize, DimError> {
+        let row = match (&access.row, access.array) {
+            (RowAddress::Fixed, _) => 0,
+            (RowAddress::Row, Array::Memory(_)) => here.row,
+            (RowAddress::Row, Array::Scratch(_)) => here.in_tile,
+            (RowAddress::Computed(terms), _) => self.computed_row(here, terms)?,
+        };
+        let base = match access.array {
+            Array::Scratch(id) => here.kernel.scratch[id.0 as usize].offset * here.kernel.tile,
+            Array::Memory(buffer) => match self.loops.buffers[buffer.index()].kind {
+                BufferKind::Partial => here.chunk * self.buffers[buffer.index()].len() / MAX_CHUNKS,
+                BufferKind::Input | BufferKind::Param | BufferKind::Output | BufferKind::Temporary => 0,
+            },
+        };
+        Ok(base + row * access.width + access.segment.offset)
+    }
+
+    fn computed_row(&self, here: &Here<'_>, terms: &[RowTerm]) -> Result<usize, DimError> {
+        let mut row = 0;
+        for RowTerm { pick, stride } in terms {
+            let pick = match pick {
+                Pick::Coordinate(axis) => here.coordinates[*axis],
+                Pick::Index(buffer, at) => self.buffers[buffer.index()][self.computed_row(here, at)?] as usize,
+            };
+            row += pick * Dim::evaluate(stride, self.bindings)?;
+        }
+        Ok(row)
+    }
+
+    fn element(&mut self, access: &Access, place: usize) -> &mut f64 {
+        match access.array {
+            Array::Memory(buffer) => &mut self.buffers[buffer.index()][place],
+            Array::Scratch(_) => &mut self.scratch[place],
+        }
+    }
+}
+
+/// All index vectors of the axes, the last running fastest.
+fn indices(axes: &[Axis]) -> impl Iterator<Item = Vec<usize>> + '_ {
+    let total: usize = axes.iter().map(|a| a.size).product();
+    (0..total).map(|mut flat| {
+        let mut index = vec![0; axes.len()];
+        for (k, axis) in axes.iter().enumerate().rev() {
+            index[k] = flat % axis.size;
+            flat /= axis.size;
+        }
+        index
+    })
+}

@@ -1,0 +1,146 @@
+//! The text form of the `loops` stage, for people.
+
+use std::fmt;
+
+use schur_ir::dim::Dim;
+use schur_ir::graph::Axis;
+use schur_ir::program::{BufferKind, Step};
+use schur_ir::ty::DisplayDims;
+
+use super::{Access, Array, Kernel, Layout, Loops, Nest, Pick, RowAddress, RowTerm, Stmt, Write};
+
+impl fmt::Display for Loops {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "loops {:?} {}", self.name, self.dtype)?;
+        for (k, b) in self.buffers.iter().enumerate() {
+            let kind = match b.kind {
+                BufferKind::Input => "input",
+                BufferKind::Param => "param",
+                BufferKind::Output => "output",
+                BufferKind::Temporary => "temporary",
+                BufferKind::Partial => "partial",
+            };
+            writeln!(f, "  m{k}: {}{} x {} {kind} {:?}", b.dtype, DisplayDims(&b.dims), b.width, b.label)?;
+        }
+        for step in &self.steps {
+            match step {
+                Step::Fill(buffer, value) => writeln!(f, "  fill {buffer} = {value}")?,
+                Step::Combine { from, into } => writeln!(f, "  {into} = sum of the partial sums {from}")?,
+                Step::Run(k) => write!(f, "{}", self.kernels[*k])?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let serial = if self.serial { ", in order" } else { "" };
+        writeln!(f, "  kernel {} rows {} tile {}{serial}", self.name, DisplayDims(&self.rows), self.tile)?;
+        for (k, s) in self.scratch.iter().enumerate() {
+            let layout = match s.layout {
+                Layout::Irreps => "",
+                Layout::Components => " by component",
+            };
+            writeln!(f, "    t{k}: tile x {} at {}{layout} {:?}", s.width, s.offset, s.label)?;
+        }
+        for stmt in &self.body {
+            writeln!(f, "    {stmt}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Stmt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Stmt::Zero { out, count } => write!(f, "{} = 0", Show(out, &[Axis { letter: 'k', size: *count }])),
+            Stmt::Nest(nest) => write!(f, "{nest}"),
+            Stmt::Map(map) => {
+                let axes = [Axis { letter: 'k', size: map.count }];
+                write!(f, "{} = {}", Show(&map.out, &axes), map.expr)?;
+                for (k, (operand, _)) in map.operands.iter().enumerate() {
+                    write!(f, "{} x{k} = {}", if k == 0 { " where" } else { "," }, Show(operand, &axes))?;
+                }
+                Ok(())
+            }
+            Stmt::Max { value, out, count } => {
+                let axes = [Axis { letter: 'k', size: *count }];
+                write!(f, "{} max= {}", Show(out, &axes), Show(value, &axes))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Nest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = match self.write {
+            Write::Set => "=",
+            Write::Add => "+=",
+        };
+        write!(f, "{} {sign} ", Show(&self.out, &self.axes))?;
+        let summed = self.axes.iter().zip(&self.out.segment.strides).filter(|(a, s)| **s == 0 && a.size > 1);
+        let letters: String = summed.map(|(a, _)| a.letter).collect();
+        if !letters.is_empty() {
+            write!(f, "sum {letters}: ")?;
+        }
+        let mut join = "";
+        if self.coefficient.0 != 1.0 {
+            write!(f, "{}", self.coefficient)?;
+            join = " * ";
+        }
+        for factor in &self.factors {
+            write!(f, "{join}{}", Show(factor, &self.axes))?;
+            join = " * ";
+        }
+        if !self.divisor.is_one() {
+            write!(f, " / ({})", self.divisor)?;
+        }
+        f.write_str("  for")?;
+        self.axes.iter().try_for_each(|a| write!(f, " {}<{}", a.letter, a.size))
+    }
+}
+
+/// An access with the letters of its statement's axes: `m2[row][8 + 3u + i]`.
+struct Show<'a>(&'a Access, &'a [Axis]);
+
+impl fmt::Display for Show<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Show(access, axes) = self;
+        match access.array {
+            Array::Memory(buffer) => write!(f, "{buffer}")?,
+            Array::Scratch(scratch) => write!(f, "{scratch}")?,
+        }
+        match &access.row {
+            RowAddress::Fixed => {}
+            RowAddress::Row => f.write_str("[row]")?,
+            RowAddress::Computed(terms) => write!(f, "[{}]", Terms(terms))?,
+        }
+        let mut terms: Vec<String> = Vec::new();
+        if access.segment.offset > 0 {
+            terms.push(access.segment.offset.to_string());
+        }
+        for (axis, stride) in axes.iter().zip(&access.segment.strides).filter(|(_, s)| **s > 0) {
+            terms.push(if *stride == 1 { axis.letter.to_string() } else { format!("{stride}{}", axis.letter) });
+        }
+        write!(f, "[{}]", if terms.is_empty() { "0".into() } else { terms.join(" + ") })
+    }
+}
+
+struct Terms<'a>(&'a [RowTerm]);
+
+impl fmt::Display for Terms<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (k, term) in self.0.iter().enumerate() {
+            f.write_str(if k > 0 { " + " } else { "" })?;
+            match &term.pick {
+                Pick::Coordinate(axis) => write!(f, "r{axis}")?,
+                Pick::Index(buffer, terms) => write!(f, "{buffer}[{}]", Terms(terms))?,
+            }
+            if term.stride != Dim::one() {
+                write!(f, "*({})", term.stride)?;
+            }
+        }
+        Ok(())
+    }
+}

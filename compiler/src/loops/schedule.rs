@@ -1,0 +1,107 @@
+//! Which kernel computes which value.
+//!
+//! A value joins the earliest kernel over its rows in which all that it reads is at hand: computed there row by row, or
+//! complete because an earlier kernel made it. Statistics of the whole batch therefore split a chain in two.
+
+use schur_ir::dim::Dim;
+use schur_ir::graph::{Graph, Node, Op, Operand, ValueId};
+
+/// The kernels' row spaces and the kernel of every value.
+pub(super) struct Schedule {
+    /// The space of rows of every kernel, in order.
+    pub(super) kernels: Vec<Vec<Dim>>,
+    /// The kernel that computes a value; none for leaves, reshapes and values that no output needs.
+    pub(super) kernel_of: Vec<Option<usize>>,
+}
+
+/// The value whose elements a value holds: itself, or what a chain of reshapes reads.
+pub(super) fn root(graph: &Graph, value: ValueId) -> ValueId {
+    match &graph.node(value).op {
+        Op::Reshape(of) => root(graph, *of),
+        Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) => value,
+    }
+}
+
+/// The space of rows that an op iterates over.
+pub(super) fn rows_of<'g>(graph: &'g Graph, op: &'g Op) -> &'g [Dim] {
+    match op {
+        Op::Contract(c) => &c.rows,
+        Op::Map(m) => &m.rows,
+        Op::Max(m) => &graph.ty(m.value).dims,
+        Op::Input(_) | Op::Param(_) | Op::Reshape(_) => &[],
+    }
+}
+
+/// True where an op gives one row of output for every row it iterates over, in order.
+pub(super) fn writes_own_row(node: &Node) -> bool {
+    match &node.op {
+        Op::Contract(c) => c.out.is_identity(c.rows.len()),
+        Op::Map(_) => true,
+        Op::Input(_) | Op::Param(_) | Op::Max(_) | Op::Reshape(_) => false,
+    }
+}
+
+/// True where `value`, read with the given map by an op over `rows`, is at hand inside the kernel that computes it.
+fn is_aligned(graph: &Graph, rows: &[Dim], value: ValueId, identity: bool) -> bool {
+    let producer = graph.node(root(graph, value));
+    identity && writes_own_row(producer) && producer.ty.dims == graph.ty(value).dims && producer.ty.dims == rows
+}
+
+/// What an op reads, with whether it reads its own row alone.
+pub(super) fn aligned_reads(graph: &Graph, op: &Op) -> Vec<(ValueId, bool)> {
+    let rows = rows_of(graph, op);
+    let operand = |o: &Operand| (o.value, is_aligned(graph, rows, o.value, o.map.is_identity(rows.len())));
+    match op {
+        Op::Contract(c) => c.operands.iter().map(operand).collect(),
+        Op::Map(m) => m.operands.iter().map(operand).collect(),
+        Op::Max(m) => vec![(m.value, is_aligned(graph, rows, m.value, true))],
+        Op::Input(_) | Op::Param(_) | Op::Reshape(_) => Vec::new(),
+    }
+}
+
+/// One flag a value: true where an output needs it.
+fn live(graph: &Graph) -> Vec<bool> {
+    let mut live = vec![false; graph.nodes.len()];
+    for output in &graph.outputs {
+        live[output.value.index()] = true;
+    }
+    for k in (0..graph.nodes.len()).rev().filter(|&k| live[k]).collect::<Vec<_>>() {
+        mark(graph, ValueId(k as u32), &mut live);
+    }
+    live
+}
+
+fn mark(graph: &Graph, value: ValueId, live: &mut [bool]) {
+    let mut stack = vec![value];
+    while let Some(value) = stack.pop() {
+        for read in graph.node(value).op.reads() {
+            if !std::mem::replace(&mut live[read.index()], true) {
+                stack.push(read);
+            }
+        }
+    }
+}
+
+/// Assigns every value that an output needs to a kernel. Without `fuse`, each has its own.
+pub(super) fn schedule(graph: &Graph, fuse: bool) -> Schedule {
+    let live = live(graph);
+    let mut schedule = Schedule { kernels: Vec::new(), kernel_of: vec![None; graph.nodes.len()] };
+    for (value, node) in graph.values().filter(|(v, _)| live[v.index()]) {
+        if matches!(node.op, Op::Input(_) | Op::Param(_) | Op::Reshape(_)) {
+            continue;
+        }
+        let rows = rows_of(graph, &node.op);
+        let earliest = aligned_reads(graph, &node.op).into_iter().filter_map(|(read, aligned)| {
+            let kernel = schedule.kernel_of[root(graph, read).index()]?;
+            Some(if aligned { kernel } else { kernel + 1 })
+        });
+        let earliest = earliest.max().unwrap_or(0);
+        let joined = (earliest..schedule.kernels.len()).find(|&k| fuse && schedule.kernels[k] == rows);
+        let kernel = joined.unwrap_or_else(|| {
+            schedule.kernels.push(rows.to_vec());
+            schedule.kernels.len() - 1
+        });
+        schedule.kernel_of[value.index()] = Some(kernel);
+    }
+    schedule
+}

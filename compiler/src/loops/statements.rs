@@ -1,0 +1,220 @@
+//! The statements of every kernel: what each value's op computes on a row.
+
+use schur_ir::dim::Dim;
+use schur_ir::graph::{Axis, Contract, Graph, Map, Op, Operand, RowMap, Segment, ValueId};
+
+use super::schedule::{Schedule, root};
+use super::storage::{Place, Storage, is_serial, split_path, to_components};
+use super::{Access, Array, Kernel, Layout, LoopOptions, MapStmt, Nest, Pick, RowAddress, RowTerm, Stmt, Write};
+
+/// The kernels with their bodies.
+pub(super) fn kernels(graph: &Graph, schedule: &Schedule, storage: &Storage, options: &LoopOptions) -> Vec<Kernel> {
+    let kernels = schedule.kernels.iter().enumerate().map(|(k, rows)| {
+        let values: Vec<ValueId> =
+            graph.values().map(|(v, _)| v).filter(|v| schedule.kernel_of[v.index()] == Some(k)).collect();
+        let emitter = Emitter { graph, storage };
+        let mut kernel = Kernel {
+            name: name(graph, k, &values),
+            rows: rows.clone(),
+            tile: 1,
+            serial: values.iter().any(|&v| is_serial(graph, v)),
+            scratch: storage.scratch[k].clone(),
+            body: values.iter().flat_map(|&v| emitter.statements(v)).collect(),
+        };
+        if !rows.is_empty() {
+            kernel.tile = tile(graph, &kernel, storage, options);
+        }
+        kernel
+    });
+    kernels.collect()
+}
+
+/// `k0_embed_norm`: the first and the last layer that the kernel computes.
+fn name(graph: &Graph, k: usize, values: &[ValueId]) -> String {
+    let layers: Vec<&str> = values.iter().map(|&v| &*graph.node(v).layer).filter(|l| !l.is_empty()).collect();
+    match (layers.first(), layers.last()) {
+        (Some(first), Some(last)) if first != last => format!("k{k}_{first}_to_{last}"),
+        (Some(layer), _) => format!("k{k}_{layer}"),
+        (None, _) => format!("k{k}"),
+    }
+}
+
+/// Rows a tile: as many as fit, a multiple of 4 from 4 to 64.
+fn tile(graph: &Graph, kernel: &Kernel, storage: &Storage, options: &LoopOptions) -> usize {
+    let mut arrays: Vec<Array> = Vec::new();
+    let accesses = kernel.body.iter().flat_map(|stmt| match stmt {
+        Stmt::Zero { out, .. } => vec![out],
+        Stmt::Nest(nest) => nest.factors.iter().chain([&nest.out]).collect(),
+        Stmt::Map(map) => map.operands.iter().map(|(a, _)| a).chain([&map.out]).collect(),
+        Stmt::Max { value, out, .. } => vec![value, out],
+    });
+    let mut width = kernel.scratch_width();
+    for access in accesses.filter(|a| a.row == RowAddress::Row) {
+        if let Array::Memory(buffer) = access.array
+            && !arrays.contains(&access.array)
+        {
+            arrays.push(access.array);
+            width += storage.buffers[buffer.index()].width;
+        }
+    }
+    let size = graph.nodes.iter().map(|n| n.ty.dtype.size()).max().unwrap_or(8);
+    (options.tile_bytes / (width * size).max(1)).clamp(4, 64) / 4 * 4
+}
+
+struct Emitter<'a> {
+    graph: &'a Graph,
+    storage: &'a Storage,
+}
+
+impl Emitter<'_> {
+    fn statements(&self, value: ValueId) -> Vec<Stmt> {
+        match &self.graph.node(value).op {
+            Op::Contract(contract) => self.contract(value, contract),
+            Op::Map(map) => vec![self.map(value, map)],
+            Op::Max(max) => vec![self.max(value, max.value, max.keep)],
+            Op::Input(_) | Op::Param(_) | Op::Reshape(_) => Vec::new(),
+        }
+    }
+
+    fn contract(&self, value: ValueId, contract: &Contract) -> Vec<Stmt> {
+        let paths = contract.paths.iter().map(|p| split_path(self.graph, contract, p, value));
+        let mut nests: Vec<Nest> = paths
+            .filter(|path| path.axes.iter().all(|a| a.size > 0))
+            .map(|path| Nest {
+                out: self.output(value, &contract.out, &contract.rows, &path.out, &path.axes),
+                write: Write::Add,
+                factors: path
+                    .factors
+                    .iter()
+                    .map(|f| self.operand(&contract.operands[f.operand], &contract.rows, &f.segment, &path.axes))
+                    .collect(),
+                coefficient: path.coefficient,
+                divisor: contract.divisor.clone(),
+                axes: path.axes,
+            })
+            .collect();
+        if contract.reduces() {
+            return nests.into_iter().map(Stmt::Nest).collect();
+        }
+        let width = self.graph.ty(value).width();
+        let zeros = choose_writes(&mut nests, width);
+        let zero = |(offset, count): (usize, usize)| {
+            let segment = Segment { offset, strides: vec![1] };
+            let place = self.storage.written(value);
+            let row = self.row_address(&contract.out, &self.graph.ty(value).dims, &contract.rows);
+            Stmt::Zero { out: Access { array: place.array, row, width, segment }, count }
+        };
+        zeros.into_iter().map(zero).chain(nests.into_iter().map(Stmt::Nest)).collect()
+    }
+
+    fn map(&self, value: ValueId, map: &Map) -> Stmt {
+        let count = self.graph.ty(value).width();
+        let axes = [Axis { letter: 'u', size: count }];
+        let segment = Segment { offset: 0, strides: vec![1] };
+        let operands =
+            map.operands.iter().map(|o| (self.operand(o, &map.rows, &segment, &axes), self.graph.ty(o.value).dtype));
+        let out = self.output(value, &RowMap::identity(map.rows.len()), &map.rows, &segment, &axes);
+        Stmt::Map(MapStmt { expr: map.expr.clone(), operands: operands.collect(), out, count })
+    }
+
+    fn max(&self, value: ValueId, of: ValueId, keep: usize) -> Stmt {
+        let count = self.graph.ty(value).width();
+        let axes = [Axis { letter: 'u', size: count }];
+        let segment = Segment { offset: 0, strides: vec![1] };
+        let rows = &self.graph.ty(of).dims;
+        let operand = Operand { value: of, map: RowMap::identity(rows.len()) };
+        Stmt::Max {
+            value: self.operand(&operand, rows, &segment, &axes),
+            out: self.output(value, &RowMap::identity(keep), rows, &segment, &axes),
+            count,
+        }
+    }
+
+    fn operand(&self, operand: &Operand, rows: &[Dim], segment: &Segment, axes: &[Axis]) -> Access {
+        let ty = self.graph.ty(operand.value);
+        let place = self.storage.places[operand.value.index()];
+        let place = place.unwrap_or_else(|| unreachable!("{} is read, so it has a place", operand.value));
+        let row = self.row_address(&operand.map, &ty.dims, rows);
+        self.access(place, root(self.graph, operand.value), row, ty.width(), segment, axes)
+    }
+
+    fn output(&self, value: ValueId, map: &RowMap, rows: &[Dim], segment: &Segment, axes: &[Axis]) -> Access {
+        let ty = self.graph.ty(value);
+        let row = self.row_address(map, &ty.dims, rows);
+        self.access(self.storage.written(value), value, row, ty.width(), segment, axes)
+    }
+
+    fn access(
+        &self,
+        place: Place,
+        root: ValueId,
+        row: RowAddress,
+        width: usize,
+        segment: &Segment,
+        axes: &[Axis],
+    ) -> Access {
+        let segment = match place.layout {
+            Layout::Irreps => Some(segment.clone()),
+            Layout::Components => to_components(segment, axes, &self.graph.ty(root).irreps),
+        };
+        let segment = segment.unwrap_or_else(|| unreachable!("the layout of {root} was chosen to fit its segments"));
+        Access { array: place.array, row, width, segment }
+    }
+
+    /// The row of an array of leading sizes `dims` that a row of the kernel touches.
+    fn row_address(&self, map: &RowMap, dims: &[Dim], rows: &[Dim]) -> RowAddress {
+        if map.is_identity(rows.len()) {
+            return if rows.is_empty() { RowAddress::Fixed } else { RowAddress::Row };
+        }
+        let (_, rest) = dims.split_at(usize::from(map.index.is_some()));
+        let mut terms = coordinates(&map.axes, rest);
+        if let Some(index) = &map.index {
+            let buffer = self.storage.index_buffer(index.value);
+            let pick = Pick::Index(buffer, coordinates(&index.axes, &self.graph.ty(index.value).dims));
+            terms.insert(0, RowTerm { pick, stride: Dim::product(rest) });
+        }
+        if terms.is_empty() { RowAddress::Fixed } else { RowAddress::Computed(terms) }
+    }
+}
+
+/// Decides which nests set and which add, and gives the ranges that no nest sets and that must be zero.
+fn choose_writes(nests: &mut [Nest], width: usize) -> Vec<(usize, usize)> {
+    let mut written = vec![false; width];
+    for nest in nests.iter_mut() {
+        let elements = elements(&nest.out.segment, &nest.axes);
+        let fresh = elements.iter().filter(|&&e| !written[e]).count();
+        if fresh != 0 && fresh != elements.len() {
+            nests.iter_mut().for_each(|n| n.write = Write::Add);
+            return vec![(0, width)];
+        }
+        nest.write = if fresh == 0 && !elements.is_empty() { Write::Add } else { Write::Set };
+        elements.into_iter().for_each(|e| written[e] = true);
+    }
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for e in (0..width).filter(|&e| !written[e]) {
+        match ranges.last_mut() {
+            Some((start, count)) if *start + *count == e => *count += 1,
+            _ => ranges.push((e, 1)),
+        }
+    }
+    ranges
+}
+
+/// The elements of a segment, each once.
+fn elements(segment: &Segment, axes: &[Axis]) -> Vec<usize> {
+    let mut all = vec![segment.offset];
+    for (stride, axis) in segment.strides.iter().zip(axes).filter(|(stride, _)| **stride > 0) {
+        all = all.iter().flat_map(|start| (0..axis.size).map(move |k| start + k * stride)).collect();
+    }
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn coordinates(axes: &[Option<usize>], dims: &[Dim]) -> Vec<RowTerm> {
+    let terms = axes.iter().enumerate().filter_map(|(k, axis)| {
+        let stride = Dim::product(&dims[k + 1..]);
+        axis.map(|axis| RowTerm { pick: Pick::Coordinate(axis), stride })
+    });
+    terms.collect()
+}

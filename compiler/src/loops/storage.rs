@@ -1,0 +1,398 @@
+//! Where every value lives: a buffer in memory, or scratch of one tile, and in which layout.
+//!
+//! A value is scratch where only its own kernel reads it, row by row. Scratch is laid out component by component where
+//! every statement that touches it can say so, since vectors then run over multiplicities.
+
+use schur_ir::dim::Dim;
+use schur_ir::expr::Scalar;
+use schur_ir::graph::{Axis, Contract, Factor, Graph, Op, Operand, OutputKind, Path, RowMap, Segment, ValueId};
+use schur_ir::irreps::Irreps;
+use schur_ir::program::{Buffer, BufferId, BufferKind, InputSlot, OutputSlot, ParamSlot, Step};
+use schur_ir::ty::{DType, Type};
+
+use super::schedule::{Schedule, aligned_reads, root};
+use super::{Array, Layout, LoopsError, Scratch, ScratchId};
+
+/// Where a value lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) array: Array,
+    pub(super) layout: Layout,
+}
+
+/// The places of all values, and the buffers and slots of the program.
+pub(super) struct Storage {
+    /// The place of every value that a kernel computes or reads; of a reshape, its root's.
+    pub(super) places: Vec<Option<Place>>,
+    /// Partial sums and the buffers that they are combined into.
+    pub(super) combines: Vec<(ValueId, BufferId, BufferId)>,
+    pub(super) buffers: Vec<Buffer>,
+    /// The scratch of every kernel.
+    pub(super) scratch: Vec<Vec<Scratch>>,
+    pub(super) inputs: Vec<InputSlot>,
+    pub(super) params: Vec<ParamSlot>,
+    pub(super) outputs: Vec<OutputSlot>,
+}
+
+/// The graph with a copy wherever an output is a leaf, or the same array as another output.
+pub(super) fn separate_outputs(graph: &Graph) -> Graph {
+    let mut graph = graph.clone();
+    let mut claimed = vec![false; graph.nodes.len()];
+    for k in 0..graph.outputs.len() {
+        let value = graph.outputs[k].value;
+        let of = root(&graph, value);
+        let is_leaf = matches!(graph.node(of).op, Op::Input(_) | Op::Param(_));
+        if is_leaf || std::mem::replace(&mut claimed[of.index()], true) {
+            graph.outputs[k].value = copy(&mut graph, value);
+        }
+    }
+    graph
+}
+
+fn copy(graph: &mut Graph, value: ValueId) -> ValueId {
+    let node = graph.node(value).clone();
+    let rank = node.ty.dims.len();
+    let segment = Segment { offset: 0, strides: vec![1] };
+    let contract = Contract {
+        rows: node.ty.dims.clone(),
+        operands: vec![Operand { value, map: RowMap::identity(rank) }],
+        out: RowMap::identity(rank),
+        divisor: Dim::one(),
+        paths: vec![Path {
+            coefficient: Scalar(1.0),
+            axes: vec![Axis { letter: 'u', size: node.ty.width() }],
+            factors: vec![Factor { operand: 0, segment: segment.clone() }],
+            out: segment,
+        }],
+    };
+    graph.push(Op::Contract(contract), node.ty, &node.layer)
+}
+
+/// The one float type of a graph; `f32` where there is no float at all.
+pub(super) fn float_type(graph: &Graph) -> Result<DType, LoopsError> {
+    let mut found = None;
+    for (value, node) in graph.values().filter(|(_, node)| node.ty.dtype.is_float()) {
+        let dtype = *found.get_or_insert(node.ty.dtype);
+        if node.ty.dtype != dtype {
+            return Err(LoopsError::MixedTypes(value, dtype));
+        }
+    }
+    Ok(found.unwrap_or(DType::F32))
+}
+
+/// The segment of a value of the given irreps when its chunks are stored component by component; `None` where the
+/// segment does not keep multiplicities and components apart.
+pub(super) fn to_components(segment: &Segment, axes: &[Axis], irreps: &Irreps) -> Option<Segment> {
+    let last = segment.last(axes)?;
+    let (chunk, start) =
+        irreps.iter().zip(irreps.offsets()).find(|(c, at)| *at <= segment.offset && segment.offset < at + c.dim())?;
+    if last >= start + chunk.dim() {
+        return None;
+    }
+    let d = chunk.ir.dim();
+    let (u, i) = ((segment.offset - start) / d, (segment.offset - start) % d);
+    let mut component = i;
+    let strides = segment.strides.iter().zip(axes).map(|(&stride, axis)| {
+        if axis.size == 1 || stride % d == 0 {
+            Some(if axis.size == 1 { 0 } else { stride / d })
+        } else if stride < d {
+            component += stride * (axis.size - 1);
+            Some(stride * chunk.mul)
+        } else {
+            None
+        }
+    });
+    let strides = strides.collect::<Option<_>>()?;
+    (component < d).then_some(Segment { offset: start + u + i * chunk.mul, strides })
+}
+
+/// A path's axes split so that none runs over both multiplicities and components of a chunk, where sizes allow.
+pub(super) fn split_axes(path: &Path, irreps_of: impl Fn(Option<usize>) -> Irreps) -> Path {
+    let mut path = path.clone();
+    let mut k = 0;
+    while k < path.axes.len() {
+        match splitting_size(&path, k, &irreps_of) {
+            Some(d) => split_axis(&mut path, k, d),
+            None => k += 1,
+        }
+    }
+    path
+}
+
+fn splitting_size(path: &Path, k: usize, irreps_of: &impl Fn(Option<usize>) -> Irreps) -> Option<usize> {
+    let size = path.axes[k].size;
+    let segments = path.factors.iter().map(|f| (Some(f.operand), &f.segment)).chain([(None, &path.out)]);
+    for (operand, segment) in segments.filter(|(_, s)| s.strides[k] == 1) {
+        let irreps = irreps_of(operand);
+        let offsets = irreps.offsets();
+        let within = |c: usize| offsets[c] <= segment.offset && segment.offset < offsets[c] + irreps.chunks()[c].dim();
+        let Some(chunk) = (0..irreps.len()).find(|&c| within(c)) else { continue };
+        let d = irreps.chunks()[chunk].ir.dim();
+        if d > 1 && size > d && size.is_multiple_of(d) && (segment.offset - offsets[chunk]).is_multiple_of(d) {
+            return Some(d);
+        }
+    }
+    None
+}
+
+fn split_axis(path: &mut Path, k: usize, d: usize) {
+    let letters: Vec<char> = path.axes.iter().map(|a| a.letter).collect();
+    let letter = ('a'..='z').rev().find(|c| !letters.contains(c)).unwrap_or('?');
+    path.axes[k].size /= d;
+    path.axes.insert(k + 1, Axis { letter, size: d });
+    for segment in path.factors.iter_mut().map(|f| &mut f.segment).chain([&mut path.out]) {
+        let stride = segment.strides[k];
+        segment.strides[k] = stride * d;
+        segment.strides.insert(k + 1, stride);
+    }
+}
+
+/// Assigns a place to every value.
+pub(super) fn assign(graph: &Graph, schedule: &Schedule) -> Result<Storage, LoopsError> {
+    let mut storage = Storage {
+        places: vec![None; graph.nodes.len()],
+        combines: Vec::new(),
+        buffers: Vec::new(),
+        scratch: vec![Vec::new(); schedule.kernels.len()],
+        inputs: Vec::new(),
+        params: Vec::new(),
+        outputs: Vec::new(),
+    };
+    storage.leaves(graph);
+    storage.output_buffers(graph);
+    let private = private_values(graph, schedule);
+    for (value, node) in graph.values() {
+        match (&node.op, schedule.kernel_of[value.index()]) {
+            (Op::Reshape(of), _) => storage.places[value.index()] = storage.places[of.index()],
+            (_, Some(kernel)) if private[value.index()] => storage.new_scratch(graph, schedule, value, kernel),
+            (_, Some(_)) => storage.new_buffer(graph, value),
+            (_, None) => {}
+        }
+        check_indices(graph, value, &node.op)?;
+    }
+    place_scratch(graph, schedule, &mut storage);
+    Ok(storage)
+}
+
+fn check_indices(graph: &Graph, value: ValueId, op: &Op) -> Result<(), LoopsError> {
+    let is_input = |v: ValueId| matches!(graph.node(root(graph, v)).op, Op::Input(_));
+    let indices = op.reads().into_iter().filter(|&v| graph.ty(v).dtype == DType::I32);
+    if matches!(op, Op::Reshape(_)) {
+        return Ok(());
+    }
+    indices.into_iter().find(|&v| !is_input(v)).map_or(Ok(()), |_| Err(LoopsError::ComputedIndex(value)))
+}
+
+/// One flag a value: true where only its own kernel reads it, row by row, and no output is it.
+fn private_values(graph: &Graph, schedule: &Schedule) -> Vec<bool> {
+    let mut private: Vec<bool> = graph.nodes.iter().map(super::schedule::writes_own_row).collect();
+    for output in &graph.outputs {
+        private[root(graph, output.value).index()] = false;
+    }
+    for (value, node) in graph.values() {
+        let Some(kernel) = schedule.kernel_of[value.index()] else { continue };
+        for (read, aligned) in aligned_reads(graph, &node.op) {
+            let of = root(graph, read).index();
+            private[of] &= aligned && schedule.kernel_of[of] == Some(kernel);
+        }
+    }
+    private
+}
+
+impl Storage {
+    fn push_buffer(&mut self, label: String, ty: &Type, kind: BufferKind) -> BufferId {
+        let (dims, width, dtype) = (ty.dims.clone(), ty.width(), ty.dtype);
+        self.buffers.push(Buffer { label, dims, width, dtype, kind });
+        BufferId(self.buffers.len() as u32 - 1)
+    }
+
+    fn place_in_memory(&mut self, value: ValueId, buffer: BufferId) {
+        self.places[value.index()] = Some(Place { array: Array::Memory(buffer), layout: Layout::Irreps });
+    }
+
+    fn leaves(&mut self, graph: &Graph) {
+        for (value, node) in graph.values() {
+            match &node.op {
+                Op::Input(name) => {
+                    let buffer = self.push_buffer(name.to_string(), &node.ty, BufferKind::Input);
+                    self.inputs.push(InputSlot { name: name.clone(), buffer });
+                    self.place_in_memory(value, buffer);
+                }
+                Op::Param(param) => {
+                    let buffer = self.push_buffer(param.name.to_string(), &node.ty, BufferKind::Param);
+                    self.params.push(ParamSlot { param: param.clone(), buffer });
+                    self.place_in_memory(value, buffer);
+                }
+                Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => {}
+            }
+        }
+    }
+
+    fn output_buffers(&mut self, graph: &Graph) {
+        for output in &graph.outputs {
+            let label = match output.kind {
+                OutputKind::Output | OutputKind::Statistic => output.name.to_string(),
+                OutputKind::Gradient => format!("d {}", output.name),
+            };
+            let buffer = self.push_buffer(label, graph.ty(output.value), BufferKind::Output);
+            let (name, kind, shape) = (output.name.clone(), output.kind, output.shape.clone());
+            self.outputs.push(OutputSlot { name, kind, buffer, shape });
+            self.place_in_memory(root(graph, output.value), buffer);
+        }
+    }
+
+    /// A buffer for a value that is not scratch: its output's, or a temporary one. Sums over rows whose size is known
+    /// go to partial sums first.
+    fn new_buffer(&mut self, graph: &Graph, value: ValueId) {
+        let node = graph.node(value);
+        let label = format!("{value} {}", node.layer);
+        let whole = match self.places[value.index()] {
+            Some(Place { array: Array::Memory(buffer), .. }) => buffer,
+            _ => self.push_buffer(label.clone(), &node.ty, BufferKind::Temporary),
+        };
+        self.place_in_memory(value, whole);
+        if has_partial_sums(graph, value) {
+            let partial = self.push_buffer(label, &node.ty, BufferKind::Partial);
+            self.combines.push((value, partial, whole));
+        }
+    }
+
+    fn new_scratch(&mut self, graph: &Graph, schedule: &Schedule, value: ValueId, kernel: usize) {
+        let node = graph.node(value);
+        let layout = layout_of(graph, schedule, value);
+        let scratch = &mut self.scratch[kernel];
+        scratch.push(Scratch { label: format!("{value} {}", node.layer), width: node.ty.width(), offset: 0, layout });
+        let array = Array::Scratch(ScratchId(scratch.len() as u32 - 1));
+        self.places[value.index()] = Some(Place { array, layout });
+    }
+
+    /// Where a kernel writes a value: its partial sums where it has them, else its place.
+    pub(super) fn written(&self, value: ValueId) -> Place {
+        let partial = self.combines.iter().find(|(v, ..)| *v == value);
+        match (partial, self.places[value.index()]) {
+            (Some((_, partial, _)), _) => Place { array: Array::Memory(*partial), layout: Layout::Irreps },
+            (None, Some(place)) => place,
+            (None, None) => unreachable!("{value} is computed, so it has a place"),
+        }
+    }
+
+    /// The buffer of an index, which is an input.
+    pub(super) fn index_buffer(&self, value: ValueId) -> BufferId {
+        match self.places[value.index()] {
+            Some(Place { array: Array::Memory(buffer), .. }) => buffer,
+            Some(Place { array: Array::Scratch(_), .. }) | None => unreachable!("index {value} is an input"),
+        }
+    }
+
+    /// What to do, in order: fill what is accumulated into, run the kernel, combine its partial sums.
+    pub(super) fn steps(&self, graph: &Graph, schedule: &Schedule) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for kernel in 0..schedule.kernels.len() {
+            let values = || graph.values().filter(|(v, _)| schedule.kernel_of[v.index()] == Some(kernel));
+            for (value, node) in values() {
+                if let (Some(start), Array::Memory(buffer)) = (start_value(&node.op), self.written(value).array) {
+                    steps.push(Step::Fill(buffer, start));
+                }
+            }
+            steps.push(Step::Run(kernel));
+            let combines = self.combines.iter().filter(|(v, ..)| schedule.kernel_of[v.index()] == Some(kernel));
+            steps.extend(combines.map(|&(_, from, into)| Step::Combine { from, into }));
+        }
+        steps
+    }
+}
+
+/// What an array that rows are accumulated into starts from; none where every row is written once.
+fn start_value(op: &Op) -> Option<f64> {
+    match op {
+        Op::Contract(c) => c.reduces().then_some(0.0),
+        Op::Max(_) => Some(f64::NEG_INFINITY),
+        Op::Input(_) | Op::Param(_) | Op::Map(_) | Op::Reshape(_) => None,
+    }
+}
+
+/// True where rows are summed into an array whose size does not grow with the batch.
+pub(super) fn has_partial_sums(graph: &Graph, value: ValueId) -> bool {
+    let node = graph.node(value);
+    matches!(&node.op, Op::Contract(c) if c.reduces()) && node.ty.rows().constant().is_some()
+}
+
+/// True where rows are accumulated into an array that has no partial sums, so that they must come in order.
+pub(super) fn is_serial(graph: &Graph, value: ValueId) -> bool {
+    start_value(&graph.node(value).op).is_some() && !has_partial_sums(graph, value)
+}
+
+/// Component by component, where there are components and every statement that touches the value can say so.
+fn layout_of(graph: &Graph, schedule: &Schedule, value: ValueId) -> Layout {
+    let irreps = &graph.ty(value).irreps;
+    if irreps.iter().all(|c| c.ir.l == 0) {
+        return Layout::Irreps;
+    }
+    let touches = |op: &Op, user: ValueId| match op {
+        Op::Contract(c) => contract_touches(graph, c, user, value).iter().all(|ok| *ok),
+        Op::Map(_) | Op::Max(_) => false,
+        Op::Input(_) | Op::Param(_) | Op::Reshape(_) => true,
+    };
+    let users = graph.values().filter(|(user, node)| {
+        let reads = node.op.reads().iter().any(|&read| root(graph, read) == value);
+        schedule.kernel_of[user.index()].is_some() && (reads || *user == value)
+    });
+    let all = users.into_iter().all(|(user, node)| touches(&node.op, user));
+    if all { Layout::Components } else { Layout::Irreps }
+}
+
+/// For every segment of `value` in a contraction: whether it can be said component by component.
+fn contract_touches(graph: &Graph, contract: &Contract, user: ValueId, value: ValueId) -> Vec<bool> {
+    let irreps = &graph.ty(value).irreps;
+    let mut found = Vec::new();
+    for path in &contract.paths {
+        let path = split_path(graph, contract, path, user);
+        let is_value = |f: &&Factor| root(graph, contract.operands[f.operand].value) == value;
+        let read = path.factors.iter().filter(is_value).map(|f| &f.segment);
+        let written = (user == value).then_some(&path.out);
+        found.extend(read.chain(written).map(|s| to_components(s, &path.axes, irreps).is_some()));
+    }
+    found
+}
+
+/// A path of the contraction that makes `user`, its axes split at components.
+pub(super) fn split_path(graph: &Graph, contract: &Contract, path: &Path, user: ValueId) -> Path {
+    split_axes(path, |operand| {
+        let value = operand.map_or(user, |k| contract.operands[k].value);
+        graph.ty(root(graph, value)).irreps.clone()
+    })
+}
+
+/// Gives every scratch array its offset: first fit among the arrays that are alive at the same time.
+fn place_scratch(graph: &Graph, schedule: &Schedule, storage: &mut Storage) {
+    let lives = lives(graph, schedule);
+    let mut placed: Vec<(usize, ValueId, usize, usize)> = Vec::new();
+    for (value, node) in graph.values() {
+        let (Some(kernel), Some(Place { array: Array::Scratch(id), .. })) =
+            (schedule.kernel_of[value.index()], storage.places[value.index()])
+        else {
+            continue;
+        };
+        let width = node.ty.width();
+        let mut rivals: Vec<(usize, usize)> = placed
+            .iter()
+            .filter(|(k, other, ..)| *k == kernel && lives[other.index()] >= value.index())
+            .map(|&(_, _, offset, width)| (offset, offset + width))
+            .collect();
+        rivals.sort_unstable();
+        let offset = rivals.iter().fold(0, |at, &(start, end)| if at + width <= start { at } else { at.max(end) });
+        placed.push((kernel, value, offset, width));
+        storage.scratch[kernel][id.0 as usize].offset = offset;
+    }
+}
+
+/// The last value that reads each value, by place in the graph.
+fn lives(graph: &Graph, schedule: &Schedule) -> Vec<usize> {
+    let mut last: Vec<usize> = (0..graph.nodes.len()).collect();
+    for (value, node) in graph.values().filter(|(v, _)| schedule.kernel_of[v.index()].is_some()) {
+        for read in node.op.reads() {
+            last[root(graph, read).index()] = value.index();
+        }
+    }
+    last
+}
