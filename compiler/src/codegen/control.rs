@@ -1,0 +1,101 @@
+//! Counted loops in Cranelift IR.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value, types};
+
+use super::kernel::KernelBuilder;
+
+/// How often a loop runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Count {
+    /// Known when the code is generated.
+    Static(usize),
+    /// A value, not negative.
+    Dynamic(Value),
+}
+
+/// A pointer (or a counter) that moves by a constant at every turn of a loop.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moving {
+    pub(super) value: Value,
+    pub(super) step: i64,
+}
+
+/// What a loop repeats: given the moving values and the state of its turn, it returns the next state.
+pub(super) type Body<'f, 'a> = &'f mut dyn FnMut(&mut KernelBuilder<'a>, &[Value], &[Value]) -> Vec<Value>;
+
+fn args(values: &[Value]) -> Vec<BlockArg> {
+    values.iter().copied().map(BlockArg::Value).collect()
+}
+
+impl<'a> KernelBuilder<'a> {
+    /// Emits a loop and returns its last state. A loop of one turn is emitted without a loop.
+    pub(super) fn repeat(
+        &mut self,
+        count: Count,
+        moving: &[Moving],
+        state: &[Value],
+        body: Body<'_, 'a>,
+    ) -> Vec<Value> {
+        match count {
+            Count::Static(0) => state.to_vec(),
+            Count::Static(1) => body(self, &moving.iter().map(|m| m.value).collect::<Vec<_>>(), state),
+            Count::Static(n) => {
+                let turns = self.b.ins().iconst(types::I64, n as i64);
+                self.do_while(turns, moving, state, body)
+            }
+            Count::Dynamic(turns) => {
+                let (enter, done) = (self.b.create_block(), self.b.create_block());
+                self.block_params(done, state);
+                self.b.ins().brif(turns, enter, &[], done, &args(state));
+                self.start(enter);
+                let last = self.do_while(turns, moving, state, body);
+                self.b.ins().jump(done, &args(&last));
+                self.start(done);
+                self.b.block_params(done).to_vec()
+            }
+        }
+    }
+
+    /// A loop whose body runs at least once. Values that do not move are not carried.
+    fn do_while(&mut self, turns: Value, moving: &[Moving], state: &[Value], body: Body<'_, 'a>) -> Vec<Value> {
+        let (head, done) = (self.b.create_block(), self.b.create_block());
+        let carried: Vec<usize> = (0..moving.len()).filter(|&k| moving[k].step != 0).collect();
+        let mut initial = vec![turns];
+        initial.extend(carried.iter().map(|&k| moving[k].value));
+        initial.extend(state);
+        self.block_params(head, &initial);
+        self.b.ins().jump(head, &args(&initial));
+        self.b.switch_to_block(head);
+
+        let params = self.b.block_params(head).to_vec();
+        let mut now: Vec<Value> = moving.iter().map(|m| m.value).collect();
+        for (slot, &k) in carried.iter().enumerate() {
+            now[k] = params[1 + slot];
+        }
+        let next_state = body(self, &now, &params[1 + carried.len()..]);
+        let left = self.b.ins().iadd_imm_s(params[0], -1);
+        let mut next = vec![left];
+        next.extend(carried.iter().map(|&k| self.b.ins().iadd_imm_s(now[k], moving[k].step)));
+        next.extend(&next_state);
+        self.block_params(done, &next_state);
+        let more = self.b.ins().icmp_imm_s(IntCC::NotEqual, left, 0);
+        self.b.ins().brif(more, head, &args(&next), done, &args(&next_state));
+        self.b.seal_block(head);
+        self.start(done);
+        self.b.block_params(done).to_vec()
+    }
+
+    fn block_params(&mut self, block: Block, like: &[Value]) {
+        for &value in like {
+            let ty = self.b.func.dfg.value_type(value);
+            self.b.append_block_param(block, ty);
+        }
+    }
+
+    /// Goes on in a block all of whose predecessors are known.
+    fn start(&mut self, block: Block) {
+        self.b.switch_to_block(block);
+        self.b.seal_block(block);
+    }
+}

@@ -1,0 +1,233 @@
+//! The function of a kernel: entry, the loop over tiles, and the statements of a tile.
+
+use std::collections::HashMap;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{BlockArg, Function, InstBuilder, MemFlagsData, Type, UserFuncName, Value, types};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use schur_ir::dim::{Dim, Symbol};
+use schur_ir::program::BufferId;
+use schur_ir::ty::DType;
+
+use crate::loops::{Access, Array, Kernel, Loops, Pick, RowAddress, RowTerm, Stmt};
+
+use super::address::{accesses, is_regular, sizes_needed};
+use super::control::{Count, Moving};
+use super::native::signature;
+use super::target::Target;
+
+/// What is at hand while a kernel's function is built.
+pub(super) struct KernelBuilder<'a> {
+    pub(super) b: FunctionBuilder<'a>,
+    pub(super) loops: &'a Loops,
+    pub(super) kernel: &'a Kernel,
+    pub(super) fused_multiply_add: bool,
+    /// The element type and the vector of it.
+    pub(super) scalar: Type,
+    pub(super) vector: Type,
+    pub(super) lanes: usize,
+    /// The sizes of symbols.
+    pub(super) symbols: HashMap<Symbol, Value>,
+    /// Symbolic sizes that were computed at the entry.
+    pub(super) dims: HashMap<Dim, Value>,
+    /// Where buffers start.
+    pub(super) bases: HashMap<BufferId, Value>,
+    pub(super) scratch: Value,
+    /// Buffers that the kernel writes.
+    pub(super) written: Vec<BufferId>,
+    /// The tile: its first row and its number of rows.
+    pub(super) first_row: Value,
+    pub(super) tile_rows: Value,
+}
+
+/// Builds the function of a kernel.
+pub(super) fn build(
+    loops: &Loops,
+    kernel: &Kernel,
+    symbols: &[Symbol],
+    target: &Target,
+    func: &mut Function,
+    context: &mut FunctionBuilderContext,
+) {
+    func.signature = signature(target);
+    func.name = UserFuncName::user(0, 0);
+    let mut b = FunctionBuilder::new(func, context);
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    b.switch_to_block(entry);
+    b.seal_block(entry);
+    let [buffers, sizes, begin, end, chunk, scratch] = b.block_params(entry)[..] else {
+        unreachable!("the signature has six parameters")
+    };
+    let (scalar, vector, lanes) = match loops.dtype {
+        DType::F32 | DType::I32 | DType::Bool => (types::F32, types::F32X4, 4),
+        DType::F64 => (types::F64, types::F64X2, 2),
+    };
+    let mut builder = KernelBuilder {
+        b,
+        loops,
+        kernel,
+        fused_multiply_add: target.has_fused_multiply_add(),
+        scalar,
+        vector,
+        lanes,
+        symbols: HashMap::new(),
+        dims: HashMap::new(),
+        bases: HashMap::new(),
+        scratch,
+        written: kernel.body.iter().filter_map(|s| memory(accesses(s)[0])).collect(),
+        first_row: begin,
+        tile_rows: begin,
+    };
+    builder.entry(symbols, sizes, buffers, chunk);
+    builder.tiles(begin, end);
+    builder.b.ins().return_(&[]);
+    builder.b.seal_all_blocks();
+    builder.b.finalize(target.isa().frontend_config());
+}
+
+fn memory(access: &Access) -> Option<BufferId> {
+    match access.array {
+        Array::Memory(buffer) => Some(buffer),
+        Array::Scratch(_) => None,
+    }
+}
+
+/// The buffers of indices that a row is computed from.
+fn index_buffers(access: &Access) -> Vec<BufferId> {
+    fn of(terms: &[RowTerm]) -> Vec<BufferId> {
+        let picked = terms.iter().filter_map(|t| match &t.pick {
+            Pick::Index(buffer, _) => Some(*buffer),
+            Pick::Coordinate(_) => None,
+        });
+        picked.collect()
+    }
+    match &access.row {
+        RowAddress::Computed(terms) => of(terms),
+        RowAddress::Fixed | RowAddress::Row => Vec::new(),
+    }
+}
+
+impl<'a> KernelBuilder<'a> {
+    /// Loads sizes and base pointers, and computes the symbolic sizes that addresses need.
+    fn entry(&mut self, symbols: &[Symbol], sizes: Value, buffers: Value, chunk: Value) {
+        for (k, symbol) in symbols.iter().enumerate() {
+            let flags = MemFlagsData::trusted().with_readonly();
+            let size = self.b.ins().load(types::I64, flags, sizes, (k * 8) as i32);
+            self.symbols.insert(symbol.clone(), size);
+        }
+        let (kernel, mut needed) = (self.kernel, Vec::new());
+        for (k, dim) in kernel.rows.iter().enumerate() {
+            needed.push(dim.clone());
+            needed.push(Dim::product(&kernel.rows[k + 1..]));
+        }
+        kernel.body.iter().for_each(|stmt| sizes_needed(stmt, &mut needed));
+        for dim in needed {
+            let value = self.size(&dim);
+            self.dims.insert(dim, value);
+        }
+        for access in kernel.body.iter().flat_map(accesses) {
+            for buffer in memory(access).into_iter().chain(index_buffers(access)) {
+                if !self.bases.contains_key(&buffer)
+                    && let Some(base) = self.load_base(buffers, chunk, Array::Memory(buffer))
+                {
+                    self.bases.insert(buffer, base);
+                }
+            }
+        }
+    }
+
+    /// The loop over tiles of rows `begin..end`.
+    fn tiles(&mut self, begin: Value, end: Value) {
+        let (head, body, done) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
+        self.b.append_block_param(head, types::I64);
+        self.b.ins().jump(head, &[BlockArg::Value(begin)]);
+        self.b.switch_to_block(head);
+        let row = self.b.block_params(head)[0];
+        let more = self.b.ins().icmp(IntCC::SignedLessThan, row, end);
+        self.b.ins().brif(more, body, &[], done, &[]);
+        self.b.switch_to_block(body);
+        self.b.seal_block(body);
+        let left = self.b.ins().isub(end, row);
+        let tile = self.b.ins().iconst(types::I64, self.kernel.tile as i64);
+        self.first_row = row;
+        self.tile_rows = self.smaller(left, tile);
+        for stmt in &self.kernel.body {
+            self.statement(stmt);
+        }
+        let next = self.b.ins().iadd_imm_s(row, self.kernel.tile as i64);
+        self.b.ins().jump(head, &[BlockArg::Value(next)]);
+        self.b.seal_block(head);
+        self.b.switch_to_block(done);
+        self.b.seal_block(done);
+    }
+
+    fn statement(&mut self, stmt: &Stmt) {
+        match stmt {
+            Stmt::Zero { out, count } => self.zero(out, *count),
+            Stmt::Nest(nest) => self.nest(nest),
+            Stmt::Map(map) => self.map(map),
+            Stmt::Max { value, out, count } => self.max(value, out, *count),
+        }
+    }
+
+    /// Emits `body` for every row of the tile, given the places of the accesses in that row.
+    pub(super) fn each_row(&mut self, accesses: &[&Access], body: &mut dyn FnMut(&mut KernelBuilder<'a>, &[Value])) {
+        let rows = Count::Dynamic(self.tile_rows);
+        if accesses.iter().all(|a| is_regular(a)) {
+            let moving: Vec<Moving> = accesses
+                .iter()
+                .map(|a| {
+                    let width = if a.row == RowAddress::Row { a.width * self.element_size(a.array) } else { 0 };
+                    Moving { value: self.tile_pointer(a), step: width as i64 }
+                })
+                .collect();
+            self.repeat(rows, &moving, &[], &mut |cx, places, _| {
+                body(cx, places);
+                Vec::new()
+            });
+        } else {
+            let row = Moving { value: self.first_row, step: 1 };
+            self.repeat(rows, &[row], &[], &mut |cx, row, _| {
+                let places: Vec<Value> = accesses.iter().map(|a| cx.pointer(a, row[0])).collect();
+                body(cx, &places);
+                Vec::new()
+            });
+        }
+    }
+
+    fn zero(&mut self, out: &Access, count: usize) {
+        let (size, lanes, flags) = (self.loops.dtype.size(), self.lanes, self.store_flags());
+        self.each_row(&[out], &mut |cx, places| {
+            let zero = cx.constant(0.0);
+            let wide = Moving { value: places[0], step: (lanes * size) as i64 };
+            cx.repeat(Count::Static(count / lanes), &[wide], &[], &mut |cx, p, _| {
+                cx.b.ins().store(flags, zero, p[0], 0);
+                Vec::new()
+            });
+            let rest = cx.b.ins().iadd_imm_s(places[0], (count / lanes * lanes * size) as i64);
+            let narrow = Moving { value: rest, step: size as i64 };
+            let lane = cx.b.ins().extractlane(zero, 0);
+            cx.repeat(Count::Static(count % lanes), &[narrow], &[], &mut |cx, p, _| {
+                cx.b.ins().store(flags, lane, p[0], 0);
+                Vec::new()
+            });
+        });
+    }
+
+    fn max(&mut self, value: &Access, out: &Access, count: usize) {
+        let size = self.loops.dtype.size() as i64;
+        let (load, own, store) = (self.load_flags(value.array), self.load_flags(out.array), self.store_flags());
+        self.each_row(&[out, value], &mut |cx, places| {
+            let moving = [Moving { value: places[0], step: size }, Moving { value: places[1], step: size }];
+            cx.repeat(Count::Static(count), &moving, &[], &mut |cx, p, _| {
+                let scalar = cx.scalar;
+                let best = cx.b.ins().load(scalar, own, p[0], 0);
+                let x = cx.b.ins().load(scalar, load, p[1], 0);
+                let larger = cx.b.ins().fmax(best, x);
+                cx.b.ins().store(store, larger, p[0], 0);
+                Vec::new()
+            });
+        });
+    }
+}

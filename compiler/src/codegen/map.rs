@@ -1,0 +1,154 @@
+//! Scalar expressions at every element, in vectors. Elements left over are computed in a vector too, one at a time.
+
+use std::collections::HashMap;
+
+use cranelift_codegen::ir::condcodes::FloatCC;
+use cranelift_codegen::ir::{InstBuilder, Value, types};
+use schur_ir::expr::{Binary, Expr, Unary};
+use schur_ir::ty::DType;
+
+use crate::loops::{Access, Array, MapStmt, RowAddress};
+
+use super::control::{Count, Moving};
+use super::kernel::KernelBuilder;
+
+impl<'a> KernelBuilder<'a> {
+    /// Emits a map for the rows of the tile: as one run of elements where all arrays are contiguous over rows.
+    pub(super) fn map(&mut self, map: &MapStmt) {
+        let accesses: Vec<&Access> = std::iter::once(&map.out).chain(map.operands.iter().map(|(a, _)| a)).collect();
+        let contiguous = |a: &&Access| a.row == RowAddress::Row && a.width == map.count && a.segment.offset == 0;
+        if !self.kernel.rows.is_empty() && accesses.iter().all(contiguous) {
+            let places: Vec<Value> = accesses.iter().map(|a| self.tile_pointer(a)).collect();
+            let elements = self.b.ins().imul_imm_s(self.tile_rows, map.count as i64);
+            let vectors = self.b.ins().udiv_imm_u(elements, self.lanes as i64);
+            let rest = self.b.ins().urem_imm_u(elements, self.lanes as i64);
+            self.run(map, &places, Count::Dynamic(vectors), Count::Dynamic(rest));
+        } else {
+            let (vectors, rest) = (map.count / self.lanes, map.count % self.lanes);
+            self.each_row(&accesses, &mut |cx, places| {
+                cx.run(map, places, Count::Static(vectors), Count::Static(rest));
+            });
+        }
+    }
+
+    /// A run of elements: vectors, then single elements.
+    fn run(&mut self, map: &MapStmt, places: &[Value], vectors: Count, rest: Count) {
+        let sizes: Vec<i64> = std::iter::once(&map.out)
+            .chain(map.operands.iter().map(|(a, _)| a))
+            .map(|a| self.element_size(a.array) as i64)
+            .collect();
+        let moving = |places: &[Value], lanes: i64| -> Vec<Moving> {
+            places.iter().zip(&sizes).map(|(&value, size)| Moving { value, step: size * lanes }).collect()
+        };
+        let lanes = self.lanes;
+        self.repeat(vectors, &moving(places, lanes as i64), &[], &mut |cx, places, _| {
+            cx.elements(map, places, lanes);
+            Vec::new()
+        });
+        let mut after = Vec::with_capacity(places.len());
+        for Moving { value, step } in moving(places, lanes as i64) {
+            after.push(match vectors {
+                Count::Static(n) => self.b.ins().iadd_imm_s(value, n as i64 * step),
+                Count::Dynamic(n) => {
+                    let bytes = self.b.ins().imul_imm_s(n, step);
+                    self.b.ins().iadd(value, bytes)
+                }
+            });
+        }
+        self.repeat(rest, &moving(&after, 1), &[], &mut |cx, places, _| {
+            cx.elements(map, places, 1);
+            Vec::new()
+        });
+    }
+
+    /// `width` elements: all lanes, or the first alone.
+    fn elements(&mut self, map: &MapStmt, places: &[Value], width: usize) {
+        let mut args = Vec::with_capacity(map.operands.len());
+        for ((access, dtype), &place) in map.operands.iter().zip(&places[1..]) {
+            args.push(self.argument(access.array, *dtype, place, width));
+        }
+        let value = self.expression(&map.expr, &args, &mut HashMap::new());
+        let flags = self.store_flags();
+        let value = if width > 1 { value } else { self.b.ins().extractlane(value, 0) };
+        self.b.ins().store(flags, value, places[0], 0);
+    }
+
+    fn argument(&mut self, array: Array, dtype: DType, place: Value, width: usize) -> Value {
+        let flags = self.load_flags(array);
+        match (dtype, width) {
+            (DType::F32 | DType::F64, 1) => {
+                let element = self.b.ins().load(self.scalar, flags, place, 0);
+                self.b.ins().splat(self.vector, element)
+            }
+            (DType::F32 | DType::F64, _) => self.b.ins().load(self.vector, flags, place, 0),
+            (DType::Bool | DType::I32, _) => {
+                let mut vector = self.constant(0.0);
+                for lane in 0..width {
+                    let byte = self.b.ins().uload8(types::I64, flags, place, lane as i32);
+                    let element = self.b.ins().fcvt_from_sint(self.scalar, byte);
+                    vector = self.b.ins().insertlane(vector, element, lane as u8);
+                }
+                vector
+            }
+        }
+    }
+
+    /// The value of an expression in all lanes; equal parts are computed once.
+    fn expression<'e>(&mut self, expr: &'e Expr, args: &[Value], known: &mut HashMap<&'e Expr, Value>) -> Value {
+        if let Some(value) = known.get(expr) {
+            return *value;
+        }
+        let value = match expr {
+            Expr::Arg(k) => args[*k],
+            Expr::Const(c) => self.constant(c.0),
+            Expr::Unary(op, x) => {
+                let x = self.expression(x, args, known);
+                self.unary(*op, x)
+            }
+            Expr::Binary(op, x, y) => {
+                let (x, y) = (self.expression(x, args, known), self.expression(y, args, known));
+                self.binary(*op, x, y)
+            }
+            Expr::Select(condition, x, y) => {
+                let condition = self.expression(condition, args, known);
+                let (x, y) = (self.expression(x, args, known), self.expression(y, args, known));
+                let zero = self.constant(0.0);
+                let mask = self.b.ins().fcmp(FloatCC::NotEqual, condition, zero);
+                self.pick(mask, x, y)
+            }
+        };
+        known.insert(expr, value);
+        value
+    }
+
+    fn unary(&mut self, op: Unary, x: Value) -> Value {
+        match op {
+            Unary::Neg => self.b.ins().fneg(x),
+            Unary::Abs => self.b.ins().fabs(x),
+            Unary::Sqrt => self.b.ins().sqrt(x),
+            Unary::Exp => self.exp(x),
+            Unary::Tanh => self.tanh(x),
+            Unary::Sigmoid => self.sigmoid(x),
+            Unary::Softplus => self.softplus(x),
+        }
+    }
+
+    fn binary(&mut self, op: Binary, x: Value, y: Value) -> Value {
+        match op {
+            Binary::Add => self.b.ins().fadd(x, y),
+            Binary::Sub => self.b.ins().fsub(x, y),
+            Binary::Mul => self.b.ins().fmul(x, y),
+            Binary::Div => self.b.ins().fdiv(x, y),
+            Binary::Max => self.b.ins().fmax(x, y),
+            Binary::Gt => self.compare(FloatCC::GreaterThan, x, y),
+            Binary::Eq => self.compare(FloatCC::Equal, x, y),
+        }
+    }
+
+    /// 1 where the comparison holds, else 0.
+    fn compare(&mut self, condition: FloatCC, x: Value, y: Value) -> Value {
+        let (one, zero) = (self.constant(1.0), self.constant(0.0));
+        let mask = self.b.ins().fcmp(condition, x, y);
+        self.pick(mask, one, zero)
+    }
+}

@@ -1,0 +1,132 @@
+//! The `clif` and `asm` stages: Cranelift IR, one function a kernel, and machine code.
+//!
+//! Generated code is complete and portable: 128-bit vectors, fused multiply-add where the machine has it. Every load and
+//! store is at `base + row × width + segment`, places that [`crate::loops`] keeps inside their arrays.
+
+mod address;
+mod control;
+mod kernel;
+mod map;
+mod math;
+mod native;
+mod nest;
+mod plan;
+mod target;
+
+use std::sync::Arc;
+
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::{CodegenError as ClifError, Context};
+use cranelift_frontend::FunctionBuilderContext;
+use schur_ir::dim::{Dim, Symbol};
+use schur_ir::program;
+
+use crate::loops::Loops;
+
+pub use native::NativeCode;
+pub use target::{Features, Target};
+
+/// Why no code came out.
+#[derive(Debug, thiserror::Error)]
+pub enum CodegenError {
+    /// This machine, or these features of it, are not supported.
+    #[error("no code can be generated for this machine: {0}")]
+    Target(String),
+    /// Cranelift refused a function: a bug of ours, or a kernel beyond its limits.
+    #[error("kernel `{kernel}` does not compile: {reason}")]
+    Kernel {
+        /// The kernel.
+        kernel: String,
+        /// What Cranelift says.
+        reason: String,
+    },
+    /// No executable memory.
+    #[error("no memory for code: {0}")]
+    Memory(String),
+}
+
+/// A compiled kernel, before it is placed in memory.
+#[derive(Clone, Debug)]
+pub struct KernelCode {
+    /// The kernel's name.
+    pub name: String,
+    /// Cranelift IR before optimisation, where [`Listings`] were asked for.
+    pub clif: String,
+    /// Machine code as text, likewise.
+    pub asm: String,
+    /// Machine code.
+    pub bytes: Vec<u8>,
+    /// The alignment that the code needs.
+    pub align: u64,
+}
+
+/// Whether to keep readable listings of what is generated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listings {
+    /// Keep them: for `inspect`.
+    Keep,
+    /// Skip them.
+    Skip,
+}
+
+/// The symbols whose sizes kernels are given, sorted.
+pub fn symbols(loops: &Loops) -> Vec<Symbol> {
+    let dims = loops.buffers.iter().flat_map(|b| &b.dims).chain(loops.kernels.iter().flat_map(|k| &k.rows));
+    let mut symbols: Vec<Symbol> = dims.flat_map(Dim::symbols).cloned().collect();
+    symbols.sort();
+    symbols.dedup();
+    symbols
+}
+
+/// Generates the code of every kernel.
+pub fn generate(loops: &Loops, target: &Target, listings: Listings) -> Result<Vec<KernelCode>, CodegenError> {
+    let symbols = symbols(loops);
+    let mut context = Context::new();
+    let mut builder = FunctionBuilderContext::new();
+    let one = |k: &crate::loops::Kernel| {
+        context.clear();
+        kernel::build(loops, k, &symbols, target, &mut context.func, &mut builder);
+        let clif = if listings == Listings::Keep { context.func.display().to_string() } else { String::new() };
+        context.set_disasm(listings == Listings::Keep);
+        let compiled = context.compile(target.isa(), &mut ControlPlane::default());
+        let code = compiled.map_err(|e| refused(&k.name, &e.inner))?;
+        Ok(KernelCode {
+            name: k.name.clone(),
+            clif,
+            asm: code.vcode.clone().unwrap_or_default(),
+            bytes: code.code_buffer().to_vec(),
+            align: u64::from(code.buffer.alignment),
+        })
+    };
+    loops.kernels.iter().map(one).collect()
+}
+
+fn refused(kernel: &str, error: &ClifError) -> CodegenError {
+    CodegenError::Kernel { kernel: kernel.into(), reason: error.to_string() }
+}
+
+/// Places generated code in executable memory and makes the program.
+pub fn assemble(loops: Loops, code: &[KernelCode], target: &Target) -> Result<program::Program, CodegenError> {
+    let native = NativeCode::place(code, target)?;
+    let size = loops.dtype.size();
+    let kernel = |k: &crate::loops::Kernel| program::Kernel {
+        name: k.name.clone(),
+        rows: Dim::product(&k.rows),
+        tile: k.tile,
+        scratch: k.scratch_width() * k.tile * size,
+        serial: k.serial,
+    };
+    Ok(program::Program {
+        symbols: symbols(&loops),
+        kernels: loops.kernels.iter().map(kernel).collect(),
+        name: loops.name,
+        dtype: loops.dtype,
+        buffers: loops.buffers,
+        steps: loops.steps,
+        requirements: loops.requirements,
+        inputs: loops.inputs,
+        params: loops.params,
+        outputs: loops.outputs,
+        code: Arc::new(native),
+    })
+}

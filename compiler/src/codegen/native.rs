@@ -1,0 +1,79 @@
+//! Machine code in executable memory, freed when its last owner is gone.
+#![allow(unsafe_code)]
+
+use std::sync::{Mutex, PoisonError};
+
+use cranelift_codegen::ir::{AbiParam, Signature, types};
+use cranelift_jit::{JITBuilder, JITModule};
+use cranelift_module::{Linkage, Module, default_libcall_names};
+use schur_ir::program::{Code, KernelFn};
+
+use super::{CodegenError, KernelCode, Target};
+
+/// The code of a program's kernels.
+pub struct NativeCode {
+    entries: Vec<KernelFn>,
+    size: usize,
+    /// Owns the memory; taken when this is dropped.
+    module: Mutex<Option<JITModule>>,
+}
+
+impl std::fmt::Debug for NativeCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NativeCode({} kernels, {} bytes)", self.entries.len(), self.size)
+    }
+}
+
+impl NativeCode {
+    /// Copies code into fresh memory, which is then made executable and no longer writable.
+    pub(super) fn place(code: &[KernelCode], target: &Target) -> Result<Self, CodegenError> {
+        let refused = |e: &dyn std::fmt::Display| CodegenError::Memory(e.to_string());
+        let mut module = JITModule::new(JITBuilder::with_isa(target.shared_isa(), default_libcall_names()));
+        let signature = signature(target);
+        let mut functions = Vec::with_capacity(code.len());
+        for (k, kernel) in code.iter().enumerate() {
+            let name = format!("kernel_{k}");
+            let id = module.declare_function(&name, Linkage::Export, &signature).map_err(|e| refused(&e))?;
+            module.define_function_bytes(id, kernel.align, &kernel.bytes, &[]).map_err(|e| refused(&e))?;
+            functions.push(id);
+        }
+        module.finalize_definitions().map_err(|e| refused(&e))?;
+        let entry = |&id| {
+            let address = module.get_finalized_function(id);
+            // SAFETY: the address is the start of code that was compiled from a function of exactly this signature and
+            // calling convention, and `module` keeps it alive as long as `self`.
+            unsafe { std::mem::transmute::<*const u8, KernelFn>(address) }
+        };
+        let entries = functions.iter().map(entry).collect();
+        let size = code.iter().map(|k| k.bytes.len()).sum();
+        Ok(NativeCode { entries, size, module: Mutex::new(Some(module)) })
+    }
+}
+
+/// The signature of [`KernelFn`] on the target.
+pub(super) fn signature(target: &Target) -> Signature {
+    let mut signature = Signature::new(target.isa().default_call_conv());
+    signature.params = vec![AbiParam::new(types::I64); 6];
+    signature
+}
+
+impl Code for NativeCode {
+    fn kernel(&self, k: usize) -> Option<KernelFn> {
+        self.entries.get(k).copied()
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+}
+
+impl Drop for NativeCode {
+    fn drop(&mut self) {
+        let module = self.module.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(module) = module {
+            // SAFETY: entries are called only through a shared reference to `self` (the contract of `Code`), and this
+            // is the last one, so no kernel is running and none will be called.
+            unsafe { module.free_memory() };
+        }
+    }
+}
