@@ -5,4 +5,5 @@
 
 pub mod dim;
 pub mod irreps;
+pub mod spec;
 pub mod ty;
