@@ -12,14 +12,19 @@ use super::{BatchNorm, Layer, LayerOp, Linear, Mlp, ModelSpec, Problem, Spanned}
 pub(super) fn names(spec: &ModelSpec) -> Vec<Problem> {
     let mut problems = Vec::new();
     let index = index_layers(spec, &mut problems);
-    let mut cycles = HashSet::new();
+    // The first layer of the reported cycle, for every layer on one.
+    let mut cycles = HashMap::new();
     for (here, layer) in spec.layers.iter().enumerate() {
         for reference in layer.references() {
             match index.get(reference.as_str()) {
                 _ if spec.inputs.contains_key(reference.as_str()) => {}
                 Some(&there) if there < here => {}
+                Some(there) if cycles.contains_key(&here) && cycles.get(&here) == cycles.get(there) => {}
                 Some(&there) => match path(spec, &index, there, here) {
-                    Some(path) => problems.extend(report_cycle(spec, &path, reference, &mut cycles)),
+                    Some(path) => {
+                        problems.push(report_cycle(spec, layer, &path, reference));
+                        cycles.extend(path.into_iter().map(|member| (member, here)));
+                    }
                     None => problems.push(report_later(layer, reference)),
                 },
                 None => problems.push(report_unknown(spec, &format!("the layer `{}`", layer.name.value), reference)),
@@ -75,24 +80,13 @@ fn report_later(layer: &Layer, reference: &Spanned<String>) -> Problem {
     problem.with_help(format!("layers run in the order of the file: move `{later}` above `{name}`"))
 }
 
-/// Reports the cycle that a reference closes, once for all references on it.
-fn report_cycle(
-    spec: &ModelSpec,
-    path: &[usize],
-    reference: &Spanned<String>,
-    seen: &mut HashSet<Vec<usize>>,
-) -> Option<Problem> {
-    let mut members = path.to_vec();
-    members.sort_unstable();
-    if !seen.insert(members) {
-        return None;
-    }
-    let name = |&layer: &usize| spec.layers[layer].name.as_str();
-    let here = path.last().map(name)?;
-    let steps: Vec<&str> = std::iter::once(here).chain(path.iter().map(name)).collect();
+/// Reports the cycle that a layer's reference closes; `path` leads from what it refers to back to the layer.
+fn report_cycle(spec: &ModelSpec, layer: &Layer, path: &[usize], reference: &Spanned<String>) -> Problem {
+    let here = layer.name.as_str();
+    let steps: Vec<&str> = path.iter().map(|&step| spec.layers[step].name.as_str()).collect();
     let message = format!("the layer `{here}` depends on its own output");
     let problem = Problem::new(message, "closes a cycle", reference.span.clone());
-    Some(problem.with_help(format!("each uses the next: {}", steps.join(" -> "))))
+    problem.with_help(format!("each uses the next: {here} -> {}", steps.join(" -> ")))
 }
 
 /// The shortest chain of layers from `from` to `to` in which each uses the next.

@@ -125,7 +125,9 @@ impl Parser<'_> {
         self.at += 1;
         loop {
             match self.peek() {
-                None => return Err(Problem::new("this string has no end", "starts here", start..start + 1)),
+                None | Some('\n' | '\r') => {
+                    return Err(Problem::new("this string does not end on its line", "starts here", start..start + 1));
+                }
                 Some('"') => {
                     self.at += 1;
                     return Ok(out);
@@ -260,7 +262,8 @@ impl Parser<'_> {
 
     fn unexpected(&self, expected: &str) -> Problem {
         let (found, length) = match self.peek() {
-            Some(c) => (format!("`{}`", c.escape_debug()), c.len_utf8()),
+            Some(c) if c.is_control() => (format!("`{}`", c.escape_default()), c.len_utf8()),
+            Some(c) => (format!("`{c}`"), c.len_utf8()),
             None => ("the end of the file".into(), 0),
         };
         let message = format!("this is not JSON: expected {expected}, found {found}");

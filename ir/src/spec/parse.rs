@@ -18,7 +18,9 @@ impl ModelSpec {
         let mut reader = Reader { source, problems: Vec::new() };
         let spec = read_model(&mut reader, &root);
         let mut problems = reader.problems;
-        problems.extend(spec.as_ref().map(check::names).unwrap_or_default());
+        if let Some(spec) = spec.as_ref().filter(|_| declares_names(&root)) {
+            problems.extend(check::names(spec));
+        }
         match spec {
             Some(spec) if problems.is_empty() => Ok(spec),
             Some(_) | None => {
@@ -27,6 +29,15 @@ impl ModelSpec {
             }
         }
     }
+}
+
+/// Whether the inputs and the layers are there, so that the names in use can be told from others.
+fn declares_names(root: &Node) -> bool {
+    let Value::Table(table) = &root.value else {
+        return false;
+    };
+    let value = |key| table.get(key).map(|entry| &entry.node.value);
+    matches!(value("inputs"), Some(Value::Table(_))) && matches!(value("layers"), Some(Value::Array(_)))
 }
 
 fn read_model(reader: &mut Reader<'_>, root: &Node) -> Option<ModelSpec> {
@@ -95,16 +106,14 @@ fn read_inputs(reader: &mut Reader<'_>, item: Item<'_>, dtype: DType) -> Option<
         }
         let what = format!("the input `{name}`");
         let item = Item { key: name, node: &entry.node };
-        if let Some(mut fields) = Fields::open(reader, item, &what, entry.key_span.clone()) {
-            let input = read_input(&mut fields, dtype);
-            fields.finish();
-            inputs.insert(name.clone(), input);
-        }
+        let input = Fields::open(reader, item, &what, entry.key_span.clone()).map(|fields| read_input(fields, dtype));
+        let unreadable = || InputSpec { shape: Vec::new(), kind: InputKind::Mask, span: entry.key_span.clone() };
+        inputs.insert(name.clone(), input.unwrap_or_else(unreadable));
     }
     Some(inputs)
 }
 
-fn read_input(fields: &mut Fields<'_, '_, '_>, model: DType) -> InputSpec {
+fn read_input(mut fields: Fields<'_, '_, '_>, model: DType) -> InputSpec {
     let before = fields.reader.problems.len();
     let shape = fields.required("shape");
     let irreps: Option<Irreps> = fields.optional("irreps");
@@ -140,7 +149,9 @@ fn read_input(fields: &mut Fields<'_, '_, '_>, model: DType) -> InputSpec {
             InputKind::Mask
         }
     };
-    InputSpec { shape, kind, span: fields.span() }
+    let span = fields.span();
+    fields.finish();
+    InputSpec { shape, kind, span }
 }
 
 fn read_layers(reader: &mut Reader<'_>, item: Item<'_>, config: &Config) -> Option<Vec<Layer>> {

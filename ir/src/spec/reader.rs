@@ -154,13 +154,17 @@ impl<'a, 'r, 's> Fields<'a, 'r, 's> {
 
 /// Asks for the known name nearest to `name`, where one is near.
 pub(super) fn did_you_mean(name: &str, known: &[&str]) -> Option<String> {
-    let limit = (name.chars().count() / 3).max(1);
     let name = name.to_lowercase();
-    let near = known.iter().filter(|other| other.len().abs_diff(name.len()) <= 4 * limit);
-    let (distance, nearest) = near
-        .map(|other| (strsim::damerau_levenshtein(&name, &other.to_lowercase()), *other))
-        .min_by_key(|(distance, _)| *distance)?;
-    (distance <= limit).then(|| format!("did you mean `{nearest}`?"))
+    let near = |other: &&str| {
+        let limit = name.len().max(other.len()) / 3;
+        if name.len().abs_diff(other.len()) > limit {
+            return None;
+        }
+        let distance = strsim::damerau_levenshtein(&name, &other.to_lowercase());
+        (distance <= limit).then(|| (distance, other.to_string()))
+    };
+    let (_, nearest) = known.iter().filter_map(near).min_by_key(|(distance, _)| *distance)?;
+    Some(format!("did you mean `{nearest}`?"))
 }
 
 /// "one of `a`, `b`, `c`".

@@ -7,16 +7,21 @@ use ::toml::de::{DeTable, DeValue};
 use super::Problem;
 use super::tree::{Entry, Node, Table, Value};
 
+/// How many faults of syntax are reported: later ones tend to follow from earlier ones.
+const MAX_ERRORS: usize = 10;
+
 /// Reads a TOML document.
 pub(super) fn parse(text: &str) -> Result<Node, Vec<Problem>> {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut problems: Vec<Problem> = errors
         .iter()
+        .take(MAX_ERRORS)
         .map(|e| {
             let span = e.span().unwrap_or(0..0);
             Problem::new(format!("this is not TOML: {}", e.message()), "here", span)
         })
         .collect();
+    problems.sort_by_key(|problem| problem.span.start);
     problems.dedup_by_key(|problem| problem.span.start);
     if problems.is_empty() {
         let root = Node { span: document.span(), value: Value::Table(table(document.get_ref(), &mut problems)) };

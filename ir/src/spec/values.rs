@@ -168,17 +168,18 @@ impl FromNode for IrrepSet {
     }
 }
 
-/// A name of an input or a layer: the scope of parameters and the key of an array in a file.
+/// A name of an input or a layer: the scope of parameters and the key of an array in a file. One that will not do is
+/// reported, and kept for those who refer to it.
 #[derive(Clone, Default)]
 pub(super) struct Name(pub(super) Spanned<String>);
 
 impl FromNode for Name {
     fn from_node(reader: &mut Reader<'_>, item: Item<'_>) -> Option<Self> {
         let name = Spanned::<String>::from_node(reader, item)?;
-        match name_fault(&name) {
-            None => Some(Name(name)),
-            Some(fault) => reader.reject(item, fault, "not a name"),
+        if let Some(fault) = name_fault(&name) {
+            reader.reject::<Name>(item, fault, "not a name");
         }
+        Some(Name(name))
     }
 }
 
