@@ -1,0 +1,147 @@
+//! What is wrong with a spec, for people: each problem points at its place in the file and says what to do.
+
+use std::fmt;
+use std::ops::Range;
+
+use miette::{Diagnostic, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
+
+use super::Source;
+
+/// One thing that is wrong with a spec.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Problem {
+    /// What is wrong.
+    pub message: String,
+    /// What stands beside the marked text; may be empty.
+    pub label: String,
+    /// The byte range of the marked text.
+    pub span: Range<usize>,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Problem {
+    /// A problem at `span`.
+    pub fn new(message: impl Into<String>, label: impl Into<String>, span: Range<usize>) -> Self {
+        Problem { message: message.into(), label: label.into(), span, help: None }
+    }
+
+    /// The same with advice.
+    pub fn with_help(self, help: impl Into<String>) -> Self {
+        Problem { help: Some(help.into()), ..self }
+    }
+
+    /// The same with its range inside `text`, on character boundaries, on one line and of at most [`MAX_LINE`] bytes.
+    fn clip(self, text: &str) -> Self {
+        let start = text.floor_char_boundary(self.span.start);
+        let end = text.ceil_char_boundary(self.span.end.clamp(start, start + MAX_LINE));
+        let line = text[start..end].find(['\n', '\r']).map_or(end, |length| start + length);
+        Problem { span: start..line, ..self }
+    }
+}
+
+impl Diagnostic for Problem {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display + 'a>)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let label = (!self.label.is_empty()).then(|| self.label.clone());
+        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(label, self.span.clone()))))
+    }
+}
+
+/// All that is wrong with a spec.
+///
+/// As a [`Diagnostic`], one problem stands for itself and several are related to a heading that counts them.
+#[derive(Clone, Debug)]
+pub struct SpecError {
+    source: Excerpts,
+    problems: Vec<Problem>,
+}
+
+impl SpecError {
+    /// The error that consists of `problems` in `source`. Ranges of several lines are cut to the first.
+    pub fn new(source: &Source, problems: Vec<Problem>) -> Self {
+        let problems = problems.into_iter().map(|problem| problem.clip(source.text())).collect();
+        SpecError { source: Excerpts(source.clone()), problems }
+    }
+
+    /// The problems, in the order in which they are shown.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    fn single(&self) -> Option<&Problem> {
+        match self.problems.as_slice() {
+            [problem] => Some(problem),
+            [] | [_, _, ..] => None,
+        }
+    }
+}
+
+impl fmt::Display for SpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.single() {
+            Some(problem) => write!(f, "{problem}"),
+            None => write!(f, "{} has {} problems", self.source.0.name(), self.problems.len()),
+        }
+    }
+}
+
+impl std::error::Error for SpecError {}
+
+impl Diagnostic for SpecError {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.single()?.help()
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        self.single()?.labels()
+    }
+
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
+        match self.single() {
+            Some(_) => None,
+            None => Some(Box::new(self.problems.iter().map(|problem| problem as &dyn Diagnostic))),
+        }
+    }
+}
+
+/// Lines longer than this are shown in part.
+const MAX_LINE: usize = 1000;
+
+/// A source as diagnostics show it: of long lines, the marked place and a little around it.
+#[derive(Clone, Debug)]
+struct Excerpts(Source);
+
+impl SourceCode for Excerpts {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        const AROUND: usize = 40;
+        let text = self.0.text();
+        let shown = text.read_span(span, lines_before, lines_after)?;
+        let name = self.0.name().to_string();
+        if shown.data().split(|&byte| byte == b'\n').all(|line| line.len() <= MAX_LINE) {
+            let (place, line, column, count) = (*shown.span(), shown.line(), shown.column(), shown.line_count());
+            return Ok(Box::new(MietteSpanContents::new_named(name, shown.data(), place, line, column, count)));
+        }
+        let (start, end) = (span.offset(), span.offset() + span.len());
+        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = text[end..].find(['\n', '\r']).map_or(text.len(), |length| end + length);
+        let from = text.floor_char_boundary(start.saturating_sub(AROUND).max(line_start));
+        let to = text.ceil_char_boundary((end + AROUND).min(line_end));
+        let line = text[..start].matches('\n').count();
+        let place = SourceSpan::from(from..to);
+        Ok(Box::new(MietteSpanContents::new_named(name, &text.as_bytes()[from..to], place, line, from - line_start, 1)))
+    }
+}
