@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+use miette::{Diagnostic, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
 use super::Source;
 
@@ -32,10 +32,10 @@ impl Problem {
         Problem { help: Some(help.into()), ..self }
     }
 
-    /// The same with its range inside `text`, on character boundaries and on one line.
+    /// The same with its range inside `text`, on character boundaries, on one line and of at most [`MAX_LINE`] bytes.
     fn clip(self, text: &str) -> Self {
-        let start = text.floor_char_boundary(self.span.start.min(text.len()));
-        let end = text.ceil_char_boundary(self.span.end.clamp(start, text.len()));
+        let start = text.floor_char_boundary(self.span.start);
+        let end = text.ceil_char_boundary(self.span.end.clamp(start, start + MAX_LINE));
         let line = text[start..end].find(['\n', '\r']).map_or(end, |length| start + length);
         Problem { span: start..line, ..self }
     }
@@ -57,18 +57,18 @@ impl Diagnostic for Problem {
 /// As a [`Diagnostic`], one problem stands for itself and several are related to a heading that counts them.
 #[derive(Clone, Debug)]
 pub struct SpecError {
-    source: NamedSource<String>,
+    source: Excerpts,
     problems: Vec<Problem>,
 }
 
 impl SpecError {
-    /// The error that consists of `problems` in `source`.
+    /// The error that consists of `problems` in `source`. Ranges of several lines are cut to the first.
     pub fn new(source: &Source, problems: Vec<Problem>) -> Self {
         let problems = problems.into_iter().map(|problem| problem.clip(source.text())).collect();
-        SpecError { source: NamedSource::new(source.name(), source.text().to_string()), problems }
+        SpecError { source: Excerpts(source.clone()), problems }
     }
 
-    /// The problems, in the order of the file.
+    /// The problems, in the order in which they are shown.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
@@ -85,7 +85,7 @@ impl fmt::Display for SpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.single() {
             Some(problem) => write!(f, "{problem}"),
-            None => write!(f, "{} has {} problems", self.source.name(), self.problems.len()),
+            None => write!(f, "{} has {} problems", self.source.0.name(), self.problems.len()),
         }
     }
 }
@@ -110,5 +110,38 @@ impl Diagnostic for SpecError {
             Some(_) => None,
             None => Some(Box::new(self.problems.iter().map(|problem| problem as &dyn Diagnostic))),
         }
+    }
+}
+
+/// Lines longer than this are shown in part.
+const MAX_LINE: usize = 1000;
+
+/// A source as diagnostics show it: of long lines, the marked place and a little around it.
+#[derive(Clone, Debug)]
+struct Excerpts(Source);
+
+impl SourceCode for Excerpts {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        const AROUND: usize = 40;
+        let text = self.0.text();
+        let shown = text.read_span(span, lines_before, lines_after)?;
+        let name = self.0.name().to_string();
+        if shown.data().split(|&byte| byte == b'\n').all(|line| line.len() <= MAX_LINE) {
+            let (place, line, column, count) = (*shown.span(), shown.line(), shown.column(), shown.line_count());
+            return Ok(Box::new(MietteSpanContents::new_named(name, shown.data(), place, line, column, count)));
+        }
+        let (start, end) = (span.offset(), span.offset() + span.len());
+        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = text[end..].find(['\n', '\r']).map_or(text.len(), |length| end + length);
+        let from = text.floor_char_boundary(start.saturating_sub(AROUND).max(line_start));
+        let to = text.ceil_char_boundary((end + AROUND).min(line_end));
+        let line = text[..start].matches('\n').count();
+        let place = SourceSpan::from(from..to);
+        Ok(Box::new(MietteSpanContents::new_named(name, &text.as_bytes()[from..to], place, line, from - line_start, 1)))
     }
 }

@@ -379,9 +379,10 @@ pub struct Initializer {
 }
 
 /// A family of distributions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Distribution {
     /// Normal.
+    #[default]
     Normal,
     /// Uniform.
     Uniform,
