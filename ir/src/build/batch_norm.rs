@@ -51,10 +51,6 @@ fn check(b: &Builder, layer: &Layer, options: &BatchNorm, x: ValueId, mask: Opti
         let message = format!("`{name}` reads an array without leading axes: `batch_norm` needs a batch");
         return Err(Problem::new(message, "", layer.span_of("input")));
     };
-    if options.instance && options.use_running_average == Some(true) {
-        let message = format!("`{name}`: with `instance` there are no running averages to use");
-        return Err(Problem::new(message, "", layer.span_of("use_running_average")));
-    }
     let Some(mask) = mask else { return Ok(()) };
     let span = layer.span_of("mask");
     if options.instance {

@@ -144,9 +144,6 @@ fn weights(b: &Builder, layer: &Layer, options: &Linear, side: Option<ValueId>) 
     if options.weights_per_channel && !matches!(weights, Weights::External { .. }) {
         return fail("weights_per_channel", "`weights_per_channel` needs `weights` that are scalars (0e)");
     }
-    if options.weights_per_channel && options.channel_out.is_some() {
-        return fail("weights_per_channel", "`weights_per_channel` and `channel_out` exclude each other");
-    }
     Ok(weights)
 }
 
@@ -196,20 +193,7 @@ fn channels(
 }
 
 fn check_irreps_in(layer: &Layer, options: &Linear, irreps: &Irreps) -> Result<(), Problem> {
-    let stated = options.irreps_in.as_ref();
-    if options.instructions.is_some() {
-        let fail = |reason: &str| Err(problem(layer, "instructions", format!("`instructions` {reason}")));
-        if options.simplify_irreps_internally {
-            return fail("need `simplify_irreps_internally = false`, as they name chunks");
-        }
-        if options.channel_out.is_some() {
-            return fail("and `channel_out` exclude each other");
-        }
-        if stated.is_none() {
-            return fail("need `irreps_in`, whose chunks they name");
-        }
-    }
-    let Some(stated) = stated else { return Ok(()) };
+    let Some(stated) = &options.irreps_in else { return Ok(()) };
     let exact = options.instructions.is_some();
     let fits = if exact { stated.value == *irreps } else { stated.regroup() == irreps.regroup() };
     if fits {
