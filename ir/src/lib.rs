@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod activation;
+pub mod build;
 pub mod dim;
 pub mod expr;
 pub mod graph;
