@@ -1,1 +1,3 @@
-//! TODO
+//! Schur's runtime: arrays, and the reference evaluator that defines what a graph means.
+
+pub mod array;
