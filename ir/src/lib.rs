@@ -11,5 +11,6 @@ pub mod graph;
 pub mod irreps;
 pub mod program;
 pub mod spec;
+pub mod text;
 pub mod ty;
 pub mod verify;
