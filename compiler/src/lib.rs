@@ -1,4 +1,7 @@
 //! Schur's compiler: from a graph to native code.
+//!
+//! [`compile`](compile::compile) is a straight line: [`loops`], [`codegen`].
 
 pub mod codegen;
+pub mod compile;
 pub mod loops;

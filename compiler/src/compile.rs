@@ -1,0 +1,92 @@
+//! The compiler from end to end: graph, loops, code.
+
+use std::time::{Duration, Instant};
+
+use schur_ir::graph::Graph;
+use schur_ir::program::Program;
+use schur_ir::verify::{VerifyError, verify};
+
+use crate::codegen::{CodegenError, Features, KernelCode, Listings, Target, assemble, generate};
+use crate::loops::{LoopOptions, Loops, LoopsError, lower};
+
+/// How to compile.
+#[derive(Clone, Debug)]
+pub struct CompileOptions {
+    /// How loops are fused and tiled.
+    pub loops: LoopOptions,
+    /// Which instructions may be used.
+    pub features: Features,
+    /// Run Cranelift's verifier as well: for tests.
+    pub verify_code: bool,
+    /// Keep readable listings of the code: for `inspect`.
+    pub listings: Listings,
+}
+
+impl Default for CompileOptions {
+    fn default() -> Self {
+        CompileOptions {
+            loops: LoopOptions::default(),
+            features: Features::default(),
+            verify_code: cfg!(debug_assertions),
+            listings: Listings::Skip,
+        }
+    }
+}
+
+/// What a stage made, as an observer sees it.
+#[derive(Clone, Copy, Debug)]
+pub enum Stage<'a> {
+    /// The fused loops.
+    Loops(&'a Loops),
+    /// The code of every kernel.
+    Code(&'a [KernelCode]),
+    /// The program, its code in executable memory.
+    Program(&'a Program),
+}
+
+impl Stage<'_> {
+    /// The stage's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Stage::Loops(_) => "loops",
+            Stage::Code(_) => "code",
+            Stage::Program(_) => "program",
+        }
+    }
+}
+
+/// Why a graph was not compiled. All but [`CodegenError::Target`] and [`CodegenError::Memory`] are faults of the graph
+/// that was given, or bugs of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// The graph given breaks a rule.
+    #[error("the graph is not valid: {0}")]
+    Graph(VerifyError),
+    /// The loops cannot say it.
+    #[error(transparent)]
+    Loops(#[from] LoopsError),
+    /// No code came out.
+    #[error(transparent)]
+    Codegen(#[from] CodegenError),
+}
+
+/// Compiles a graph for this machine. `observe` is given what each stage made and how long it took.
+pub fn compile(
+    graph: &Graph,
+    options: &CompileOptions,
+    observe: &mut dyn FnMut(Stage<'_>, Duration),
+) -> Result<Program, CompileError> {
+    let mut clock = Instant::now();
+    let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed();
+    verify(graph).map_err(CompileError::Graph)?;
+    let loops = lower(graph, &options.loops)?;
+    observe(Stage::Loops(&loops), lap());
+
+    let target = Target::host(options.features, options.verify_code)?;
+    let code = generate(&loops, &target, options.listings)?;
+    observe(Stage::Code(&code), lap());
+
+    let program = assemble(loops, &code, &target)?;
+    observe(Stage::Program(&program), lap());
+    Ok(program)
+}
