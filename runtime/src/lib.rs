@@ -30,3 +30,4 @@ mod sizes;
 mod slots;
 pub mod store;
 pub mod view;
+pub mod reference;
