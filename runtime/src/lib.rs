@@ -9,6 +9,7 @@
 //! | [`bind`], [`argument`] | the checks of a call's arrays: names, shapes, sizes of symbols, requirements |
 //! | [`plan`] | the checks of a program |
 //! | [`nearest`] | the name that was meant |
+//! | [`mod@reference`] | what a graph means, computed plainly in f64 |
 //!
 //! Behind the executor stand `slots` (arrays matched by name), `sizes` (all sizes of a call), `chunk` (how rows are cut),
 //! `arena` (the memory of temporaries) and `call`, where kernels are called: the only module with `unsafe`.
@@ -26,8 +27,8 @@ pub mod executor;
 pub mod init;
 pub mod nearest;
 pub mod plan;
+pub mod reference;
 mod sizes;
 mod slots;
 pub mod store;
 pub mod view;
-pub mod reference;
