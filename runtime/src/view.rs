@@ -105,6 +105,16 @@ impl<'a> ElementsMut<'a> {
         self.len() == 0
     }
 
+    /// The same elements, for a shorter time.
+    pub fn reborrow(&mut self) -> ElementsMut<'_> {
+        match self {
+            ElementsMut::F32(v) => ElementsMut::F32(v),
+            ElementsMut::F64(v) => ElementsMut::F64(v),
+            ElementsMut::I32(v) => ElementsMut::I32(v),
+            ElementsMut::Bool(v) => ElementsMut::Bool(v),
+        }
+    }
+
     pub(crate) fn bytes(self) -> &'a mut [u8] {
         for_all_types!(self, ElementsMut, slice => bytemuck::cast_slice_mut(slice))
     }
@@ -147,6 +157,16 @@ impl<'a> ArrayViewMut<'a> {
     /// The shape.
     pub fn shape(&self) -> &'a [usize] {
         self.shape
+    }
+
+    /// The elements, to be written.
+    pub fn elements(&mut self) -> ElementsMut<'_> {
+        self.elements.reborrow()
+    }
+
+    /// The same array, borrowed for a shorter time.
+    pub fn reborrow(&mut self) -> ArrayViewMut<'_> {
+        ArrayViewMut { shape: self.shape, elements: self.elements.reborrow() }
     }
 
     /// The elements, to be written, as long as the array is borrowed.
