@@ -26,7 +26,6 @@ mod chunk;
 pub mod executor;
 pub mod init;
 pub mod nearest;
-pub mod reference;
 pub mod plan;
 pub mod reference;
 mod sizes;

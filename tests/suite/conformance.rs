@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use ndarray::ArrayD;
+use schur_compiler::codegen::Features;
+use schur_compiler::compile::CompileOptions;
+use schur_compiler::loops::LoopOptions;
 use schur_ir::build::{Mode, build};
 use schur_ir::graph::Graph;
 use schur_ir::spec::{ModelSpec, Source};
@@ -11,7 +14,7 @@ use schur_ir::ty::DType;
 use schur_runtime::checkpoint;
 use schur_runtime::reference::{Evaluated, evaluate};
 
-use crate::levels::{Arrays, distance, interpreted};
+use crate::levels::{Arrays, compiled, distance, interpreted};
 
 /// A case of e3nn_jax.
 struct Case {
@@ -100,6 +103,20 @@ fn interpreted_loops_agree_with_e3nn_jax() {
     for case in cases() {
         for fuse in [true, false] {
             case.check("interpreter", interpreted(&case.graph, &case.inputs, &case.params, fuse));
+        }
+    }
+}
+
+#[test]
+fn compiled_code_agrees_with_e3nn_jax() {
+    for case in cases() {
+        for features in [Features::Native, Features::Baseline] {
+            for fuse in [true, false] {
+                let loops = LoopOptions { fuse, ..LoopOptions::default() };
+                let options = CompileOptions { features, loops, ..CompileOptions::default() };
+                let level = format!("compiled {features:?}, fuse {fuse}");
+                case.check(&level, compiled(&case.graph, &case.inputs, &case.params, &options));
+            }
         }
     }
 }

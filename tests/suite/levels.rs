@@ -1,12 +1,18 @@
 //! One graph at every level: the reference, the loop interpreter, compiled code.
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 use ndarray::{ArrayD, IxDyn};
+use schur_compiler::compile::{CompileOptions, compile};
 use schur_compiler::loops::{LoopOptions, Loops, interpret, lower};
 use schur_ir::graph::{Graph, OutputKind};
-use schur_ir::program::BufferId;
+use schur_ir::program::{BufferId, Program};
 use schur_runtime::array::Array;
+use schur_runtime::executor::Executor;
 use schur_runtime::reference::{Evaluated, bind};
+use schur_runtime::store::ParamStore;
+use schur_runtime::view::ArrayView;
 
 /// Arrays by name.
 pub(crate) type Arrays = IndexMap<String, Array>;
@@ -26,6 +32,27 @@ pub(crate) fn interpreted(graph: &Graph, inputs: &Arrays, params: &Arrays, fuse:
         let dims = buffer.dims.iter().map(|d| d.evaluate(&bindings).unwrap_or(0));
         let shape: Vec<usize> = dims.chain([buffer.width]).collect();
         (shape, buffers[slot.index()].clone())
+    })
+}
+
+/// What compiled code makes of a graph.
+pub(crate) fn compiled(graph: &Graph, inputs: &Arrays, params: &Arrays, options: &CompileOptions) -> Evaluated {
+    let program = compile(graph, options, &mut |_, _| {}).unwrap_or_else(|e| panic!("{e}\n{graph}"));
+    called(program, inputs, params).unwrap_or_else(|e| panic!("{e}\n{graph}"))
+}
+
+/// What a call of a program returns.
+pub(crate) fn called(program: Program, inputs: &Arrays, params: &Arrays) -> Result<Evaluated, String> {
+    let leaves = program.params.iter().map(|slot| &slot.param);
+    let store = ParamStore::from_arrays(leaves, program.dtype, params.clone()).map_err(|e| e.to_string())?;
+    let mut executor = Executor::new(Arc::new(program)).map_err(|e| e.to_string())?;
+    let views: Vec<(&str, ArrayView<'_>)> = inputs.iter().map(|(name, array)| (name.as_str(), array.view())).collect();
+    let found = executor.call(&views, &store).map_err(|e| e.to_string())?;
+    let floats = |arrays: IndexMap<Arc<str>, Array>| arrays.iter().map(|(n, a)| (n.to_string(), a.to_f64())).collect();
+    Ok(Evaluated {
+        outputs: floats(found.outputs),
+        statistics: floats(found.statistics),
+        gradients: floats(found.gradients),
     })
 }
 
