@@ -38,7 +38,7 @@ fn read(path: &Path) -> IndexMap<String, ArrayD<f64>> {
 fn case(folder: &Path) -> Case {
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let text = std::fs::read_to_string(folder.join("spec.json")).unwrap_or_else(|e| panic!("{name}: {e}"));
-    let source = Source::new("spec.json", &text).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let source = Source::new("spec.json", text.as_str()).unwrap_or_else(|e| panic!("{name}: {e}"));
     let spec = ModelSpec::parse(&source).unwrap_or_else(|e| panic!("{name}: {e:?}"));
     let train = text.contains("\"train\": true");
     let graph = build(&spec, if train { Mode::Train } else { Mode::Infer }).unwrap_or_else(|e| panic!("{name}: {e:?}"));
