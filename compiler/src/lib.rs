@@ -1,1 +1,3 @@
-//! TODO
+//! The compiler: from a graph to a program.
+
+pub mod simplify;
