@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use crate::text::Name;
+
 /// The name of a size that is known only when a program runs.
 pub type Symbol = Arc<str>;
 
@@ -134,7 +136,7 @@ impl fmt::Display for Dim {
             }
             for (j, symbol) in monomial.iter().enumerate() {
                 let star = if j > 0 || *coefficient != 1 { "*" } else { "" };
-                write!(f, "{star}{symbol}")?;
+                write!(f, "{star}{}", Name(symbol))?;
             }
         }
         Ok(())

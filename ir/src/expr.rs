@@ -37,10 +37,17 @@ impl PartialOrd for Scalar {
     }
 }
 
-/// Prints so that the same number is read back.
+/// Prints so that the same bits are read back: `0.125`, `-1e-7`, `inf`, `NaN`, or another NaN with its bits.
 impl fmt::Display for Scalar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
+        let x = self.0;
+        if x.is_nan() && x.to_bits() != f64::NAN.to_bits() {
+            write!(f, "NaN({:x})", x.to_bits())
+        } else if x.is_finite() && x != 0.0 && !(1e-5..1e16).contains(&x.abs()) {
+            write!(f, "{x:e}")
+        } else {
+            write!(f, "{x}")
+        }
     }
 }
 

@@ -8,5 +8,6 @@ pub mod expr;
 pub mod graph;
 pub mod irreps;
 pub mod program;
+pub mod text;
 pub mod ty;
 pub mod verify;

@@ -1,1 +1,4 @@
-//! TODO
+//! Schur's runtime: arrays, and the reference evaluator that defines what a graph means.
+
+pub mod array;
+pub mod reference;

@@ -1,0 +1,132 @@
+//! The text form: what a person writes is read, and what is wrong with a text is said at its place.
+//! That random graphs are read back as they were printed is tested in the root package's suite.
+
+use insta::assert_snapshot;
+use schur_ir::dim::Dim;
+use schur_ir::expr::{Binary, Expr};
+use schur_ir::graph::{Axis, Contract, Factor, Graph, Map, Op, Operand, Path, RowMap, Segment};
+use schur_ir::irreps::Irreps;
+use schur_ir::ty::{DType, Type};
+use schur_ir::verify::verify;
+
+/// Every construct of the text form, as it is printed.
+const BLOCK: &str = include_str!("text/block.graph");
+
+fn parse(text: &str) -> Graph {
+    let graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
+    verify(&graph).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    graph
+}
+
+#[test]
+fn a_block_is_printed_as_it_was_read() {
+    assert_eq!(parse(BLOCK).to_string(), BLOCK);
+}
+
+#[test]
+fn line_ends_space_and_comments_do_not_matter() {
+    let flat: String = BLOCK.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(parse(&flat), parse(BLOCK));
+    let commented = BLOCK.replace('\n', " # a comment: %0 \"\n\t");
+    assert_eq!(parse(&commented), parse(BLOCK));
+}
+
+#[test]
+fn odd_names_letters_and_numbers_are_read_back() {
+    let mut graph = Graph { name: "a \"quoted\" \\ name\n\u{7}é".into(), ..Graph::default() };
+    let rows = vec![Dim::symbol("number of atoms").times(&Dim::from(-3)).plus(&Dim::symbol("N")), Dim::from(0)];
+    let ty = Type::new(rows.clone(), "2x0e+0x1o".parse().unwrap(), DType::F64);
+    let x = graph.input("x; # \"", ty.clone());
+    let numbers =
+        [f64::NAN, -f64::NAN, f64::from_bits(0x7ff0_0000_0000_0001), f64::INFINITY, -0.0, 1e300, -5e-324, 0.1];
+    for value in numbers {
+        let map = Map { rows: rows.clone(), operands: vec![], expr: Expr::constant(value) };
+        graph.map(map, ty.irreps.clone(), DType::F64, &"a layer's name".into());
+    }
+    let operand = Operand { value: x, map: RowMap::identity(2) };
+    let axes = ['\'', '\\', ' ', '\n', '=', 'μ'].map(|letter| Axis { letter, size: 1 });
+    let segment = |strides: [usize; 6]| Segment { offset: 1, strides: strides.to_vec() };
+    let path = Path {
+        coefficient: schur_ir::expr::Scalar(-1.0 / 3.0),
+        axes: axes.to_vec(),
+        factors: vec![
+            Factor { operand: 0, segment: segment([1, 2, 3, 0, 7, 1]) },
+            Factor { operand: 1, segment: segment([0; 6]) },
+        ],
+        out: segment([usize::MAX; 6]),
+    };
+    let out = RowMap { index: None, axes: vec![] };
+    let divisor = Dim::symbol("if");
+    let contract = Contract { rows, operands: vec![operand.clone(), operand], out, divisor, paths: vec![path] };
+    graph.contract(contract, Irreps::scalars(2), DType::F64, &"".into());
+    let text = graph.to_string();
+    assert_eq!(parse(&text), graph, "{text}");
+    assert_snapshot!(text);
+}
+
+#[test]
+fn expressions_are_folded_as_they_are_read() {
+    let text = "graph \"g\" %0: f32[] 0e = map add(mul(1, x0), sub(2, neg(3))) of %1[]";
+    let Op::Map(map) = &text.parse::<Graph>().unwrap().nodes[0].op else { panic!("a map") };
+    assert_eq!(map.expr, Expr::binary(Binary::Add, Expr::Arg(0), Expr::constant(5.0)));
+}
+
+#[test]
+fn deep_expressions_are_refused_and_shallow_ones_read() {
+    let nested = |depth: usize| {
+        let (open, close) = ("tanh(".repeat(depth), ")".repeat(depth));
+        format!("graph \"g\" %0: f32[] 1x0e = map {open}x0{close} of %1[]").parse::<Graph>()
+    };
+    assert!(nested(200).is_ok());
+    assert_snapshot!(nested(201).unwrap_err(), @"1:1032: the expression is nested deeper than 200");
+    assert!(nested(100_000).is_err());
+}
+
+/// Texts with one fault each.
+const FAULTS: &[&str] = &[
+    "",
+    "graph block",
+    "graph \"g\"\n\n%0: f32[N] 8x0e = inptu \"x\"",
+    "graph \"g\"\n%1: f32[N] 8x0e = input \"x\"",
+    "graph \"g\"\n%0: f16[N] 8x0e = input \"x\"",
+    "graph \"g\"\n%0: f32[N] 8x0e4x1o = input \"x\"",
+    "graph \"g\"\n%0: f32[N] 8x0e+4x1 = input \"x\"",
+    "graph \"g\"\n%0: f32[N+] 8x0e = input \"x\"",
+    "graph \"g\"\n%0: f32[99999999999999999999] 0e = input \"x\"",
+    "graph \"g\"\n%0: f32[] 0e = param \"p\" [4] gaussian(0, 1)",
+    "graph \"g\"\n%0: f32[] 0e = param \"p\" [9999999999, 9999999999] constant(0)",
+    "graph \"g\"\n%0: f32[] 0e = map cosh(x0) of %0[]",
+    "graph \"g\"\n%0: f32[] 0e = map add(x0) of %0[]",
+    "graph \"g\"\n%0: f32[N] 0e = contract %0[0] ovre [N]",
+    "graph \"g\"\n%0: f32[N] 0e = contract %0[0] over [N]\n  x0@0(u v) -> @0(u) for u=4",
+    "graph \"g\"\n%0: f32[N] 0e = contract %0[0] over [N]\n  x0@0(u) > @0(u) for u=4",
+    "graph \"g\"\n%0: f32[N] 0e = contract %0[0, %1[0]<4] over [N]",
+    "graph \"é\" require index \"é\" >",
+    "graph \"g\"\noutput \"y\" = %0\nfoo",
+    "graph \"g",
+];
+
+#[test]
+fn faults_are_told_with_their_place() {
+    let told = FAULTS.iter().map(|text| match text.parse::<Graph>() {
+        Ok(graph) => panic!("no fault in\n{graph}"),
+        Err(error) => format!("{}\n=> {error}\n\n", text.trim_end()),
+    });
+    assert_snapshot!(told.collect::<String>());
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_panics(cuts in proptest::collection::vec((0..BLOCK.len(), 0..BLOCK.len(), 0usize..40), 1..6)) {
+        let mut bytes = BLOCK.as_bytes().to_vec();
+        for (from, to, length) in cuts {
+            let piece = BLOCK.as_bytes()[from..(from + length).min(BLOCK.len())].to_vec();
+            let to = to.min(bytes.len());
+            bytes.splice(to..(to + length / 2).min(bytes.len()), piece);
+        }
+        if let Ok(graph) = String::from_utf8_lossy(&bytes).parse::<Graph>() {
+            let _ = verify(&graph);
+            proptest::prop_assert_eq!(graph.to_string().parse::<Graph>(), Ok(graph));
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Owned dense arrays of the four element types: what calls are given, what they return, and what stores hold.
+//!
+//! Invariant: `data` has as many elements as `shape` says (the constructors check it), row-major; bools are 0 or 1.
+
+use ndarray::{ArrayD, IxDyn};
+use schur_ir::ty::DType;
+
+/// A dense array.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    shape: Vec<usize>,
+    data: Data,
+}
+
+/// The elements of an [`Array`], row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Data {
+    /// Single precision.
+    F32(Vec<f32>),
+    /// Double precision.
+    F64(Vec<f64>),
+    /// Indices.
+    I32(Vec<i32>),
+    /// A mask: 0 or 1.
+    Bool(Vec<u8>),
+}
+
+/// Why an array cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ArrayError {
+    /// The number of elements is not the shape's.
+    #[error("{given} elements do not fill the shape {shape:?}")]
+    Length {
+        /// The shape asked for.
+        shape: Vec<usize>,
+        /// The number of elements given.
+        given: usize,
+    },
+    /// A mask holds something else than 0 and 1.
+    #[error("a mask holds {value} at element {place}; only 0 and 1 are allowed")]
+    NotBool {
+        /// The first byte that is neither.
+        value: u8,
+        /// Where it is.
+        place: usize,
+    },
+}
+
+impl Data {
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Data::F32(v) => v.len(),
+            Data::F64(v) => v.len(),
+            Data::I32(v) => v.len(),
+            Data::Bool(v) => v.len(),
+        }
+    }
+
+    /// True where there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        match self {
+            Data::F32(_) => DType::F32,
+            Data::F64(_) => DType::F64,
+            Data::I32(_) => DType::I32,
+            Data::Bool(_) => DType::Bool,
+        }
+    }
+}
+
+/// The number of elements of a shape; `None` where it overflows.
+fn elements(shape: &[usize]) -> Option<usize> {
+    // An axis of size 0 makes the product 0, whatever the others are.
+    if shape.contains(&0) { Some(0) } else { shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) }
+}
+
+impl Array {
+    /// The array of this shape with these elements.
+    pub fn new(shape: impl Into<Vec<usize>>, data: Data) -> Result<Self, ArrayError> {
+        let shape = shape.into();
+        if elements(&shape) != Some(data.len()) {
+            return Err(ArrayError::Length { shape, given: data.len() });
+        }
+        if let Data::Bool(bytes) = &data
+            && let Some(place) = bytes.iter().position(|b| *b > 1)
+        {
+            return Err(ArrayError::NotBool { value: bytes[place], place });
+        }
+        Ok(Array { shape, data })
+    }
+
+    /// An array of zeros; `None` where it does not fit in memory.
+    pub fn zeros(shape: impl Into<Vec<usize>>, dtype: DType) -> Option<Self> {
+        let shape = shape.into();
+        let n = elements(&shape).filter(|n| n.checked_mul(dtype.size()).is_some_and(|b| isize::try_from(b).is_ok()))?;
+        let data = match dtype {
+            DType::F32 => Data::F32(vec![0.0; n]),
+            DType::F64 => Data::F64(vec![0.0; n]),
+            DType::I32 => Data::I32(vec![0; n]),
+            DType::Bool => Data::Bool(vec![0; n]),
+        };
+        Some(Array { shape, data })
+    }
+
+    /// Floats rounded to `dtype`; integers and masks are not made from floats.
+    ///
+    /// # Panics
+    /// Where `dtype` is not a float.
+    pub fn from_f64(values: &ArrayD<f64>, dtype: DType) -> Self {
+        let data = match dtype {
+            DType::F32 => Data::F32(values.iter().map(|x| *x as f32).collect()),
+            DType::F64 => Data::F64(values.iter().copied().collect()),
+            DType::I32 | DType::Bool => panic!("{dtype} is not a float"),
+        };
+        Array { shape: values.shape().to_vec(), data }
+    }
+
+    /// The shape.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The elements.
+    pub fn data(&self) -> &Data {
+        &self.data
+    }
+
+    /// The elements, without the shape.
+    pub fn into_data(self) -> Data {
+        self.data
+    }
+
+    /// The address of the first element.
+    pub fn as_ptr(&self) -> *const u8 {
+        match &self.data {
+            Data::F32(v) => v.as_ptr().cast(),
+            Data::F64(v) => v.as_ptr().cast(),
+            Data::I32(v) => v.as_ptr().cast(),
+            Data::Bool(v) => v.as_ptr(),
+        }
+    }
+
+    /// The address of the first element, to be written through.
+    pub fn as_mut_ptr(&mut self) -> *mut u8 {
+        match &mut self.data {
+            Data::F32(v) => v.as_mut_ptr().cast(),
+            Data::F64(v) => v.as_mut_ptr().cast(),
+            Data::I32(v) => v.as_mut_ptr().cast(),
+            Data::Bool(v) => v.as_mut_ptr(),
+        }
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        self.data.dtype()
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// True where there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+
+    /// The elements as `f64`, in the same shape.
+    pub fn to_f64(&self) -> ArrayD<f64> {
+        let values: Vec<f64> = match &self.data {
+            Data::F32(v) => v.iter().map(|x| f64::from(*x)).collect(),
+            Data::F64(v) => v.clone(),
+            Data::I32(v) => v.iter().map(|x| f64::from(*x)).collect(),
+            Data::Bool(v) => v.iter().map(|x| f64::from(*x)).collect(),
+        };
+        ArrayD::from_shape_vec(IxDyn(&self.shape), values).expect("an array has as many elements as its shape says")
+    }
+}
+
+macro_rules! from_ndarray {
+    ($($element:ty => $variant:ident, $convert:expr;)*) => {$(
+        impl<D: ndarray::Dimension> From<ndarray::Array<$element, D>> for Array {
+            fn from(array: ndarray::Array<$element, D>) -> Self {
+                let shape = array.shape().to_vec();
+                Array { shape, data: Data::$variant(array.into_iter().map($convert).collect()) }
+            }
+        }
+    )*};
+}
+
+from_ndarray! {
+    f32 => F32, |x| x;
+    f64 => F64, |x| x;
+    i32 => I32, |x| x;
+    bool => Bool, u8::from;
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{ShapeBuilder, array};
+
+    use super::*;
+
+    #[test]
+    fn the_number_of_elements_is_the_shapes() {
+        assert!(Array::new([2, 3], Data::F32(vec![0.0; 6])).is_ok());
+        assert!(Array::new([], Data::I32(vec![4])).is_ok());
+        assert!(Array::new([usize::MAX, 2, 0], Data::F64(vec![])).is_ok());
+        assert!(matches!(Array::new([2, 3], Data::F32(vec![0.0; 5])), Err(ArrayError::Length { given: 5, .. })));
+        assert!(Array::new([usize::MAX, 2], Data::F64(vec![])).is_err());
+        assert_eq!(Array::new([3], Data::Bool(vec![0, 1, 2])), Err(ArrayError::NotBool { value: 2, place: 2 }));
+        assert!(Array::zeros([usize::MAX / 2], DType::F32).is_none());
+        assert_eq!(Array::zeros([2, 2], DType::Bool), Some(array![[false, false], [false, false]].into()));
+    }
+
+    #[test]
+    fn arrays_of_any_layout_become_row_major() {
+        let fortran = ndarray::Array::from_shape_vec((2, 2).f(), vec![1.0f32, 3.0, 2.0, 4.0]).unwrap();
+        let array = Array::from(fortran);
+        assert_eq!(array.data(), &Data::F32(vec![1.0, 2.0, 3.0, 4.0]));
+        assert_eq!(array.to_f64(), array![[1.0, 2.0], [3.0, 4.0]].into_dyn());
+        assert_eq!(Array::from_f64(&array.to_f64(), DType::F32), array);
+    }
+}
