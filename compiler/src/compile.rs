@@ -1,4 +1,4 @@
-//! The compiler from end to end: graph, loops, code.
+//! The compiler from end to end: graph, simplified graph, loops, code.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,13 @@ use schur_ir::verify::{VerifyError, verify};
 
 use crate::codegen::{CodegenError, Features, KernelCode, Listings, Target, assemble, generate};
 use crate::loops::{LoopOptions, Loops, LoopsError, lower};
+use crate::simplify::{Report, Simplified, SimplifyError, SimplifyOptions, simplify};
 
 /// How to compile.
 #[derive(Clone, Debug)]
 pub struct CompileOptions {
+    /// Rewrite the graph first; none compiles it as it was built.
+    pub simplify: Option<SimplifyOptions>,
     /// How loops are fused and tiled.
     pub loops: LoopOptions,
     /// Which instructions may be used.
@@ -25,6 +28,7 @@ pub struct CompileOptions {
 impl Default for CompileOptions {
     fn default() -> Self {
         CompileOptions {
+            simplify: Some(SimplifyOptions::default()),
             loops: LoopOptions::default(),
             features: Features::default(),
             verify_code: cfg!(debug_assertions),
@@ -36,6 +40,8 @@ impl Default for CompileOptions {
 /// What a stage made, as an observer sees it.
 #[derive(Clone, Copy, Debug)]
 pub enum Stage<'a> {
+    /// The graph after equality saturation, and what was done.
+    Simplified(&'a Graph, &'a Report),
     /// The fused loops.
     Loops(&'a Loops),
     /// The code of every kernel.
@@ -48,6 +54,7 @@ impl Stage<'_> {
     /// The stage's name.
     pub fn name(&self) -> &'static str {
         match self {
+            Stage::Simplified(..) => "simplified",
             Stage::Loops(_) => "loops",
             Stage::Code(_) => "code",
             Stage::Program(_) => "program",
@@ -62,6 +69,12 @@ pub enum CompileError {
     /// The graph given breaks a rule.
     #[error("the graph is not valid: {0}")]
     Graph(VerifyError),
+    /// A stage made a graph that breaks a rule.
+    #[error("bug: the simplified graph is not valid: {0}")]
+    Simplified(VerifyError),
+    /// The simplifier gave up.
+    #[error(transparent)]
+    Simplify(#[from] SimplifyError),
     /// The loops cannot say it.
     #[error(transparent)]
     Loops(#[from] LoopsError),
@@ -79,7 +92,14 @@ pub fn compile(
     let mut clock = Instant::now();
     let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed();
     verify(graph).map_err(CompileError::Graph)?;
-    let loops = lower(graph, &options.loops)?;
+    let simplified = match &options.simplify {
+        Some(options) => simplify(graph, options)?,
+        None => Simplified { graph: graph.clone(), report: Report::default() },
+    };
+    verify(&simplified.graph).map_err(CompileError::Simplified)?;
+    observe(Stage::Simplified(&simplified.graph, &simplified.report), lap());
+
+    let loops = lower(&simplified.graph, &options.loops)?;
     observe(Stage::Loops(&loops), lap());
 
     let target = Target::host(options.features, options.verify_code)?;

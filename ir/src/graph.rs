@@ -173,7 +173,7 @@ pub struct RowIndex {
 }
 
 /// An operand with its place in the rows.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Operand {
     /// The value.
     pub value: ValueId,
@@ -208,7 +208,7 @@ impl Contract {
 }
 
 /// One term of a contraction: `out[…] += coefficient · factor[…] · factor[…]` for all values of the axes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Path {
     /// A constant factor.
     pub coefficient: Scalar,
@@ -230,7 +230,7 @@ pub struct Axis {
 }
 
 /// A segment of an operand.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Factor {
     /// The operand, by its place in [`Contract::operands`].
     pub operand: usize,

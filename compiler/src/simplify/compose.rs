@@ -1,0 +1,133 @@
+//! Reading an operand of one op at the place where another op makes it: rows by composing row maps, segments by
+//! [`meet`].
+
+use schur_ir::expr::Expr;
+use schur_ir::graph::{Contract, Map, Operand, Path, RowIndex, RowMap, ValueId};
+
+use super::meet::meet;
+
+/// Where an axis of a value's rows lies for the reader of the value.
+enum Place {
+    /// At this axis of the reader's rows, or nowhere: it has size one.
+    Axis(Option<usize>),
+    /// It is picked by the reader's index.
+    Picked,
+}
+
+fn place(reader: &RowMap, written: &RowMap, axis: usize) -> Option<Place> {
+    let at = written.axes.iter().position(|a| *a == Some(axis))?;
+    match (&reader.index, at) {
+        (Some(_), 0) => Some(Place::Picked),
+        (Some(_), at) => reader.axes.get(at - 1).copied().map(Place::Axis),
+        (None, at) => reader.axes.get(at).copied().map(Place::Axis),
+    }
+}
+
+/// How an array that is read as `operand` by the rows that write a value (by `written`) is read by the rows that read
+/// the value (by `reader`). `None` where that is not a row map.
+fn through(reader: &RowMap, written: &RowMap, operand: &RowMap) -> Option<RowMap> {
+    let moved =
+        |axis: &Option<usize>| match axis.map_or(Some(Place::Axis(None)), |axis| place(reader, written, axis))? {
+            Place::Axis(at) => Some(at),
+            Place::Picked => None,
+        };
+    let picked = |axis: &Option<usize>| axis.is_some_and(|a| matches!(place(reader, written, a), Some(Place::Picked)));
+    let (mut index, mut axes) = (None, operand.axes.as_slice());
+    if let Some(inner) = &operand.index {
+        let axes = inner.axes.iter().map(moved).collect::<Option<_>>()?;
+        index = Some(RowIndex { axes, ..inner.clone() });
+    } else if let Some((first, rest)) = axes.split_first()
+        && picked(first)
+    {
+        index = reader.index.clone();
+        axes = rest;
+    }
+    Some(RowMap { index, axes: axes.iter().map(moved).collect::<Option<_>>()? })
+}
+
+/// `reader` with its operand `k` replaced by what makes it: `writer`, which sums no rows. `None` where rows or segments
+/// do not align, or a term would get more than two factors.
+pub(super) fn read_through(reader: &Contract, k: usize, writer: &Contract) -> Option<Contract> {
+    let map = &reader.operands[k].map;
+    let base = reader.operands.len();
+    let mut out = Contract { paths: Vec::new(), ..reader.clone() };
+    for operand in &writer.operands {
+        out.operands.push(Operand { value: operand.value, map: through(map, &writer.out, &operand.map)? });
+    }
+    let limit = 32 + 8 * (reader.paths.len() + writer.paths.len());
+    let mut open: Vec<Path> = reader.paths.clone();
+    while let Some(path) = open.pop() {
+        let Some(factor) = path.factors.iter().position(|f| f.operand == k) else {
+            out.paths.push(path);
+            continue;
+        };
+        for written in &writer.paths {
+            open.extend(meet(&path, factor, written, base)?);
+        }
+        let too_large = out.paths.len() + open.len() > limit || open.iter().any(|p| p.factors.len() > 2);
+        if too_large {
+            return None;
+        }
+    }
+    Some(out)
+}
+
+/// `writer`, which may sum rows, with the selections, scales and sums of `reader`, which reads nothing else, applied to
+/// its output. `None` where `reader` repeats rows or does not align.
+pub(super) fn write_through(reader: &Contract, writer: &Contract) -> Option<Contract> {
+    let [Operand { map: RowMap { index: None, axes }, .. }] = reader.operands.as_slice() else { return None };
+    let covered = (0..reader.rows.len()).all(|row| axes.contains(&Some(row)));
+    if !covered || reader.out.index.is_some() || reader.paths.iter().any(|p| p.factors.len() != 1) {
+        return None;
+    }
+    let scattered = usize::from(writer.out.index.is_some());
+    let mut out = RowMap::default();
+    for (k, row) in reader.out.axes.iter().enumerate() {
+        let at = match row {
+            Some(row) => axes.iter().position(|a| a == &Some(*row))?,
+            None => {
+                out.axes.push(None);
+                continue;
+            }
+        };
+        match at.checked_sub(scattered) {
+            Some(at) => out.axes.push(writer.out.axes[at]),
+            None if k == 0 => out.index = writer.out.index.clone(),
+            None => return None,
+        }
+    }
+    let mut paths = Vec::new();
+    for path in &reader.paths {
+        for written in &writer.paths {
+            paths.extend(meet(path, 0, written, 0)?);
+        }
+    }
+    let divisor = reader.divisor.times(&writer.divisor);
+    Some(Contract { rows: writer.rows.clone(), operands: writer.operands.clone(), out, divisor, paths })
+}
+
+/// `reader` with every operand whose value `inner` gives as a map replaced by that map's expression.
+pub(super) fn fuse_maps(reader: &Map, inner: impl Fn(ValueId) -> Option<Map>) -> Option<Map> {
+    let mut operands = Vec::new();
+    let mut args = Vec::with_capacity(reader.operands.len());
+    let mut fused = false;
+    for operand in &reader.operands {
+        let base = operands.len();
+        let replaced = inner(operand.value).and_then(|map| {
+            let written = RowMap::identity(map.rows.len());
+            let place = |o: &Operand| Some(Operand { value: o.value, map: through(&operand.map, &written, &o.map)? });
+            let moved = map.operands.iter().map(place).collect::<Option<Vec<_>>>()?;
+            Some((moved, map.expr))
+        });
+        if let Some((moved, expr)) = replaced {
+            operands.extend(moved);
+            args.push(expr.substitute(&|k| Expr::Arg(base + k)));
+            fused = true;
+        } else {
+            operands.push(operand.clone());
+            args.push(Expr::Arg(base));
+        }
+    }
+    let expr = reader.expr.substitute(&|k| args[k].clone());
+    fused.then(|| Map { rows: reader.rows.clone(), operands, expr })
+}

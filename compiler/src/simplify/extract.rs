@@ -1,0 +1,251 @@
+//! Extraction: one op for every e-class that is needed, cheap as a whole, a shared value counted once.
+//!
+//! Two plans are improved and the better one is taken: the graph as it was, and the cheapest tree of every class. A plan
+//! is improved by moves in a fixed order for as long as they lower its total: another op for one class; none of the
+//! readers of a class reads it any more; all classes that can read it do. A move that closes a cycle is none.
+
+use std::collections::HashMap;
+
+use egg::Id;
+use schur_ir::graph::{Graph, Node, Op, ValueId};
+
+use super::cost::Cost;
+use super::language::{Enode, id_of};
+use super::saturate::Saturation;
+
+/// The classes that outputs can reach, numbered in order of discovery.
+pub(super) struct Extraction<'s, 'r> {
+    saturation: &'s Saturation<'r>,
+    ids: Vec<Id>,
+    index: HashMap<Id, usize>,
+    classes: Vec<Vec<Candidate>>,
+    roots: Vec<usize>,
+}
+
+/// An op of a class.
+struct Candidate {
+    enode: Enode,
+    children: Vec<usize>,
+    nanoseconds: f64,
+    /// Its place in the graph as it was.
+    original: Option<usize>,
+}
+
+/// The candidate that every class takes.
+type Plan = Vec<usize>;
+
+/// Rounds of moves.
+const MAX_ROUNDS: usize = 8;
+
+impl<'s, 'r> Extraction<'s, 'r> {
+    pub(super) fn new(saturation: &'s Saturation<'r>, roots: impl Iterator<Item = Id>, nominal: usize) -> Self {
+        let originals = saturation.originals.iter().enumerate().rev();
+        let originals: HashMap<Enode, usize> = originals.map(|(k, e)| (saturation.canonical(e), k)).collect();
+        let mut this =
+            Extraction { saturation, ids: Vec::new(), index: HashMap::new(), classes: Vec::new(), roots: Vec::new() };
+        this.roots = roots.map(|id| this.number(id)).collect();
+        let mut at = 0;
+        while let Some(&id) = this.ids.get(at) {
+            let nodes = saturation.egraph[id].nodes.iter().map(|n| saturation.canonical(n));
+            let mut candidates: Vec<Candidate> = nodes
+                .map(|enode| Candidate {
+                    children: enode.children.iter().map(|c| this.number(*c)).collect(),
+                    nanoseconds: this.nanoseconds(&enode, nominal),
+                    original: originals.get(&enode).copied(),
+                    enode,
+                })
+                .filter(|c| !c.children.contains(&at))
+                .collect();
+            candidates.sort_by_key(|c| c.original.unwrap_or(usize::MAX));
+            this.classes.push(candidates);
+            at += 1;
+        }
+        this
+    }
+
+    fn number(&mut self, id: Id) -> usize {
+        let id = self.saturation.egraph.find(id);
+        *self.index.entry(id).or_insert_with(|| {
+            self.ids.push(id);
+            self.ids.len() - 1
+        })
+    }
+
+    fn nanoseconds(&self, enode: &Enode, nominal: usize) -> f64 {
+        let head = self.saturation.egraph.analysis.interner.head(enode);
+        let types = |place: ValueId| &*self.saturation.egraph[enode.children[place.index()]].data.ty;
+        Cost::of(&head.op, &head.ty, types).nanoseconds(nominal)
+    }
+
+    /// The best plan that is found.
+    pub(super) fn plan(&self) -> Plan {
+        let plans = [vec![0; self.classes.len()], self.cheapest_trees()].map(|plan| self.improve(plan));
+        let [(a, cost_a), (b, cost_b)] = plans;
+        if cost_b < cost_a { b } else { a }
+    }
+
+    /// For every class the op whose tree is cheapest, shared values counted at every use.
+    fn cheapest_trees(&self) -> Plan {
+        let mut best = vec![(f64::INFINITY, 0); self.classes.len()];
+        loop {
+            let mut changed = false;
+            for (class, candidates) in self.classes.iter().enumerate().rev() {
+                for (k, candidate) in candidates.iter().enumerate() {
+                    // A tree costs more than its parts, so that the choices close no cycle.
+                    let parts: f64 = candidate.children.iter().map(|c| best[*c].0).sum();
+                    let total = parts + candidate.nanoseconds + 1e-3;
+                    if total < best[class].0 {
+                        best[class] = (total, k);
+                        changed = true;
+                    }
+                }
+            }
+            if !changed {
+                return best.into_iter().map(|(_, k)| k).collect();
+            }
+        }
+    }
+
+    /// The cost of what the outputs need, and which classes that is; `None` where the plan has a cycle.
+    fn total(&self, plan: &Plan, used: &mut Vec<usize>) -> Option<f64> {
+        #[derive(Clone, Copy, PartialEq)]
+        enum Mark {
+            New,
+            Open,
+            Done,
+        }
+        used.clear();
+        let mut marks = vec![Mark::New; self.classes.len()];
+        let mut stack: Vec<(usize, usize)> = Vec::new();
+        let mut total = 0.0;
+        for root in &self.roots {
+            stack.push((*root, 0));
+            while let Some((class, next)) = stack.pop() {
+                let candidate = &self.classes[class][plan[class]];
+                if next == 0 {
+                    match marks[class] {
+                        Mark::New => marks[class] = Mark::Open,
+                        Mark::Open => return None,
+                        Mark::Done => continue,
+                    }
+                }
+                if let Some(child) = candidate.children.get(next) {
+                    stack.extend([(class, next + 1), (*child, 0)]);
+                } else {
+                    marks[class] = Mark::Done;
+                    used.push(class);
+                    total += candidate.nanoseconds;
+                }
+            }
+        }
+        Some(total)
+    }
+
+    fn improve(&self, mut plan: Plan) -> (Plan, f64) {
+        let mut used = Vec::new();
+        let Some(mut best) = self.total(&plan, &mut used) else { return (plan, f64::INFINITY) };
+        let mut scratch = Vec::new();
+        for _ in 0..MAX_ROUNDS {
+            let before = best;
+            let classes = used.clone();
+            for changes in classes.iter().flat_map(|class| self.moves(*class)) {
+                let changes: Vec<(usize, usize)> = changes.of(self, &plan, &used);
+                if changes.is_empty() {
+                    continue;
+                }
+                let undo: Vec<(usize, usize)> = changes.iter().map(|(class, _)| (*class, plan[*class])).collect();
+                changes.iter().for_each(|(class, k)| plan[*class] = *k);
+                match self.total(&plan, &mut scratch) {
+                    Some(total) if total < best - 1e-6 * best => {
+                        best = total;
+                        std::mem::swap(&mut used, &mut scratch);
+                    }
+                    Some(_) | None => undo.iter().for_each(|(class, k)| plan[*class] = *k),
+                }
+            }
+            if best == before {
+                break;
+            }
+        }
+        (plan, best)
+    }
+
+    fn moves(&self, class: usize) -> impl Iterator<Item = Move> {
+        let others = (0..self.classes[class].len()).map(move |k| Move::Take(class, k));
+        others.chain([Move::Evict(class), Move::Adopt(class)])
+    }
+}
+
+/// A change of a plan.
+enum Move {
+    /// A class takes another op.
+    Take(usize, usize),
+    /// Every class that reads this one takes its cheapest op that does not.
+    Evict(usize),
+    /// Every class that can read this one takes its cheapest op that does.
+    Adopt(usize),
+}
+
+impl Move {
+    fn of(&self, extraction: &Extraction<'_, '_>, plan: &Plan, used: &[usize]) -> Vec<(usize, usize)> {
+        let switch = |of: usize, read: bool| {
+            let turned = used.iter().filter_map(|&class| {
+                let candidates = &extraction.classes[class];
+                if candidates[plan[class]].children.contains(&of) == read {
+                    return None;
+                }
+                let fit = candidates.iter().enumerate().filter(|(_, c)| c.children.contains(&of) == read);
+                fit.min_by(|a, b| a.1.nanoseconds.total_cmp(&b.1.nanoseconds)).map(|(k, _)| (class, k))
+            });
+            turned.collect()
+        };
+        match *self {
+            Move::Take(class, k) if plan[class] != k => vec![(class, k)],
+            Move::Take(..) => Vec::new(),
+            Move::Evict(class) => switch(class, false),
+            Move::Adopt(class) => switch(class, true),
+        }
+    }
+}
+
+impl Extraction<'_, '_> {
+    /// The graph of a plan: all leaves of the graph as it was, in order, then what the outputs need.
+    pub(super) fn graph(&self, plan: &Plan, source: &Graph) -> Graph {
+        let Graph { name, outputs, requirements, .. } = source.clone();
+        let mut out = Graph { name, outputs, requirements, nodes: Vec::new() };
+        let mut values: HashMap<usize, ValueId> = HashMap::new();
+        for (at, node) in source.values() {
+            if matches!(node.op, Op::Input(_) | Op::Param(_)) {
+                let value = out.push(node.op.clone(), node.ty.clone(), &node.layer);
+                let class = self.index.get(&self.saturation.class(at));
+                if let Some(class) = class {
+                    values.entry(*class).or_insert(value);
+                }
+            }
+        }
+        let mut used = Vec::new();
+        let acyclic = self.total(plan, &mut used);
+        debug_assert!(acyclic.is_some());
+        for class in used {
+            if !values.contains_key(&class) {
+                let enode = &self.classes[class][plan[class]].enode;
+                let op = self
+                    .saturation
+                    .resolve(enode)
+                    .map_reads(|v| values[&self.index[&self.saturation.egraph.find(id_of(v))]]);
+                let data = &self.saturation.egraph[self.ids[class]].data;
+                values.insert(class, out.push(op, (*data.ty).clone(), &data.layer));
+            }
+        }
+        for (output, root) in out.outputs.iter_mut().zip(&self.roots) {
+            output.value = values[root];
+        }
+        out
+    }
+}
+
+/// What a graph costs, in nanoseconds where every symbol has the size `nominal`.
+pub fn total_cost(graph: &Graph, nominal: usize) -> f64 {
+    let cost = |node: &Node| Cost::of(&node.op, &node.ty, |value| graph.ty(value)).nanoseconds(nominal);
+    graph.nodes.iter().map(cost).sum()
+}

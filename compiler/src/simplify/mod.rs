@@ -1,0 +1,104 @@
+//! Simplification: equality saturation from graph to graph, and extraction of the graph that costs least.
+//!
+//! Three steps: [`narrow`] drops chunks that nobody reads; [`saturate`] fills an e-graph with all that the [`rules`]
+//! find; [`extract`] takes one op for every value that is needed. docs/simplify.md lists the rules with their equations.
+//!
+//! Invariants: the result verifies where the graph did; it has the same inputs, parameters, outputs, requirements and
+//! types of outputs; limits on e-nodes and iterations end the search, never time, so one graph has one result.
+
+mod analysis;
+mod compose;
+mod cost;
+mod extract;
+mod language;
+mod meet;
+mod narrow;
+mod path_algebra;
+mod ranges;
+mod rules;
+mod saturate;
+
+use schur_ir::graph::Graph;
+use schur_ir::ty::Type;
+
+pub use cost::Cost;
+pub use extract::total_cost;
+pub use rules::{RULES, Rule};
+pub use variants::{Variant, variants};
+
+mod variants;
+
+/// Limits, and what is assumed of sizes.
+#[derive(Clone, Debug)]
+pub struct SimplifyOptions {
+    /// The rules that are applied.
+    pub rules: Vec<&'static Rule>,
+    /// Passes over the e-graph.
+    pub iterations: usize,
+    /// E-nodes.
+    pub nodes: usize,
+    /// The size of every symbol for which the result is to be fast.
+    pub nominal: usize,
+}
+
+impl Default for SimplifyOptions {
+    fn default() -> Self {
+        SimplifyOptions { rules: RULES.to_vec(), iterations: 12, nodes: 20_000, nominal: 1000 }
+    }
+}
+
+/// Why saturation ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stop {
+    /// No rule finds anything new.
+    #[default]
+    Saturated,
+    /// The limit of iterations.
+    Iterations,
+    /// The limit of e-nodes.
+    Nodes,
+}
+
+/// What simplification did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The rules that were applied, in the order of [`RULES`], and how often.
+    pub rules: Vec<(&'static str, usize)>,
+    /// Passes over the e-graph.
+    pub iterations: usize,
+    /// E-nodes at the end.
+    pub e_nodes: usize,
+    /// E-classes at the end.
+    pub e_classes: usize,
+    /// Why it ended.
+    pub stop: Stop,
+}
+
+/// A simplified graph.
+#[derive(Clone, Debug)]
+pub struct Simplified {
+    /// The graph.
+    pub graph: Graph,
+    /// What was done.
+    pub report: Report,
+}
+
+/// A fault of a rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SimplifyError {
+    /// Values of unequal types were found equal.
+    #[error("a rule merged values of the types {0} and {1}")]
+    UnequalTypes(Type, Type),
+}
+
+/// Simplifies a graph that verifies.
+pub fn simplify(graph: &Graph, options: &SimplifyOptions) -> Result<Simplified, SimplifyError> {
+    let mut report = Report::default();
+    let narrowed = narrow::narrow(graph, options, &mut report);
+    let graph = &*narrowed;
+    let saturation = saturate::saturate(graph, options, &mut report)?;
+    let roots = graph.outputs.iter().map(|o| saturation.class(o.value));
+    let extraction = extract::Extraction::new(&saturation, roots, options.nominal);
+    let graph = extraction.graph(&extraction.plan(), graph);
+    Ok(Simplified { graph, report })
+}

@@ -1,0 +1,264 @@
+//! Chunks that nobody reads are not computed.
+//!
+//! That an element is dead is a fact of all readers of a value at once and no equality of values, so it is found here,
+//! from graph to graph, before saturation: what is read of every value is gathered from the outputs backwards, through
+//! the paths of contractions and elementwise through maps and maxima; paths that read what is never written count as
+//! absent. A value of which whole copies of irreps are dead is replaced by one that holds the others alone. Readers
+//! then address the packed value; maps select the elements they need, and saturation lets those selections vanish.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use schur_ir::dim::Dim;
+use schur_ir::expr::Scalar;
+use schur_ir::graph::{Axis, Contract, Factor, Graph, Op, Operand, Path, RowMap, Segment, ValueId};
+use schur_ir::irreps::{Irreps, MulIrrep};
+use schur_ir::ty::Type;
+
+use super::meet::meet;
+use super::path_algebra::{hull, is_void};
+use super::ranges::Ranges;
+use super::rules::{Action, merge_map_operands, merge_operands};
+use super::{Report, SimplifyOptions};
+
+/// The graph without dead values and dead chunks.
+pub(super) fn narrow<'g>(graph: &'g Graph, options: &SimplifyOptions, report: &mut Report) -> Cow<'g, Graph> {
+    let Some(rule) = options.rules.iter().find(|rule| matches!(rule.action, Action::Graph)) else {
+        return Cow::Borrowed(graph);
+    };
+    let mut demand = Demand::new(graph);
+    for k in (0..graph.nodes.len()).rev() {
+        if demand.live[k] {
+            demand.visit(k);
+        }
+    }
+    let (graph, narrowed) = demand.emit();
+    report.rules.extend((narrowed > 0).then_some((rule.name, narrowed)));
+    Cow::Owned(graph)
+}
+
+/// What is needed of every value.
+struct Demand<'g> {
+    graph: &'g Graph,
+    live: Vec<bool>,
+    /// The elements that are read; those that are kept, once the value was visited.
+    kept: Vec<Ranges>,
+    /// The elements that are not known to be zero.
+    written: Vec<Ranges>,
+    /// The ops without what is dead; segments are those of the original values.
+    ops: Vec<Op>,
+}
+
+impl<'g> Demand<'g> {
+    fn new(graph: &'g Graph) -> Self {
+        let n = graph.nodes.len();
+        let ops = graph.nodes.iter().map(|node| node.op.clone()).collect();
+        let mut this =
+            Demand { graph, live: vec![false; n], kept: vec![Ranges::default(); n], written: Vec::new(), ops };
+        for node in &graph.nodes {
+            let written = this.written_by(node.op.clone(), &node.ty);
+            this.written.push(written);
+        }
+        graph.outputs.iter().for_each(|o| this.read_all(o.value));
+        this
+    }
+
+    /// Paths that add nothing, or read what is never written, add zero.
+    fn is_dead(&self, contract: &Contract, path: &Path) -> bool {
+        let unwritten = |f: &Factor| {
+            let value = contract.operands[f.operand].value;
+            !self.written[value.index()].meets(&hull(path, &f.segment))
+        };
+        is_void(path) || path.factors.iter().any(unwritten)
+    }
+
+    fn written_by(&self, op: Op, ty: &Type) -> Ranges {
+        let mut written = Ranges::default();
+        match op {
+            Op::Contract(c) => {
+                let paths = c.paths.iter().filter(|p| !self.is_dead(&c, p));
+                paths.for_each(|p| written.insert(hull(p, &p.out)));
+            }
+            Op::Input(_) | Op::Param(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => {
+                let chunks = ty.irreps.iter().zip(ty.irreps.offsets()).zip(&ty.zero);
+                chunks.filter(|(_, zero)| !**zero).for_each(|((c, at), _)| written.insert(at..at + c.dim()));
+            }
+        }
+        written
+    }
+
+    fn read(&mut self, value: ValueId, elements: &Ranges) {
+        self.live[value.index()] = true;
+        self.kept[value.index()].extend(elements);
+    }
+
+    fn read_all(&mut self, value: ValueId) {
+        self.read(value, &Ranges::all(self.graph.ty(value).width()));
+    }
+
+    /// Decides what is kept of a value whose readers were all visited, and passes on what it reads.
+    fn visit(&mut self, k: usize) {
+        let ty = &self.graph.nodes[k].ty;
+        let all = Ranges::all(ty.width());
+        let wanted = whole_copies(&ty.irreps, &self.kept[k]);
+        self.kept[k] = all.clone();
+        let mut op = self.ops[k].clone();
+        match &mut op {
+            Op::Input(_) | Op::Param(_) => {}
+            Op::Contract(c) => {
+                c.paths = c.paths.iter().filter(|path| !self.is_dead(c, path)).cloned().collect();
+                if let Some(paths) = cut(c, &wanted) {
+                    self.kept[k] = wanted;
+                    c.paths = paths;
+                }
+                merge_operands(c);
+                self.read_by(c);
+            }
+            Op::Map(map) => {
+                merge_map_operands(map);
+                if map.operands.iter().all(|o| self.graph.ty(o.value).dtype.is_float()) {
+                    self.kept[k] = wanted;
+                }
+                let kept = self.kept[k].clone();
+                map.operands.iter().for_each(|o| self.read(o.value, &kept));
+            }
+            Op::Max(max) => {
+                self.kept[k] = wanted;
+                let kept = self.kept[k].clone();
+                self.read(max.value, &kept);
+            }
+            Op::Reshape(value) => self.read_all(*value),
+        }
+        self.ops[k] = op;
+    }
+}
+
+impl Demand<'_> {
+    fn read_by(&mut self, c: &Contract) {
+        for operand in &c.operands {
+            self.live[operand.value.index()] = true;
+        }
+        for path in &c.paths {
+            for f in &path.factors {
+                self.kept[c.operands[f.operand].value.index()].insert(hull(path, &f.segment));
+            }
+        }
+        let maps = c.operands.iter().map(|o| &o.map).chain([&c.out]);
+        maps.filter_map(|map| map.index.as_ref()).for_each(|index| self.read_all(index.value));
+    }
+
+    /// The graph with packed values.
+    fn emit(self) -> (Graph, usize) {
+        let Graph { name, requirements, outputs, .. } = self.graph.clone();
+        let mut out = Graph { name, requirements, outputs, nodes: Vec::with_capacity(self.ops.len()) };
+        let mut moved = vec![ValueId(0); self.ops.len()];
+        let mut narrowed = 0;
+        for (k, node) in self.graph.nodes.iter().enumerate() {
+            let leaf = matches!(node.op, Op::Input(_) | Op::Param(_));
+            let kept = leaf || self.is_whole(k);
+            narrowed += usize::from(!kept || !(leaf || self.live[k]));
+            if !leaf && !self.live[k] {
+                continue;
+            }
+            let op = match &self.ops[k] {
+                Op::Contract(c) => Op::Contract(self.packed_contract(k, c)).map_reads(|v| moved[v.index()]),
+                op @ (Op::Map(_) | Op::Max(_)) => op.map_reads(|v| self.selected(&mut out, &moved, v, k)),
+                op @ (Op::Input(_) | Op::Param(_) | Op::Reshape(_)) => op.map_reads(|v| moved[v.index()]),
+            };
+            let ty = if kept { node.ty.clone() } else { packed(&node.ty, &self.kept[k]) };
+            moved[k] = out.push(op, ty, &node.layer);
+        }
+        out.outputs.iter_mut().for_each(|o| o.value = moved[o.value.index()]);
+        (out, narrowed)
+    }
+
+    fn is_whole(&self, k: usize) -> bool {
+        self.kept[k] == Ranges::all(self.graph.nodes[k].ty.width())
+    }
+
+    fn packed_contract(&self, k: usize, c: &Contract) -> Contract {
+        let mut c = c.clone();
+        let shift = |at: usize, segment: &mut Segment| segment.offset = self.kept[at].place(segment.offset);
+        for path in &mut c.paths {
+            shift(k, &mut path.out);
+            path.factors.iter_mut().for_each(|f| shift(c.operands[f.operand].value.index(), &mut f.segment));
+        }
+        c
+    }
+
+    /// The elements of `value` that are kept of its reader `k`, which reads elementwise.
+    fn selected(&self, out: &mut Graph, moved: &[ValueId], value: ValueId, k: usize) -> ValueId {
+        let (source, place) = (moved[value.index()], &self.kept[value.index()]);
+        if *place == self.kept[k] {
+            return source;
+        }
+        let path = |run: &Range<usize>| Path {
+            axes: vec![Axis { letter: 'v', size: run.len() }],
+            ..copy(place.place(run.start), self.kept[k].place(run.start))
+        };
+        let Type { dims, dtype, .. } = self.graph.ty(value).clone();
+        let contract = Contract {
+            rows: dims.clone(),
+            operands: vec![Operand { value: source, map: RowMap::identity(dims.len()) }],
+            out: RowMap::identity(dims.len()),
+            divisor: Dim::one(),
+            paths: self.kept[k].runs().iter().map(path).collect(),
+        };
+        let node = &self.graph.nodes[k];
+        out.contract(contract, packed(&node.ty, &self.kept[k]).irreps, dtype, &node.layer)
+    }
+}
+
+/// A path that copies one axis of stride one, without the axis.
+fn copy(from: usize, to: usize) -> Path {
+    let segment = |offset| Segment { offset, strides: vec![1] };
+    let factors = vec![Factor { operand: 0, segment: segment(from) }];
+    Path { coefficient: Scalar(1.0), axes: Vec::new(), factors, out: segment(to) }
+}
+
+/// The elements with those that complete a copy of an irrep.
+fn whole_copies(irreps: &Irreps, elements: &Ranges) -> Ranges {
+    let mut whole = Ranges::default();
+    for (chunk, at) in irreps.iter().zip(irreps.offsets()) {
+        let dim = chunk.ir.dim();
+        for run in elements.runs() {
+            let (start, end) = (run.start.max(at), run.end.min(at + chunk.dim()));
+            if start < end {
+                whole.insert(at + (start - at) / dim * dim..at + (end - at).div_ceil(dim) * dim);
+            }
+        }
+    }
+    whole
+}
+
+/// The type of the elements alone, which are whole copies of irreps.
+fn packed(ty: &Type, elements: &Ranges) -> Type {
+    let (mut chunks, mut zero) = (Vec::new(), Vec::new());
+    for ((chunk, at), flag) in ty.irreps.iter().zip(ty.irreps.offsets()).zip(&ty.zero) {
+        for run in elements.runs() {
+            let (start, end) = (run.start.max(at), run.end.min(at + chunk.dim()));
+            if start < end {
+                chunks.push(MulIrrep::new((end - start) / chunk.ir.dim(), chunk.ir));
+                zero.push(*flag);
+            }
+        }
+    }
+    Type { irreps: Irreps::new(chunks), zero, ..ty.clone() }
+}
+
+/// The paths restricted to output elements that are kept; `None` where a path cannot be cut so.
+fn cut(contract: &Contract, kept: &Ranges) -> Option<Vec<Path>> {
+    let mut paths = Vec::new();
+    for path in &contract.paths {
+        let written = hull(path, &path.out);
+        if kept.covers(&written) {
+            paths.push(path.clone());
+            continue;
+        }
+        for run in kept.runs() {
+            let axes = vec![Axis { letter: 'v', size: run.len() }];
+            paths.extend(meet(&Path { axes, ..copy(run.start, run.start) }, 0, path, 0)?);
+        }
+    }
+    Some(paths)
+}

@@ -1,0 +1,206 @@
+//! Algebra of single paths: restricting and tiling axes, the canonical form, and joining neighbours.
+//!
+//! Every operation keeps what a path computes, up to the order of a sum; `restrict` keeps a part of it.
+
+use std::cmp::Reverse;
+use std::ops::Range;
+
+use schur_ir::expr::Scalar;
+use schur_ir::graph::{Path, Segment};
+
+/// All segments of a path: the output's, then the factors'.
+pub(super) fn segments(path: &Path) -> impl Iterator<Item = &Segment> {
+    std::iter::once(&path.out).chain(path.factors.iter().map(|f| &f.segment))
+}
+
+fn segments_mut(path: &mut Path) -> impl Iterator<Item = &mut Segment> {
+    std::iter::once(&mut path.out).chain(path.factors.iter_mut().map(|f| &mut f.segment))
+}
+
+/// The elements from the first to the last of a segment, whether touched or not; empty where an axis is.
+pub(super) fn hull(path: &Path, segment: &Segment) -> Range<usize> {
+    segment.last(&path.axes).map_or(0..0, |last| segment.offset..last + 1)
+}
+
+/// Keeps the values `range` of an axis.
+pub(super) fn restrict(path: &mut Path, axis: usize, range: Range<usize>) {
+    path.axes[axis].size = range.len();
+    segments_mut(path).for_each(|s| s.offset += s.strides[axis] * range.start);
+}
+
+/// Cuts an axis into an outer one, at its place, and an inner one of size `inner`, which is appended.
+pub(super) fn tile(path: &mut Path, axis: usize, inner: usize) {
+    let mut appended = path.axes[axis];
+    path.axes[axis].size /= inner;
+    appended.size = inner;
+    path.axes.push(appended);
+    for segment in segments_mut(path) {
+        let stride = segment.strides[axis];
+        segment.strides.push(stride);
+        segment.strides[axis] = stride * inner;
+    }
+}
+
+fn remove_axis(path: &mut Path, axis: usize) {
+    path.axes.remove(axis);
+    for segment in segments_mut(path) {
+        segment.strides.remove(axis);
+    }
+}
+
+/// True where a path adds nothing: an empty axis, or coefficient zero.
+pub(super) fn is_void(path: &Path) -> bool {
+    path.coefficient.0 == 0.0 || path.axes.iter().any(|a| a.size == 0)
+}
+
+/// Drops axes of size one.
+pub(super) fn drop_unit_axes(path: &mut Path) -> bool {
+    let before = path.axes.len();
+    while let Some(axis) = path.axes.iter().position(|a| a.size == 1) {
+        remove_axis(path, axis);
+    }
+    path.axes.len() != before
+}
+
+/// Replaces an axis that no segment has by its size: `Σ_u c x = n c x`.
+pub(super) fn sum_free_axes(path: &mut Path) -> bool {
+    let mut changed = false;
+    while let Some(axis) = (0..path.axes.len()).find(|&k| segments(path).all(|s| s.strides[k] == 0)) {
+        path.coefficient = Scalar(path.coefficient.0 * path.axes[axis].size as f64);
+        remove_axis(path, axis);
+        changed = true;
+    }
+    changed
+}
+
+/// Merges an outer and an inner axis that are contiguous in every segment into one.
+pub(super) fn merge_axes(path: &mut Path) -> bool {
+    let mut changed = false;
+    while let Some((outer, inner)) = contiguous_axes(path) {
+        let size = path.axes[inner].size;
+        path.axes[inner].size = size * path.axes[outer].size;
+        remove_axis(path, outer);
+        changed = true;
+    }
+    changed
+}
+
+fn contiguous_axes(path: &Path) -> Option<(usize, usize)> {
+    let pairs = (0..path.axes.len()).flat_map(|a| (0..path.axes.len()).map(move |b| (a, b)));
+    pairs.filter(|(a, b)| a != b).find(|&(a, b)| {
+        let step = path.axes[b].size;
+        segments(path).all(|s| s.strides[a] == s.strides[b] * step)
+    })
+}
+
+/// Sorts factors by operand and place, and axes by their strides in the output (large first, summed ones last), then in
+/// the factors; and gives the axes letters by their place.
+pub(super) fn sort_path(path: &mut Path) -> bool {
+    if is_sorted(path) {
+        return false;
+    }
+    path.factors.sort_by(|a, b| (a.operand, &a.segment).cmp(&(b.operand, &b.segment)));
+    let mut order: Vec<usize> = (0..path.axes.len()).collect();
+    order.sort_by_key(|&k| axis_key(path, k));
+    path.axes = order.iter().map(|&k| path.axes[k]).collect();
+    for segment in segments_mut(path) {
+        segment.strides = order.iter().map(|&k| segment.strides[k]).collect();
+    }
+    for k in 0..path.axes.len() {
+        path.axes[k].letter = letter(path, k);
+    }
+    true
+}
+
+fn is_sorted(path: &Path) -> bool {
+    path.factors.is_sorted_by(|a, b| (a.operand, &a.segment) <= (b.operand, &b.segment))
+        && (0..path.axes.len()).is_sorted_by_key(|k| axis_key(path, k))
+        && (0..path.axes.len()).all(|k| path.axes[k].letter == letter(path, k))
+}
+
+fn axis_key(path: &Path, axis: usize) -> ([Reverse<usize>; 3], usize) {
+    let mut strides = [Reverse(0); 3];
+    segments(path).zip(&mut strides).for_each(|(s, at)| *at = Reverse(s.strides[axis]));
+    (strides, path.axes[axis].size)
+}
+
+/// `v i j k …` for axes of the output, `u w x …` for summed ones.
+fn letter(path: &Path, axis: usize) -> char {
+    const KEPT: &[u8] = b"vijklmnopq";
+    const SUMMED: &[u8] = b"uwxyzabcdefgh";
+    let kept = path.out.strides.iter().filter(|s| **s > 0).count();
+    let (from, at) = if path.out.strides[axis] > 0 { (KEPT, axis) } else { (SUMMED, axis - kept) };
+    match from.get(at) {
+        Some(byte) => char::from(*byte),
+        None => char::from_u32(if from == KEPT { 0x3b1 } else { 0x430 } + at as u32).unwrap_or('?'),
+    }
+}
+
+/// `a` and `b` as one path, where they are equal but for a step along one axis that leads from the end of one to the
+/// start of the other in every segment. Both are canonical.
+pub(super) fn join(a: &Path, b: &Path) -> Option<Path> {
+    if a.coefficient != b.coefficient || a.factors.len() != b.factors.len() {
+        return None;
+    }
+    if a.axes.len().abs_diff(b.axes.len()) > 1 || a.factors.iter().zip(&b.factors).any(|(x, y)| x.operand != y.operand)
+    {
+        return None;
+    }
+    let after = segments(a).zip(segments(b)).all(|(x, y)| x.offset <= y.offset);
+    let before = segments(a).zip(segments(b)).all(|(x, y)| x.offset >= y.offset);
+    match (after, before) {
+        (true, false) => join_ordered(a, b),
+        (false, true) => join_ordered(b, a),
+        (true, true) | (false, false) => None,
+    }
+}
+
+fn join_ordered(a: &Path, b: &Path) -> Option<Path> {
+    let step: Vec<usize> = segments(a).zip(segments(b)).map(|(x, y)| y.offset - x.offset).collect();
+    let leads = |path: &Path, k: usize, n: usize| segments(path).zip(&step).all(|(s, d)| s.strides[k] * n == *d);
+    for k in 0..a.axes.len() {
+        let more = if same_axes(a, b, Some(k), Some(k)) {
+            b.axes[k].size
+        } else if same_axes(a, b, Some(k), None) {
+            1
+        } else {
+            continue;
+        };
+        if leads(a, k, a.axes[k].size) {
+            let mut joined = a.clone();
+            joined.axes[k].size += more;
+            return Some(joined);
+        }
+    }
+    if let Some(k) = (0..b.axes.len()).find(|&k| same_axes(a, b, None, Some(k)) && leads(b, k, 1)) {
+        let mut joined = b.clone();
+        joined.axes[k].size += 1;
+        segments_mut(&mut joined).zip(segments(a)).for_each(|(s, first)| s.offset = first.offset);
+        return Some(joined);
+    }
+    (same_axes(a, b, None, None) && segments(a).zip(&step).all(|(s, d)| *d == 0 || follows(a, s, *d))).then(|| {
+        let mut joined = a.clone();
+        joined.axes.push(schur_ir::graph::Axis { letter: '?', size: 2 });
+        segments_mut(&mut joined).zip(&step).for_each(|(s, d)| s.strides.push(*d));
+        joined
+    })
+}
+
+/// True where `a` without axis `skip_a` and `b` without axis `skip_b` have the same axes and strides; where both are
+/// left out, these have the same strides too.
+fn same_axes(a: &Path, b: &Path, skip_a: Option<usize>, skip_b: Option<usize>) -> bool {
+    if a.axes.len() - usize::from(skip_a.is_some()) != b.axes.len().wrapping_sub(usize::from(skip_b.is_some())) {
+        return false;
+    }
+    let strides = |x: usize, y: usize| segments(a).zip(segments(b)).all(|(s, t)| s.strides[x] == t.strides[y]);
+    let rest_a = (0..a.axes.len()).filter(|k| Some(*k) != skip_a);
+    let rest_b = (0..b.axes.len()).filter(|k| Some(*k) != skip_b);
+    rest_a.zip(rest_b).all(|(x, y)| a.axes[x].size == b.axes[y].size && strides(x, y))
+        && skip_a.zip(skip_b).is_none_or(|(x, y)| strides(x, y))
+}
+
+/// True where a step of `by` leads right behind the segment; any step does behind a single element.
+fn follows(path: &Path, segment: &Segment, by: usize) -> bool {
+    let extent = segment.strides.iter().zip(&path.axes).map(|(s, a)| s * a.size).max().unwrap_or(0);
+    extent == 0 || extent == by
+}

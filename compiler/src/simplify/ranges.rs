@@ -1,0 +1,57 @@
+//! Sets of elements of a row, as sorted ranges that do not touch.
+
+use std::ops::Range;
+
+/// A set of elements.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ranges(Vec<Range<usize>>);
+
+impl Ranges {
+    /// The elements below `width`.
+    pub(super) fn all(width: usize) -> Self {
+        let mut all = Ranges::default();
+        all.insert(0..width);
+        all
+    }
+
+    /// The ranges, sorted.
+    pub(super) fn runs(&self) -> &[Range<usize>] {
+        &self.0
+    }
+
+    /// Adds elements.
+    pub(super) fn insert(&mut self, mut range: Range<usize>) {
+        if range.is_empty() {
+            return;
+        }
+        self.0.retain(|r| {
+            let apart = r.end < range.start || range.end < r.start;
+            if !apart {
+                range = r.start.min(range.start)..r.end.max(range.end);
+            }
+            apart
+        });
+        let at = self.0.partition_point(|r| r.start < range.start);
+        self.0.insert(at, range);
+    }
+
+    /// Adds all elements of another set.
+    pub(super) fn extend(&mut self, other: &Ranges) {
+        other.0.iter().for_each(|r| self.insert(r.clone()));
+    }
+
+    /// True where an element is in the set.
+    pub(super) fn meets(&self, range: &Range<usize>) -> bool {
+        self.0.iter().any(|r| r.start < range.end && range.start < r.end)
+    }
+
+    /// True where all elements are in the set.
+    pub(super) fn covers(&self, range: &Range<usize>) -> bool {
+        range.is_empty() || self.0.iter().any(|r| r.start <= range.start && range.end <= r.end)
+    }
+
+    /// The place of an element of the set when the set alone is stored.
+    pub(super) fn place(&self, element: usize) -> usize {
+        self.0.iter().take_while(|r| r.start <= element).map(|r| r.end.min(element) - r.start).sum()
+    }
+}

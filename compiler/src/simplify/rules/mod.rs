@@ -1,0 +1,116 @@
+//! The table of rules, by theme, and what a rule sees.
+//!
+//! A rule of normal form changes one op in place, and every op is brought to normal form before it becomes an e-node:
+//! the e-graph holds no two spellings of one contraction. A rewriting rule looks at an op and at the ops of the
+//! e-classes that it reads, and gives other ops of the same value, or a value that is the same.
+
+mod irreps;
+mod paths;
+mod scales;
+mod structure;
+
+pub(super) use structure::{merge_map_operands, merge_operands};
+
+use std::sync::Arc;
+
+use schur_ir::graph::{Contract, Map, Op, ValueId};
+use schur_ir::ty::Type;
+
+/// One rule.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its name, in reports.
+    pub name: &'static str,
+    /// True where it keeps every bit of a finite result; false where it changes the order of sums and products.
+    pub exact: bool,
+    pub(super) action: Action,
+}
+
+/// How a rule is applied.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Action {
+    /// Once, before equality saturation, to the graph.
+    Graph,
+    /// To every contraction before it becomes an e-node; true where it changed something.
+    Contract(fn(&mut Contract, &Type) -> bool),
+    /// To every map before it becomes an e-node; true where it changed something.
+    Map(fn(&mut Map) -> bool),
+    /// To an e-node, adding others to its e-class.
+    Rewrite(fn(&Site<'_>) -> Vec<Found>),
+}
+
+/// All rules. Those of normal form are applied in this order until none changes anything.
+pub static RULES: [&Rule; 24] = [
+    &irreps::NARROW,
+    &irreps::READ_THROUGH_COPY,
+    &irreps::INLINE_INTO_COPY,
+    &irreps::WRITE_THROUGH_COPY,
+    &irreps::DROP_COPY,
+    &paths::DROP_VOID,
+    &paths::DROP_UNIT_AXES,
+    &paths::SUM_FREE_AXES,
+    &paths::MERGE_AXES,
+    &paths::SORT,
+    &paths::ADD_EQUAL,
+    &paths::JOIN_NEIGHBOURS,
+    &scales::FOLD_DIVISOR,
+    &scales::FOLD_CONSTANT,
+    &scales::FUSE_MAPS,
+    &scales::CONTRACT_AS_MAP,
+    &scales::MAP_AS_CONTRACT,
+    &structure::DROP_UNIT_ROWS,
+    &structure::MERGE_OPERANDS,
+    &structure::MERGE_MAP_OPERANDS,
+    &structure::RESHAPE_OF_RESHAPE,
+    &structure::DROP_RESHAPE,
+    &structure::RESHAPE_AS_COPY,
+    &structure::RETYPE,
+];
+
+/// An op to rewrite and what it reads.
+pub(super) struct Site<'a> {
+    /// The op; its reads are e-classes.
+    pub(super) op: &'a Op,
+    /// The e-class it is in.
+    pub(super) class: ValueId,
+    /// The type of its value.
+    pub(super) ty: &'a Type,
+    /// The e-classes it reads.
+    pub(super) inner: &'a [Inner],
+    /// The type of any e-class.
+    pub(super) types: &'a dyn Fn(ValueId) -> &'a Type,
+}
+
+/// An e-class that is read.
+pub(super) struct Inner {
+    pub(super) value: ValueId,
+    /// Its ops.
+    pub(super) ops: Vec<Arc<Op>>,
+    /// True where nothing else reads it, and it is not returned.
+    pub(super) exclusive: bool,
+}
+
+/// What a rewriting rule gives.
+pub(super) enum Found {
+    /// Another op of the same value.
+    Op(Op),
+    /// Another value that is the same.
+    Same(ValueId),
+}
+
+impl Site<'_> {
+    /// The newest op of a class that is read for which `accept` gives something; never one that reads itself or the site.
+    fn newest<'s, T>(&'s self, value: ValueId, accept: impl Fn(&'s Op) -> Option<T>) -> Option<T> {
+        let inner = self.inner.iter().find(|i| i.value == value)?;
+        let apart = |op: &&Arc<Op>| !op.reads().iter().any(|read| *read == value || *read == self.class);
+        inner.ops.iter().rev().filter(apart).find_map(|op| accept(op))
+    }
+
+    fn is_exclusive(&self, value: ValueId) -> bool {
+        self.inner.iter().any(|i| i.value == value && i.exclusive)
+    }
+
+    fn ty(&self, value: ValueId) -> &Type {
+        (self.types)(value)
+    }
+}

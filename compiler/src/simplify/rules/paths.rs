@@ -1,0 +1,98 @@
+//! Rules of normal form on the paths of one contraction.
+
+use std::ops::Range;
+
+use schur_ir::expr::Scalar;
+use schur_ir::graph::{Contract, Path};
+use schur_ir::ty::Type;
+
+use super::{Action, Rule};
+use crate::simplify::path_algebra::{drop_unit_axes, hull, is_void, join, merge_axes, sort_path, sum_free_axes};
+
+/// A path with an empty axis or coefficient 0 adds nothing.
+pub(super) static DROP_VOID: Rule = Rule { name: "drop-void-paths", exact: true, action: Action::Contract(drop_void) };
+
+/// An axis of size 1 is not iterated over.
+pub(super) static DROP_UNIT_AXES: Rule =
+    Rule { name: "drop-unit-axes", exact: true, action: Action::Contract(|c, _| every(c, drop_unit_axes)) };
+
+/// `Σ_u c x = n c x` where nothing depends on u.
+pub(super) static SUM_FREE_AXES: Rule =
+    Rule { name: "sum-free-axes", exact: false, action: Action::Contract(|c, _| every(c, sum_free_axes)) };
+
+/// Two axes that are contiguous in all segments are one: `[u, i] = [ui]`.
+pub(super) static MERGE_AXES: Rule =
+    Rule { name: "merge-axes", exact: true, action: Action::Contract(|c, _| every(c, merge_axes)) };
+
+/// Paths, their factors and their axes have one order.
+pub(super) static SORT: Rule = Rule { name: "sort-paths", exact: false, action: Action::Contract(sort) };
+
+/// `a p + b p = (a + b) p`.
+pub(super) static ADD_EQUAL: Rule = Rule { name: "add-equal-paths", exact: false, action: Action::Contract(add_equal) };
+
+/// Two paths that are the halves of a longer one along some axis are that path: chunks written apart become one.
+pub(super) static JOIN_NEIGHBOURS: Rule =
+    Rule { name: "join-neighbour-paths", exact: false, action: Action::Contract(join_neighbours) };
+
+fn every(contract: &mut Contract, change: fn(&mut Path) -> bool) -> bool {
+    contract.paths.iter_mut().fold(false, |changed, path| change(path) | changed)
+}
+
+fn drop_void(contract: &mut Contract, _: &Type) -> bool {
+    let before = contract.paths.len();
+    contract.paths.retain(|path| !is_void(path));
+    contract.paths.len() != before
+}
+
+fn sort(contract: &mut Contract, _: &Type) -> bool {
+    let changed = every(contract, sort_path);
+    fn key(path: &Path) -> impl Ord + '_ {
+        (&path.out, &path.factors, &path.axes, path.coefficient)
+    }
+    let sorted = contract.paths.is_sorted_by(|a, b| key(a) <= key(b));
+    contract.paths.sort_by(|a, b| key(a).cmp(&key(b)));
+    changed | !sorted
+}
+
+fn add_equal(contract: &mut Contract, _: &Type) -> bool {
+    let before = contract.paths.len();
+    let equal = |a: &Path, b: &Path| (&a.out, &a.factors, &a.axes) == (&b.out, &b.factors, &b.axes);
+    contract.paths.dedup_by(|next, kept| {
+        let same = equal(next, kept);
+        if same {
+            kept.coefficient = Scalar(kept.coefficient.0 + next.coefficient.0);
+        }
+        same
+    });
+    contract.paths.len() != before
+}
+
+fn join_neighbours(contract: &mut Contract, ty: &Type) -> bool {
+    let zero = zero_ranges(ty);
+    let paths = &mut contract.paths;
+    let before = paths.len();
+    let mut i = 0;
+    while i < paths.len() {
+        let joined = (i + 1..paths.len()).find_map(|j| {
+            let mut path = join(&paths[i], &paths[j])?;
+            merge_axes(&mut path);
+            sort_path(&mut path);
+            let written = hull(&path, &path.out);
+            zero.iter().all(|z| z.start >= written.end || written.start >= z.end).then_some((j, path))
+        });
+        match joined {
+            Some((j, path)) => {
+                paths[i] = path;
+                paths.remove(j);
+            }
+            None => i += 1,
+        }
+    }
+    paths.len() != before
+}
+
+/// The elements of the chunks that the type says are zero: no path's reach may cover one.
+fn zero_ranges(ty: &Type) -> Vec<Range<usize>> {
+    let chunks = ty.irreps.iter().zip(ty.irreps.offsets()).zip(&ty.zero);
+    chunks.filter(|((c, _), zero)| **zero && c.dim() > 0).map(|((c, at), _)| at..at + c.dim()).collect()
+}

@@ -1,0 +1,168 @@
+//! Rules on scales and elementwise expressions.
+
+use schur_ir::dim::Dim;
+use schur_ir::expr::{Binary, Expr, Scalar, Unary};
+use schur_ir::graph::{Axis, Contract, Factor, Map, Op, Operand, Path, RowMap, Segment, ValueId};
+use schur_ir::ty::Type;
+
+use super::{Action, Found, Rule, Site};
+use crate::simplify::compose::fuse_maps;
+
+/// `(Σ c x) / n = Σ (c/n) x` for a constant n.
+pub(super) static FOLD_DIVISOR: Rule =
+    Rule { name: "fold-divisor", exact: false, action: Action::Contract(fold_divisor) };
+
+/// `Σ w·x = Σ (w c) x` where all elements of an operand are the constant `w`.
+pub(super) static FOLD_CONSTANT: Rule =
+    Rule { name: "fold-constant", exact: false, action: Action::Rewrite(fold_constants) };
+
+/// `f(g(x)) = (f∘g)(x)`, also where `g` is an elementwise contraction.
+pub(super) static FUSE_MAPS: Rule = Rule { name: "fuse-maps", exact: false, action: Action::Rewrite(fuse) };
+
+/// `c x y + d z`, at every element, is a map where it reads a map.
+pub(super) static CONTRACT_AS_MAP: Rule =
+    Rule { name: "contract-as-map", exact: false, action: Action::Rewrite(contract_as_map) };
+
+/// A map of `c x y + d z` is a contraction.
+pub(super) static MAP_AS_CONTRACT: Rule =
+    Rule { name: "map-as-contract", exact: false, action: Action::Rewrite(map_as_contract) };
+
+/// Expressions are fused up to this size.
+const MAX_EXPR: usize = 96;
+
+/// Terms of a map that is read as a contraction.
+const MAX_TERMS: usize = 4;
+
+fn fold_divisor(contract: &mut Contract, _: &Type) -> bool {
+    let Some(n) = contract.divisor.constant().filter(|n| !matches!(n, 0 | 1)) else { return false };
+    contract.paths.iter_mut().for_each(|p| p.coefficient = Scalar(p.coefficient.0 / n as f64));
+    contract.divisor = Dim::one();
+    true
+}
+
+fn constant(op: &Op) -> Option<f64> {
+    match op {
+        Op::Map(map) => map.expr.as_constant().filter(|c| c.is_finite()),
+        Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Max(_) | Op::Reshape(_) => None,
+    }
+}
+
+fn fold_constants(site: &Site<'_>) -> Vec<Found> {
+    let Op::Contract(c) = site.op else { return Vec::new() };
+    let constants: Vec<Option<f64>> = c.operands.iter().map(|o| site.newest(o.value, constant)).collect();
+    let mut out = c.clone();
+    let mut changed = false;
+    for path in &mut out.paths {
+        while path.factors.len() == 2
+            && let Some((k, value)) =
+                path.factors.iter().enumerate().find_map(|(k, f)| Some((k, constants[f.operand]?)))
+        {
+            path.factors.remove(k);
+            path.coefficient = Scalar(path.coefficient.0 * value);
+            changed = true;
+        }
+    }
+    if changed { vec![Found::Op(Op::Contract(out))] } else { Vec::new() }
+}
+
+fn fuse(site: &Site<'_>) -> Vec<Found> {
+    let Op::Map(reader) = site.op else { return Vec::new() };
+    let inner = |value: ValueId| {
+        let map = site.newest(value, |op| match op {
+            Op::Map(map) => Some(map.clone()),
+            Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Max(_) | Op::Reshape(_) => None,
+        });
+        map.or_else(|| site.newest(value, |op| elementwise(site, op, site.ty(value))))
+    };
+    let small = |map: &Map| map.expr.size() <= MAX_EXPR;
+    let all = fuse_maps(reader, inner).filter(small);
+    let own = fuse_maps(reader, |value| inner(value).filter(|_| site.is_exclusive(value))).filter(small);
+    all.into_iter().chain(own).map(|map| Found::Op(Op::Map(map))).collect()
+}
+
+fn contract_as_map(site: &Site<'_>) -> Vec<Found> {
+    let reads_map = site.inner.iter().any(|i| i.ops.iter().any(|op| matches!(&**op, Op::Map(_))));
+    let map = if reads_map { elementwise(site, site.op, site.ty) } else { None };
+    map.map(|map| Found::Op(Op::Map(map))).into_iter().collect()
+}
+
+/// A contraction whose every path covers the whole width, in order, for every factor, as a map.
+fn elementwise(site: &Site<'_>, op: &Op, ty: &Type) -> Option<Map> {
+    let c = match op {
+        Op::Contract(c) => c,
+        Op::Input(_) | Op::Param(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => return None,
+    };
+    let plain = |o: &Operand| o.map.index.is_none() && site.ty(o.value).width() == ty.width();
+    if c.reduces() || !c.divisor.is_one() || !c.operands.iter().all(plain) {
+        return None;
+    }
+    let place =
+        |axis: &Option<usize>| axis.map_or(Some(None), |a| c.out.axes.iter().position(|o| *o == Some(a)).map(Some));
+    let operands = c.operands.iter().map(|o| {
+        let axes = o.map.axes.iter().map(place).collect::<Option<_>>()?;
+        Some(Operand { value: o.value, map: RowMap { index: None, axes } })
+    });
+    let mut sum = Expr::constant(0.0);
+    for path in &c.paths {
+        let whole = match path.axes.as_slice() {
+            [] => ty.width() == 1,
+            [axis] => axis.size == ty.width() && path.out.strides == [1],
+            [..] => false,
+        };
+        if !whole || path.out.offset != 0 || path.factors.iter().any(|f| f.segment != path.out) {
+            return None;
+        }
+        let product = path.factors.iter().fold(Expr::Const(path.coefficient), |e, f| e * Expr::Arg(f.operand));
+        sum = sum + product;
+    }
+    Some(Map { rows: ty.dims.clone(), operands: operands.collect::<Option<_>>()?, expr: sum })
+}
+
+fn map_as_contract(site: &Site<'_>) -> Vec<Found> {
+    let Op::Map(map) = site.op else { return Vec::new() };
+    let width = site.ty.width();
+    let floats = map.operands.iter().all(|o| site.ty(o.value).dtype == site.ty.dtype);
+    let (Some(terms), true) = (polynomial(&map.expr), floats && width > 0) else { return Vec::new() };
+    let axes = if width == 1 { Vec::new() } else { vec![Axis { letter: 'v', size: width }] };
+    let segment = Segment { offset: 0, strides: vec![1; axes.len()] };
+    let path = |(coefficient, args): (f64, Vec<usize>)| Path {
+        coefficient: Scalar(coefficient),
+        axes: axes.clone(),
+        factors: args.into_iter().map(|operand| Factor { operand, segment: segment.clone() }).collect(),
+        out: segment.clone(),
+    };
+    vec![Found::Op(Op::Contract(Contract {
+        rows: map.rows.clone(),
+        operands: map.operands.clone(),
+        out: RowMap::identity(map.rows.len()),
+        divisor: Dim::one(),
+        paths: terms.into_iter().map(path).collect(),
+    }))]
+}
+
+/// The expression as a sum of one or two operands times a finite constant, without a constant term.
+fn polynomial(expr: &Expr) -> Option<Vec<(f64, Vec<usize>)>> {
+    let scaled =
+        |terms: Vec<(f64, Vec<usize>)>, by: f64| terms.into_iter().map(|(c, a)| (c * by, a)).collect::<Vec<_>>();
+    let terms = match expr {
+        Expr::Arg(k) => vec![(1.0, vec![*k])],
+        Expr::Const(c) if c.0 == 0.0 => Vec::new(),
+        Expr::Const(_) | Expr::Select(..) => return None,
+        Expr::Unary(Unary::Neg, x) => scaled(polynomial(x)?, -1.0),
+        Expr::Unary(..) => return None,
+        Expr::Binary(Binary::Add, a, b) => [polynomial(a)?, polynomial(b)?].concat(),
+        Expr::Binary(Binary::Sub, a, b) => [polynomial(a)?, scaled(polynomial(b)?, -1.0)].concat(),
+        Expr::Binary(Binary::Mul, a, b) => match (a.as_constant(), b.as_constant()) {
+            (Some(c), _) => scaled(polynomial(b)?, c),
+            (_, Some(c)) => scaled(polynomial(a)?, c),
+            (None, None) => match (polynomial(a)?.as_slice(), polynomial(b)?.as_slice()) {
+                ([(c, x)], [(d, y)]) => vec![(c * d, [x.clone(), y.clone()].concat())],
+                ([..], [..]) => return None,
+            },
+        },
+        Expr::Binary(Binary::Div, a, b) => scaled(polynomial(a)?, 1.0 / b.as_constant()?),
+        Expr::Binary(Binary::Max | Binary::Gt | Binary::Eq, ..) => return None,
+    };
+    let fits = terms.len() <= MAX_TERMS && terms.iter().all(|(c, args)| c.is_finite() && args.len() <= 2);
+    fits.then_some(terms)
+}

@@ -1,0 +1,241 @@
+//! Equality saturation: fills the e-graph with what the rules find.
+//!
+//! Classes are visited in order of their ids, and the graph is added operands first, so that a reader meets operands
+//! that are already rewritten; a pass over all classes is an iteration. Everything that is iterated over is ordered,
+//! and only counts end the run, so that one graph gives one e-graph everywhere. egg's own scheduler is not used: it
+//! matches patterns of e-nodes, and these rules look into the paths of two e-nodes at once.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use egg::{EGraph, Id, Language};
+use indexmap::IndexMap;
+use schur_ir::graph::{Graph, Op, ValueId};
+use schur_ir::ty::Type;
+
+use super::analysis::Types;
+use super::language::{Enode, id_of, value_of};
+use super::rules::{Action, Found, Inner, Rule, Site};
+use super::{Report, SimplifyError, SimplifyOptions, Stop};
+
+/// The e-graph of a graph with all that the rules find.
+pub(super) fn saturate<'r>(
+    graph: &Graph,
+    options: &'r SimplifyOptions,
+    report: &mut Report,
+) -> Result<Saturation<'r>, SimplifyError> {
+    let mut saturation = Saturation::new(graph, &options.rules);
+    saturation.run(options, report);
+    match saturation.egraph.analysis.clash.take() {
+        Some((a, b)) => Err(SimplifyError::UnequalTypes((*a).clone(), (*b).clone())),
+        None => Ok(saturation),
+    }
+}
+
+/// The e-graph of a graph.
+pub(super) struct Saturation<'r> {
+    pub(super) egraph: EGraph<Enode, Types>,
+    /// The e-class of every value of the graph.
+    classes: Vec<Id>,
+    /// The e-node of every value of the graph.
+    pub(super) originals: Vec<Enode>,
+    /// The rule that made an e-node.
+    pub(super) made_by: IndexMap<Enode, &'static str>,
+    rules: &'r [&'static Rule],
+    counts: Vec<usize>,
+    outputs: HashSet<Id>,
+    /// The resolved ops of e-nodes, and whether they are known to be normal.
+    ops: HashMap<Enode, (Arc<Op>, bool)>,
+    /// How many e-nodes the children of an e-node had when the rules last looked at it.
+    seen: HashMap<Enode, usize>,
+}
+
+impl<'r> Saturation<'r> {
+    /// The e-graph that holds `graph` in normal form.
+    fn new(graph: &Graph, rules: &'r [&'static Rule]) -> Self {
+        let types = Types { interner: Default::default(), layer: Arc::from(""), clash: None };
+        let mut this = Saturation {
+            egraph: EGraph::new(types),
+            classes: Vec::with_capacity(graph.nodes.len()),
+            originals: Vec::with_capacity(graph.nodes.len()),
+            made_by: IndexMap::new(),
+            rules,
+            counts: vec![0; rules.len()],
+            outputs: HashSet::new(),
+            ops: HashMap::new(),
+            seen: HashMap::new(),
+        };
+        let mut types: HashSet<Arc<Type>> = HashSet::new();
+        for node in &graph.nodes {
+            this.egraph.analysis.layer = node.layer.clone();
+            let op = node.op.map_reads(|value| value_of(this.classes[value.index()]));
+            let ty = types.get(&node.ty).cloned().unwrap_or_else(|| Arc::new(node.ty.clone()));
+            types.insert(ty.clone());
+            let (class, enode) = this.add(op, &ty);
+            this.classes.push(class);
+            this.originals.push(enode);
+        }
+        this.outputs = graph.outputs.iter().map(|o| this.classes[o.value.index()]).collect();
+        this
+    }
+
+    /// Runs the rules until they find nothing new or a limit is met.
+    fn run(&mut self, options: &SimplifyOptions, report: &mut Report) {
+        report.stop = Stop::Iterations;
+        for _ in 0..options.iterations {
+            report.iterations += 1;
+            let changed = self.pass(options.nodes);
+            self.egraph.rebuild();
+            if self.egraph.total_size() > options.nodes {
+                report.stop = Stop::Nodes;
+                break;
+            }
+            if !changed {
+                report.stop = Stop::Saturated;
+                break;
+            }
+        }
+        report.e_nodes = self.egraph.total_number_of_nodes();
+        report.e_classes = self.egraph.number_of_classes();
+        let counts = self.rules.iter().zip(&self.counts);
+        report.rules.extend(counts.filter(|(_, n)| **n > 0).map(|(rule, n)| (rule.name, *n)));
+    }
+
+    /// The e-class of a value of the graph.
+    pub(super) fn class(&self, value: ValueId) -> Id {
+        self.egraph.find(self.classes[value.index()])
+    }
+
+    /// The op of an e-node; its reads are e-classes.
+    pub(super) fn resolve(&self, enode: &Enode) -> Op {
+        self.egraph.analysis.interner.resolve(enode)
+    }
+
+    /// An e-node with the ids of its children as they are now.
+    pub(super) fn canonical(&self, enode: &Enode) -> Enode {
+        enode.clone().map_children(|id| self.egraph.find(id))
+    }
+
+    fn pass(&mut self, limit: usize) -> bool {
+        let mut changed = false;
+        let mut ids: Vec<Id> = self.egraph.classes().map(|c| c.id).collect();
+        ids.sort_unstable();
+        for id in ids {
+            let mut k = 0;
+            loop {
+                let class = self.egraph.find(id);
+                let Some(enode) = self.egraph[class].nodes.get(k).cloned() else { break };
+                changed |= self.visit(class, &enode);
+                k += 1;
+                if self.egraph.total_size() > limit {
+                    return true;
+                }
+            }
+        }
+        changed
+    }
+
+    /// Applies every rewriting rule to an e-node, unless nothing it sees is new.
+    fn visit(&mut self, class: Id, enode: &Enode) -> bool {
+        let enode = self.canonical(enode);
+        let children: usize = enode.children.iter().map(|c| self.egraph[*c].len()).sum();
+        if self.seen.insert(enode.clone(), children) == Some(children) {
+            return false;
+        }
+        let op = self.resolved(&enode);
+        let ty = self.egraph[class].data.ty.clone();
+        let inner = self.inner(class, &enode);
+        let found = self.matches(class, &op, &ty, &inner);
+        let mut changed = self.normal_again(class, &enode, &ty);
+        for (rule, found) in found {
+            changed |= self.apply(class, &ty, rule, found);
+        }
+        changed
+    }
+
+    fn matches(&self, class: Id, op: &Op, ty: &Type, inner: &[Inner]) -> Vec<(usize, Found)> {
+        let types = |value: ValueId| &*self.egraph[id_of(value)].data.ty;
+        let site = Site { op, class: value_of(class), ty, inner, types: &types };
+        let mut found = Vec::new();
+        for (k, rule) in self.rules.iter().enumerate() {
+            match rule.action {
+                Action::Rewrite(rewrite) => found.extend(rewrite(&site).into_iter().map(|f| (k, f))),
+                Action::Graph | Action::Contract(_) | Action::Map(_) => {}
+            }
+        }
+        found
+    }
+
+    /// Classes that were merged can leave an op with operands out of order or double.
+    fn normal_again(&mut self, class: Id, enode: &Enode, ty: &Arc<Type>) -> bool {
+        let Some((op, known @ false)) = self.ops.get_mut(enode) else { return false };
+        *known = true;
+        let op = (**op).clone();
+        let (id, _) = self.add(op, ty);
+        self.egraph.union(class, id)
+    }
+
+    fn apply(&mut self, class: Id, ty: &Arc<Type>, rule: usize, found: Found) -> bool {
+        self.egraph.analysis.layer = self.egraph[self.egraph.find(class)].data.layer.clone();
+        let id = match found {
+            Found::Op(op) => {
+                let (id, enode) = self.add(op, ty);
+                if self.egraph.find(id) != self.egraph.find(class) {
+                    self.made_by.entry(enode).or_insert(self.rules[rule].name);
+                }
+                id
+            }
+            Found::Same(value) => id_of(value),
+        };
+        let changed = self.egraph.union_trusted(class, id, self.rules[rule].name);
+        self.counts[rule] += usize::from(changed);
+        changed
+    }
+
+    /// Adds an op in normal form.
+    fn add(&mut self, op: Op, ty: &Arc<Type>) -> (Id, Enode) {
+        let op = self.normal(op, ty);
+        let enode = self.egraph.analysis.interner.enode(&op, ty.clone());
+        self.ops.entry(enode.clone()).or_insert_with(|| (Arc::new(op), true));
+        (self.egraph.add(enode.clone()), enode)
+    }
+
+    fn normal(&mut self, mut op: Op, ty: &Type) -> Op {
+        loop {
+            let mut changed = false;
+            for (rule, count) in self.rules.iter().zip(&mut self.counts) {
+                let applied = match (rule.action, &mut op) {
+                    (Action::Contract(rewrite), Op::Contract(c)) => rewrite(c, ty),
+                    (Action::Map(rewrite), Op::Map(m)) => rewrite(m),
+                    (Action::Graph | Action::Rewrite(_) | Action::Contract(_) | Action::Map(_), _) => false,
+                };
+                *count += usize::from(applied);
+                changed |= applied;
+            }
+            if !changed {
+                return op;
+            }
+        }
+    }
+
+    /// The op of a canonical e-node.
+    fn resolved(&mut self, enode: &Enode) -> Arc<Op> {
+        let interner = &self.egraph.analysis.interner;
+        self.ops.entry(enode.clone()).or_insert_with(|| (Arc::new(interner.resolve(enode)), false)).0.clone()
+    }
+
+    fn inner(&mut self, class: Id, enode: &Enode) -> Vec<Inner> {
+        let mut children = enode.children.to_vec();
+        children.sort_unstable();
+        children.dedup();
+        let mut inner = Vec::with_capacity(children.len());
+        for child in children {
+            let nodes: Vec<Enode> = self.egraph[child].nodes.iter().map(|n| self.canonical(n)).collect();
+            let ops = nodes.iter().map(|n| self.resolved(n)).collect();
+            let apart = |parent: Id| self.egraph.find(parent) != class;
+            let exclusive = !self.outputs.contains(&child) && !self.egraph[child].parents().any(apart);
+            inner.push(Inner { value: value_of(child), ops, exclusive });
+        }
+        inner
+    }
+}
