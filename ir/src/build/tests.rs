@@ -20,7 +20,8 @@ fn built(text: &str, mode: Mode) -> Result<Graph, BuildError> {
 const SIDES: &str = "e = { shape = ['N'], irreps = '2x0e + 1x0e' }\ni = { shape = ['N'], dtype = 'i32' }\n\
     m = { shape = ['N'], dtype = 'bool' }";
 
-/// A spec that returns the last of some layers, which are named `a`, `b`, … and each read the one before; the first reads `x`.
+/// A spec that returns the last of some layers, which are named `a`, `b`, … and each read the one before; the first
+/// reads `x`.
 fn chain(shape: &str, irreps: &str, layers: &[&str]) -> String {
     let names = ["x", "a", "b", "c"];
     let last = names[layers.len()];
@@ -106,7 +107,8 @@ fn linear_parameters_are_those_of_flax() {
         (
             "['N', 5]",
             "3x0e + 1o",
-            "irreps_out = '2x0e + 2x2e'\nbiases = true\nweights = 'e'\nweights_per_channel = true\nforce_irreps_out = true",
+            "irreps_out = '2x0e + 2x2e'\nbiases = true\nweights = 'e'\n\
+             weights_per_channel = true\nforce_irreps_out = true",
             "f32[N, 5] 2x0e+2x2e!",
             &["w[0,0] 3x0e,2x0e [3, 5, 3, 2]", "b[0] 2x0e [3, 5, 2]"],
         ),
@@ -120,7 +122,8 @@ fn linear_parameters_are_those_of_flax() {
         (
             "[]",
             "2x1o + 1o + 1o",
-            "irreps_in = '2x1o + 1o + 1o'\nirreps_out = '3x1o + 2x1o'\ninstructions = [[2, 0], [0, 1]]\nsimplify_irreps_internally = false",
+            "irreps_in = '2x1o + 1o + 1o'\nirreps_out = '3x1o + 2x1o'\n\
+             instructions = [[2, 0], [0, 1]]\nsimplify_irreps_internally = false",
             "f32[] 3x1o+2x1o",
             &["w[2,0] 1x1o,3x1o [1, 3]", "w[0,1] 2x1o,2x1o [2, 2]"],
         ),
@@ -286,12 +289,24 @@ fn faults_say_what_was_found_and_point_at_it() {
         ("2x0e", with("irreps_in = '3x0e'"), "`a`: `irreps_in` is `3x0e`, the input's irreps are `2x0e`", "'3x0e'"),
         (
             "2x0e + 1o",
-            "op = 'linear'\nirreps_in = '2x0e + 1o'\nirreps_out = '1o + 0e'\ninstructions = [[0, 0]]\nsimplify_irreps_internally = false".into(),
+            "op = 'linear'\nirreps_in = '2x0e + 1o'\nirreps_out = '1o + 0e'\n\
+             instructions = [[0, 0]]\nsimplify_irreps_internally = false"
+                .into(),
             "`a`: instruction [0, 0] joins 2x0e to 1x1o: Schur's lemma allows equal irreps alone",
             "[0, 0]",
         ),
-        ("2x0e + 1o", "op = 'mlp'\nlist_neurons = [3]".into(), "`a` reads `2x0e+1x1o`: `mlp` needs scalars (0e) alone", "'x'"),
-        ("2x0e", "op = 'add'\ninput = ['x', 'e']".into(), "`a` adds `2x0e` and `2x0e+1x0e`: `add` needs equal irreps", "'e'"),
+        (
+            "2x0e + 1o",
+            "op = 'mlp'\nlist_neurons = [3]".into(),
+            "`a` reads `2x0e+1x1o`: `mlp` needs scalars (0e) alone",
+            "'x'",
+        ),
+        (
+            "2x0e",
+            "op = 'add'\ninput = ['x', 'e']".into(),
+            "`a` adds `2x0e` and `2x0e+1x0e`: `add` needs equal irreps",
+            "'e'",
+        ),
         ("2x0e", "op = 'regroup'\ninput = 'i'".into(), "`a` reads `i`, which is i32: features are needed", "'i'"),
         (
             "2x0e",
@@ -308,7 +323,8 @@ fn faults_say_what_was_found_and_point_at_it() {
         (
             "2x0o",
             "op = 'scalar_activation'\nacts = ['silu']".into(),
-            "`a`: `silu` of the odd scalars `2x0o` has no parity: an even function (`abs`) or an odd one (`tanh`, `soft_odd`, `identity`) is needed",
+            "`a`: `silu` of the odd scalars `2x0o` has no parity: an even function (`abs`) or an odd one (`tanh`, `soft_odd`, `identity`) is \
+             needed",
             "['silu']",
         ),
         (
@@ -381,8 +397,18 @@ fn layers_after_a_fault_are_passed_over_and_others_are_not() {
 /// A layer that may or may not fit what is before it.
 fn any_layer() -> impl Strategy<Value = String> {
     let linear = (any_irreps(), any::<[bool; 3]>(), 0..6usize).prop_map(|(irreps, [force, simplify, biases], kind)| {
-        let weights = ["", "weights = 'e'", "weights = 'i'\nnum_indexed_weights = 3", "channel_out = 3", "weights = 'e'\nweights_per_channel = true", "weights = 'e'\nchannel_out = 2"][kind];
-        format!("op = 'linear'\nirreps_out = '{irreps}'\nforce_irreps_out = {force}\nsimplify_irreps_internally = {simplify}\nbiases = {biases}\n{weights}")
+        let weights = [
+            "",
+            "weights = 'e'",
+            "weights = 'i'\nnum_indexed_weights = 3",
+            "channel_out = 3",
+            "weights = 'e'\nweights_per_channel = true",
+            "weights = 'e'\nchannel_out = 2",
+        ][kind];
+        format!(
+            "op = 'linear'\nirreps_out = '{irreps}'\nforce_irreps_out = {force}\n\
+             simplify_irreps_internally = {simplify}\nbiases = {biases}\n{weights}"
+        )
     });
     let batch_norm = (any::<[bool; 3]>(), 0..4usize).prop_map(|([affine, instance, mask], kind)| {
         let options = ["", "reduce = 'max'", "normalization = 'norm'", "momentum = 0.5"][kind];
