@@ -1,6 +1,7 @@
 //! Activations as scalar expressions, their parities, and the constants that bring their second moment to 1.
 //!
-//! The constants are those of e3nn_jax's `normalize_function`: the root of the mean of φ² over 1,000,001 normal quantiles.
+//! The constants are those of e3nn_jax's `normalize_function`: the root of the mean of φ² over 1,000,001 normal
+//! quantiles.
 
 use crate::expr::{Binary, Expr, Unary};
 use crate::irreps::Parity;
@@ -36,7 +37,8 @@ impl Activation {
         }
     }
 
-    /// [`Even`](Parity::Even) where φ(−x) = φ(x), [`Odd`](Parity::Odd) where φ(−x) = −φ(x): the parity of φ of an odd scalar.
+    /// The parity of φ of an odd scalar: [`Even`](Parity::Even) where φ(−x) = φ(x), [`Odd`](Parity::Odd) where
+    /// φ(−x) = −φ(x).
     pub fn parity(self) -> Option<Parity> {
         match self {
             Activation::Abs => Some(Parity::Even),

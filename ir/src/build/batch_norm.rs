@@ -1,7 +1,7 @@
 //! Equivariant batch and instance normalisation.
 //!
-//! Statistics are measured in two passes: the means of the scalars, then the squares about them. Chunks known to be zero
-//! take no part: they stay zero, without a bias, and their running statistics become 0 and 1.
+//! Statistics are measured in two passes: the means of the scalars, then the squares about them. Chunks known to be
+//! zero take no part: they stay zero, without a bias, and their running statistics become 0 and 1.
 
 use super::Mode;
 use super::builder::{Builder, constant, leading, shared};
@@ -237,8 +237,8 @@ impl<'o> Norm<'o> {
             affine.then(|| b.param("params", "weights", vec![self.irreps()], 0, constant(1.0))).transpose()?;
         let biases = affine.then(|| b.param("params", "biases", vec![self.scalars()], 0, constant(0.0))).transpose()?;
         let (expr, operands) = match weights {
-            Some(weights) => (inverse * Expr::Arg(1), vec![leading(var, self.rank_of(b, var)), shared(weights)]),
-            None => (inverse, vec![leading(var, self.rank_of(b, var))]),
+            Some(weights) => (inverse * Expr::Arg(1), vec![leading(var, self.keep), shared(weights)]),
+            None => (inverse, vec![leading(var, self.keep)]),
         };
         let dims = b.ty(var).dims.clone();
         let scale = b.map(&dims, operands, expr, Irreps::scalars(self.irreps()));
@@ -254,10 +254,6 @@ impl<'o> Norm<'o> {
             }
         }
         Ok(b.contract(out, irreps_of(&self.pieces), zeros_of(&self.pieces)))
-    }
-
-    fn rank_of(&self, b: &Builder, value: ValueId) -> usize {
-        b.ty(value).dims.len()
     }
 }
 

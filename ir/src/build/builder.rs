@@ -148,8 +148,8 @@ pub(super) fn shared(value: ValueId) -> Operand {
     leading(value, 0)
 }
 
-/// The init that a spec states, if it states one: the mean, plus `scale` times the unit member of the family, which is 1
-/// for a constant and uniform in [−1, 1) for `uniform`. Otherwise normal with standard deviation `std`.
+/// The init that a spec states: the mean, plus `scale` times the unit member of the family, which is 1 for a constant and
+/// uniform in [−1, 1) for `uniform`. Where it states none, normal with standard deviation `std`.
 pub(super) fn init(stated: Option<&Initializer>, std: f64) -> Init {
     match stated {
         None if std == 0.0 => constant(0.0),

@@ -19,8 +19,8 @@ impl Axes {
         Axes(sizes.into_iter().filter_map(|(letter, size)| Some(Axis { letter, size: size? })).collect())
     }
 
-    /// The segment at `offset` that lists the axes of `order` densely, the last one fastest. Letters of axes that do not
-    /// exist are passed over.
+    /// The segment at `offset` that lists the axes of `order` densely, the last one fastest. Letters of axes that do
+    /// not exist are passed over.
     pub(super) fn dense(&self, offset: usize, order: &str) -> Segment {
         let mut segment = Segment { offset, strides: vec![0; self.0.len()] };
         let mut stride = 1;

@@ -6,7 +6,8 @@ use crate::graph::ValueId;
 use crate::irreps::Irreps;
 use crate::spec::{Activation, Layer, Mlp, OutputActivation, Problem};
 
-/// `mlp`: dense layers, each with a normalised activation. A stated `init` is that of the kernels; biases start at zero.
+/// `mlp`: dense layers, each with a normalised activation. A stated `init` is that of the kernels; biases start at
+/// zero.
 pub(super) fn mlp(b: &mut Builder, layer: &Layer, options: &Mlp, x: ValueId) -> Result<ValueId, Problem> {
     let irreps = &b.ty(x).irreps;
     if !irreps.is_scalar() {

@@ -1,8 +1,9 @@
 //! Lowers a model spec to a graph: every layer option of e3nn_jax becomes contractions, maps and explicit constants.
 //!
-//! Invariants of a graph that is built: it passes [`crate::verify`]; every parameter of e3nn_jax's module is a node, used
-//! or not, with flax's name and shape; [`Type::zero`] are e3nn_jax's zero flags, which batch norm depends on; outputs
-//! stand in the order of the spec, then the updated statistics in the order of the layers.
+//! Invariants of a graph that is built: it passes [`crate::verify`]; every parameter of e3nn_jax's module is a node,
+//! used or not, with flax's name and shape; [`Type::zero`] are e3nn_jax's zero flags, which batch norm depends on (where
+//! a map or a reshape states them, its values are zero for every input); outputs stand in the order of the spec, then the
+//! updated statistics in the order of the layers.
 
 mod batch_norm;
 mod builder;

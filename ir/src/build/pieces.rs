@@ -57,8 +57,8 @@ pub(super) fn zeros_of(pieces: &[Piece]) -> Vec<bool> {
     pieces.iter().map(|p| p.zero).collect()
 }
 
-/// The zero flags after `IrrepsArray.rechunk`: a chunk is known to be zero where all that it overlaps is. A new chunk of
-/// multiplicity zero overlaps nothing.
+/// The zero flags after `IrrepsArray.rechunk`: a chunk is known to be zero where all that it overlaps is. A new chunk
+/// of multiplicity zero overlaps nothing.
 pub(super) fn rechunk_zeros(irreps: &Irreps, zeros: &[bool], new: &Irreps) -> Vec<bool> {
     if irreps == new {
         return zeros.to_vec();
@@ -146,8 +146,8 @@ impl Builder {
         Operand { value, map }
     }
 
-    /// The squared norm of every irrep of the pieces that is not known to be zero, times `weight` of its irrep, one after
-    /// the other; zero-known pieces keep their place.
+    /// The squared norm of every irrep of the pieces, times `weight` of its irrep, one after the other. Pieces known to
+    /// be zero keep their place.
     pub(super) fn squares(
         &mut self,
         rows: &[Dim],

@@ -110,7 +110,10 @@ fn activated_parity(piece: &Piece, act: Activation) -> Result<Parity, String> {
     match piece.ir {
         Irrep { l: 0, p: Parity::Even } => Ok(Parity::Even),
         Irrep { l: 0, p: Parity::Odd } => act.parity().ok_or_else(|| {
-            format!("`{name}` of the odd scalars `{chunk}` has no parity: an even function (`abs`) or an odd one (`tanh`, `soft_odd`, `identity`) is needed")
+            format!(
+                "`{name}` of the odd scalars `{chunk}` has no parity: an even function (`abs`) or an odd one \
+                 (`tanh`, `soft_odd`, `identity`) is needed"
+            )
         }),
         Irrep { .. } => Err(format!("`{name}` of `{chunk}` is not equivariant: activations are for scalars (l = 0)")),
     }
