@@ -5,4 +5,5 @@ mod differential;
 mod levels;
 mod random_graph;
 mod reference;
+mod stages;
 mod text;
