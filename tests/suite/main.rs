@@ -2,4 +2,5 @@
 
 mod random_graph;
 mod reference;
+mod simplify;
 mod text;
