@@ -1,5 +1,7 @@
 //! Simplification: every rule on random graphs, and the whole on random and hand-made ones.
 
+mod cases;
+
 use std::collections::BTreeMap;
 
 use ndarray::ArrayD;
