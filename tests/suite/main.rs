@@ -6,4 +6,5 @@ mod levels;
 mod random_graph;
 mod reference;
 mod stages;
+mod simplify;
 mod text;

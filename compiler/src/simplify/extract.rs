@@ -34,6 +34,9 @@ struct Candidate {
 /// The candidate that every class takes.
 type Plan = Vec<usize>;
 
+/// Decides between plans of equal cost for the one with fewer values.
+const PER_VALUE: f64 = 0.5;
+
 /// Rounds of moves.
 const MAX_ROUNDS: usize = 8;
 
@@ -73,8 +76,11 @@ impl<'s, 'r> Extraction<'s, 'r> {
 
     fn nanoseconds(&self, enode: &Enode, nominal: usize) -> f64 {
         let head = self.saturation.egraph.analysis.interner.head(enode);
+        if matches!(head.op, Op::Input(_) | Op::Param(_)) {
+            return 0.0;
+        }
         let types = |place: ValueId| &*self.saturation.egraph[enode.children[place.index()]].data.ty;
-        Cost::of(&head.op, &head.ty, types).nanoseconds(nominal)
+        PER_VALUE + Cost::of(&head.op, &head.ty, types).nanoseconds(nominal)
     }
 
     /// The best plan that is found.
@@ -93,7 +99,7 @@ impl<'s, 'r> Extraction<'s, 'r> {
                 for (k, candidate) in candidates.iter().enumerate() {
                     // A tree costs more than its parts, so that the choices close no cycle.
                     let parts: f64 = candidate.children.iter().map(|c| best[*c].0).sum();
-                    let total = parts + candidate.nanoseconds + 1e-3;
+                    let total = parts + candidate.nanoseconds + 1e-6;
                     if total < best[class].0 {
                         best[class] = (total, k);
                         changed = true;
@@ -156,7 +162,7 @@ impl<'s, 'r> Extraction<'s, 'r> {
                 let undo: Vec<(usize, usize)> = changes.iter().map(|(class, _)| (*class, plan[*class])).collect();
                 changes.iter().for_each(|(class, k)| plan[*class] = *k);
                 match self.total(&plan, &mut scratch) {
-                    Some(total) if total < best - 1e-6 * best => {
+                    Some(total) if total < best - 1e-9 * best => {
                         best = total;
                         std::mem::swap(&mut used, &mut scratch);
                     }

@@ -15,6 +15,7 @@ use schur_ir::graph::{Axis, Contract, Factor, Graph, Op, Operand, Path, RowMap, 
 use schur_ir::irreps::{Irreps, MulIrrep};
 use schur_ir::ty::Type;
 
+use super::cost::Cost;
 use super::meet::meet;
 use super::path_algebra::{hull, is_void};
 use super::ranges::Ranges;
@@ -27,11 +28,7 @@ pub(super) fn narrow<'g>(graph: &'g Graph, options: &SimplifyOptions, report: &m
         return Cow::Borrowed(graph);
     };
     let mut demand = Demand::new(graph);
-    for k in (0..graph.nodes.len()).rev() {
-        if demand.live[k] {
-            demand.visit(k);
-        }
-    }
+    while !demand.sweep(options.nominal) {}
     let (graph, narrowed) = demand.emit();
     report.rules.extend((narrowed > 0).then_some((rule.name, narrowed)));
     Cow::Owned(graph)
@@ -40,6 +37,8 @@ pub(super) fn narrow<'g>(graph: &'g Graph, options: &SimplifyOptions, report: &m
 /// What is needed of every value.
 struct Demand<'g> {
     graph: &'g Graph,
+    /// Elementwise ops that do not lose chunks.
+    whole: Vec<bool>,
     live: Vec<bool>,
     /// The elements that are read; those that are kept, once the value was visited.
     kept: Vec<Ranges>,
@@ -52,15 +51,52 @@ struct Demand<'g> {
 impl<'g> Demand<'g> {
     fn new(graph: &'g Graph) -> Self {
         let n = graph.nodes.len();
-        let ops = graph.nodes.iter().map(|node| node.op.clone()).collect();
-        let mut this =
-            Demand { graph, live: vec![false; n], kept: vec![Ranges::default(); n], written: Vec::new(), ops };
+        let (live, kept) = (vec![false; n], vec![Ranges::default(); n]);
+        let mut this = Demand { graph, whole: vec![false; n], live, kept, written: Vec::new(), ops: Vec::new() };
         for node in &graph.nodes {
             let written = this.written_by(node.op.clone(), &node.ty);
             this.written.push(written);
         }
-        graph.outputs.iter().for_each(|o| this.read_all(o.value));
         this
+    }
+
+    /// Gathers what is needed of every value; false where an elementwise op turned out to stay whole after all.
+    fn sweep(&mut self, nominal: usize) -> bool {
+        let graph = self.graph;
+        self.ops = graph.nodes.iter().map(|node| node.op.clone()).collect();
+        self.live.fill(false);
+        self.kept.fill(Ranges::default());
+        graph.outputs.iter().for_each(|o| self.read_all(o.value));
+        let order = (0..graph.nodes.len()).rev();
+        order.for_each(|k| {
+            if self.live[k] {
+                self.visit(k)
+            }
+        });
+        let whole: Vec<usize> =
+            (0..graph.nodes.len()).filter(|&k| self.live[k] && self.is_dearer(k, nominal)).collect();
+        whole.iter().for_each(|&k| self.whole[k] = true);
+        whole.is_empty()
+    }
+
+    /// True where an elementwise op needs selections of operands that cost more than it saves.
+    fn is_dearer(&self, k: usize, nominal: usize) -> bool {
+        let (op, ty) = (&self.ops[k], &self.graph.nodes[k].ty);
+        let elementwise = matches!(op, Op::Map(_) | Op::Max(_));
+        if !elementwise || self.is_whole(k) {
+            return false;
+        }
+        let kept = self.kept[k].count();
+        let start = Cost { starts: Dim::one(), ..Cost::default() }.nanoseconds(nominal);
+        let copy = |value: &ValueId| {
+            let of = self.graph.ty(*value);
+            let bytes = of.rows().times(&Dim::from((2 * kept * of.dtype.size()) as i64));
+            start + Cost { bytes, ..Cost::default() }.nanoseconds(nominal)
+        };
+        let reads = op.reads();
+        let copies: f64 = reads.iter().filter(|v| self.kept[v.index()] != self.kept[k]).map(copy).sum();
+        let whole = Cost::of(op, ty, |v| self.graph.ty(v)).nanoseconds(nominal) - start;
+        copies > whole * (1.0 - kept as f64 / ty.width() as f64)
     }
 
     /// Paths that add nothing, or read what is never written, add zero.
@@ -116,17 +152,10 @@ impl<'g> Demand<'g> {
             }
             Op::Map(map) => {
                 merge_map_operands(map);
-                if map.operands.iter().all(|o| self.graph.ty(o.value).dtype.is_float()) {
-                    self.kept[k] = wanted;
-                }
-                let kept = self.kept[k].clone();
-                map.operands.iter().for_each(|o| self.read(o.value, &kept));
+                let operands: Vec<ValueId> = map.operands.iter().map(|o| o.value).collect();
+                self.read_elementwise(k, &operands, wanted);
             }
-            Op::Max(max) => {
-                self.kept[k] = wanted;
-                let kept = self.kept[k].clone();
-                self.read(max.value, &kept);
-            }
+            Op::Max(max) => self.read_elementwise(k, &[max.value], wanted),
             Op::Reshape(value) => self.read_all(*value),
         }
         self.ops[k] = op;
@@ -145,6 +174,15 @@ impl Demand<'_> {
         }
         let maps = c.operands.iter().map(|o| &o.map).chain([&c.out]);
         maps.filter_map(|map| map.index.as_ref()).for_each(|index| self.read_all(index.value));
+    }
+
+    /// Keeps what is wanted of an elementwise op, unless it has to stay whole.
+    fn read_elementwise(&mut self, k: usize, operands: &[ValueId], wanted: Ranges) {
+        if !self.whole[k] && operands.iter().all(|v| self.graph.ty(*v).dtype.is_float()) {
+            self.kept[k] = wanted;
+        }
+        let kept = self.kept[k].clone();
+        operands.iter().for_each(|value| self.read(*value, &kept));
     }
 
     /// The graph with packed values.

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::ops::Range;
 
 use schur_ir::expr::Scalar;
-use schur_ir::graph::{Path, Segment};
+use schur_ir::graph::{Axis, Factor, Path, Segment};
 
 /// All segments of a path: the output's, then the factors'.
 pub(super) fn segments(path: &Path) -> impl Iterator<Item = &Segment> {
@@ -99,7 +99,7 @@ pub(super) fn sort_path(path: &mut Path) -> bool {
     if is_sorted(path) {
         return false;
     }
-    path.factors.sort_by(|a, b| (a.operand, &a.segment).cmp(&(b.operand, &b.segment)));
+    path.factors.sort_by_key(factor_key);
     let mut order: Vec<usize> = (0..path.axes.len()).collect();
     order.sort_by_key(|&k| axis_key(path, k));
     path.axes = order.iter().map(|&k| path.axes[k]).collect();
@@ -113,9 +113,16 @@ pub(super) fn sort_path(path: &mut Path) -> bool {
 }
 
 fn is_sorted(path: &Path) -> bool {
-    path.factors.is_sorted_by(|a, b| (a.operand, &a.segment) <= (b.operand, &b.segment))
+    path.factors.is_sorted_by_key(factor_key)
         && (0..path.axes.len()).is_sorted_by_key(|k| axis_key(path, k))
         && (0..path.axes.len()).all(|k| path.axes[k].letter == letter(path, k))
+}
+
+/// Independent of the order of the axes, which depends on the order of the factors.
+fn factor_key(factor: &Factor) -> (usize, usize, Vec<usize>) {
+    let mut strides = factor.segment.strides.clone();
+    strides.sort_unstable();
+    (factor.operand, factor.segment.offset, strides)
 }
 
 fn axis_key(path: &Path, axis: usize) -> ([Reverse<usize>; 3], usize) {
@@ -180,7 +187,7 @@ fn join_ordered(a: &Path, b: &Path) -> Option<Path> {
     }
     (same_axes(a, b, None, None) && segments(a).zip(&step).all(|(s, d)| *d == 0 || follows(a, s, *d))).then(|| {
         let mut joined = a.clone();
-        joined.axes.push(schur_ir::graph::Axis { letter: '?', size: 2 });
+        joined.axes.push(Axis { letter: '?', size: 2 });
         segments_mut(&mut joined).zip(&step).for_each(|(s, d)| s.strides.push(*d));
         joined
     })

@@ -50,6 +50,11 @@ impl Ranges {
         range.is_empty() || self.0.iter().any(|r| r.start <= range.start && range.end <= r.end)
     }
 
+    /// The number of elements.
+    pub(super) fn count(&self) -> usize {
+        self.0.iter().map(ExactSizeIterator::len).sum()
+    }
+
     /// The place of an element of the set when the set alone is stored.
     pub(super) fn place(&self, element: usize) -> usize {
         self.0.iter().take_while(|r| r.start <= element).map(|r| r.end.min(element) - r.start).sum()

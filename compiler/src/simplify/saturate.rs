@@ -18,6 +18,9 @@ use super::language::{Enode, id_of, value_of};
 use super::rules::{Action, Found, Inner, Rule, Site};
 use super::{Report, SimplifyError, SimplifyOptions, Stop};
 
+/// Rounds of the rules of normal form; few are ever needed.
+const MAX_ROUNDS: usize = 64;
+
 /// The e-graph of a graph with all that the rules find.
 pub(super) fn saturate<'r>(
     graph: &Graph,
@@ -201,7 +204,7 @@ impl<'r> Saturation<'r> {
     }
 
     fn normal(&mut self, mut op: Op, ty: &Type) -> Op {
-        loop {
+        for _ in 0..MAX_ROUNDS {
             let mut changed = false;
             for (rule, count) in self.rules.iter().zip(&mut self.counts) {
                 let applied = match (rule.action, &mut op) {
@@ -213,9 +216,10 @@ impl<'r> Saturation<'r> {
                 changed |= applied;
             }
             if !changed {
-                return op;
+                break;
             }
         }
+        op
     }
 
     /// The op of a canonical e-node.

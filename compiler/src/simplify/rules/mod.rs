@@ -99,11 +99,18 @@ pub(super) enum Found {
 }
 
 impl Site<'_> {
-    /// The newest op of a class that is read for which `accept` gives something; never one that reads itself or the site.
+    /// The ops of a class that is read, oldest first, without those that read the class itself or the site.
+    fn ops(&self, value: ValueId) -> impl DoubleEndedIterator<Item = &Op> {
+        let inner = self.inner.iter().filter(move |i| i.value == value).flat_map(|i| &i.ops);
+        inner.map(|op| &**op).filter(move |op| !op.reads().iter().any(|read| *read == value || *read == self.class))
+    }
+
     fn newest<'s, T>(&'s self, value: ValueId, accept: impl Fn(&'s Op) -> Option<T>) -> Option<T> {
-        let inner = self.inner.iter().find(|i| i.value == value)?;
-        let apart = |op: &&Arc<Op>| !op.reads().iter().any(|read| *read == value || *read == self.class);
-        inner.ops.iter().rev().filter(apart).find_map(|op| accept(op))
+        self.ops(value).rev().find_map(accept)
+    }
+
+    fn oldest<'s, T>(&'s self, value: ValueId, accept: impl Fn(&'s Op) -> Option<T>) -> Option<T> {
+        self.ops(value).find_map(accept)
     }
 
     fn is_exclusive(&self, value: ValueId) -> bool {

@@ -1,7 +1,5 @@
 //! Rules of normal form on the paths of one contraction.
 
-use std::ops::Range;
-
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Contract, Path};
 use schur_ir::ty::Type;
@@ -68,7 +66,6 @@ fn add_equal(contract: &mut Contract, _: &Type) -> bool {
 }
 
 fn join_neighbours(contract: &mut Contract, ty: &Type) -> bool {
-    let zero = zero_ranges(ty);
     let paths = &mut contract.paths;
     let before = paths.len();
     let mut i = 0;
@@ -77,8 +74,7 @@ fn join_neighbours(contract: &mut Contract, ty: &Type) -> bool {
             let mut path = join(&paths[i], &paths[j])?;
             merge_axes(&mut path);
             sort_path(&mut path);
-            let written = hull(&path, &path.out);
-            zero.iter().all(|z| z.start >= written.end || written.start >= z.end).then_some((j, path))
+            is_honest(&path, ty).then_some((j, path))
         });
         match joined {
             Some((j, path)) => {
@@ -91,8 +87,10 @@ fn join_neighbours(contract: &mut Contract, ty: &Type) -> bool {
     paths.len() != before
 }
 
-/// The elements of the chunks that the type says are zero: no path's reach may cover one.
-fn zero_ranges(ty: &Type) -> Vec<Range<usize>> {
+/// True where the path reaches into no chunk that the type says is zero, as the verifier sees it: what lies between the
+/// first and the last element counts as reached, and so does an empty chunk there.
+pub(super) fn is_honest(path: &Path, ty: &Type) -> bool {
+    let written = hull(path, &path.out);
     let chunks = ty.irreps.iter().zip(ty.irreps.offsets()).zip(&ty.zero);
-    chunks.filter(|((c, _), zero)| **zero && c.dim() > 0).map(|((c, at), _)| at..at + c.dim()).collect()
+    chunks.filter(|(_, zero)| **zero).all(|((c, at), _)| written.start >= at + c.dim() || at >= written.end)
 }

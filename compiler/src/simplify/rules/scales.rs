@@ -67,17 +67,20 @@ fn fold_constants(site: &Site<'_>) -> Vec<Found> {
 
 fn fuse(site: &Site<'_>) -> Vec<Found> {
     let Op::Map(reader) = site.op else { return Vec::new() };
-    let inner = |value: ValueId| {
-        let map = site.newest(value, |op| match op {
-            Op::Map(map) => Some(map.clone()),
-            Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Max(_) | Op::Reshape(_) => None,
-        });
-        map.or_else(|| site.newest(value, |op| elementwise(site, op, site.ty(value))))
+    let map = |op: &Op| match op {
+        Op::Map(map) => Some(map.clone()),
+        Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Max(_) | Op::Reshape(_) => None,
     };
-    let small = |map: &Map| map.expr.size() <= MAX_EXPR;
-    let all = fuse_maps(reader, inner).filter(small);
-    let own = fuse_maps(reader, |value| inner(value).filter(|_| site.is_exclusive(value))).filter(small);
-    all.into_iter().chain(own).map(|map| Found::Op(Op::Map(map))).collect()
+    let newest = |value: ValueId| {
+        let elementwise = |op| elementwise(site, op, site.ty(value));
+        site.newest(value, map).or_else(|| site.newest(value, elementwise))
+    };
+    // The newest map has more fused into it, the oldest leaves scales to the weights before it.
+    let all = fuse_maps(reader, newest);
+    let own = fuse_maps(reader, |value| newest(value).filter(|_| site.is_exclusive(value)));
+    let first = fuse_maps(reader, |value| site.oldest(value, map));
+    let fused = all.into_iter().chain(own).chain(first).filter(|map| map.expr.size() <= MAX_EXPR);
+    fused.map(|map| Found::Op(Op::Map(map))).collect()
 }
 
 fn contract_as_map(site: &Site<'_>) -> Vec<Found> {

@@ -5,8 +5,8 @@ use schur_ir::expr::{Expr, Scalar};
 use schur_ir::graph::{Axis, Contract, Factor, Map, Op, Operand, Path, RowMap, Segment};
 use schur_ir::ty::Type;
 
+use super::paths::is_honest;
 use super::{Action, Found, Rule, Site};
-use crate::simplify::path_algebra::hull;
 
 /// Rows of size 1 are not iterated over.
 pub(super) static DROP_UNIT_ROWS: Rule =
@@ -149,17 +149,9 @@ fn retype(site: &Site<'_>) -> Vec<Found> {
         return Vec::new();
     }
     let made = site.newest(*value, |op| match op {
-        Op::Contract(c) if honest(c, site.ty) => Some(op.clone()),
+        Op::Contract(c) if c.paths.iter().all(|p| is_honest(p, site.ty)) => Some(op.clone()),
         Op::Map(_) | Op::Max(_) if site.ty.zero.iter().all(|z| !z) => Some(op.clone()),
         Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => None,
     });
     made.map(Found::Op).into_iter().collect()
-}
-
-/// True where no path reaches into a chunk that the type says is zero.
-fn honest(contract: &Contract, ty: &Type) -> bool {
-    let chunks = ty.irreps.iter().zip(ty.irreps.offsets()).zip(&ty.zero);
-    chunks.filter(|(_, zero)| **zero).all(|((chunk, at), _)| {
-        contract.paths.iter().map(|p| hull(p, &p.out)).all(|h| h.start >= at + chunk.dim() || at >= h.end)
-    })
 }
