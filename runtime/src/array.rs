@@ -2,8 +2,11 @@
 //!
 //! Invariant: `data` has as many elements as `shape` says (the constructors check it), row-major; bools are 0 or 1.
 
+use bytemuck::allocation::try_zeroed_vec;
 use ndarray::{ArrayD, IxDyn};
 use schur_ir::ty::DType;
+
+use crate::view::{Elements, ElementsMut};
 
 /// A dense array.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,7 +77,7 @@ impl Data {
 }
 
 /// The number of elements of a shape; `None` where it overflows.
-fn elements(shape: &[usize]) -> Option<usize> {
+pub(crate) fn elements(shape: &[usize]) -> Option<usize> {
     // An axis of size 0 makes the product 0, whatever the others are.
     if shape.contains(&0) { Some(0) } else { shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) }
 }
@@ -97,12 +100,12 @@ impl Array {
     /// An array of zeros; `None` where it does not fit in memory.
     pub fn zeros(shape: impl Into<Vec<usize>>, dtype: DType) -> Option<Self> {
         let shape = shape.into();
-        let n = elements(&shape).filter(|n| n.checked_mul(dtype.size()).is_some_and(|b| isize::try_from(b).is_ok()))?;
+        let n = elements(&shape)?;
         let data = match dtype {
-            DType::F32 => Data::F32(vec![0.0; n]),
-            DType::F64 => Data::F64(vec![0.0; n]),
-            DType::I32 => Data::I32(vec![0; n]),
-            DType::Bool => Data::Bool(vec![0; n]),
+            DType::F32 => Data::F32(try_zeroed_vec(n).ok()?),
+            DType::F64 => Data::F64(try_zeroed_vec(n).ok()?),
+            DType::I32 => Data::I32(try_zeroed_vec(n).ok()?),
+            DType::Bool => Data::Bool(try_zeroed_vec(n).ok()?),
         };
         Some(Array { shape, data })
     }
@@ -135,24 +138,23 @@ impl Array {
         self.data
     }
 
-    /// The address of the first element.
-    pub fn as_ptr(&self) -> *const u8 {
+    pub(crate) fn elements(&self) -> Elements<'_> {
         match &self.data {
-            Data::F32(v) => v.as_ptr().cast(),
-            Data::F64(v) => v.as_ptr().cast(),
-            Data::I32(v) => v.as_ptr().cast(),
-            Data::Bool(v) => v.as_ptr(),
+            Data::F32(v) => Elements::F32(v),
+            Data::F64(v) => Elements::F64(v),
+            Data::I32(v) => Elements::I32(v),
+            Data::Bool(v) => Elements::Bool(v),
         }
     }
 
-    /// The address of the first element, to be written through.
-    pub fn as_mut_ptr(&mut self) -> *mut u8 {
-        match &mut self.data {
-            Data::F32(v) => v.as_mut_ptr().cast(),
-            Data::F64(v) => v.as_mut_ptr().cast(),
-            Data::I32(v) => v.as_mut_ptr().cast(),
-            Data::Bool(v) => v.as_mut_ptr(),
-        }
+    pub(crate) fn parts_mut(&mut self) -> (&[usize], ElementsMut<'_>) {
+        let elements = match &mut self.data {
+            Data::F32(v) => ElementsMut::F32(v),
+            Data::F64(v) => ElementsMut::F64(v),
+            Data::I32(v) => ElementsMut::I32(v),
+            Data::Bool(v) => ElementsMut::Bool(v),
+        };
+        (&self.shape, elements)
     }
 
     /// The element type.

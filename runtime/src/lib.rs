@@ -1,5 +1,36 @@
-//! Schur's runtime: arrays, and the reference evaluator that defines what a graph means.
+//! Schur's runtime: everything that happens once a program is compiled.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`mod@array`], [`view`] | owned and borrowed arrays of the four element types |
+//! | [`store`], [`init`] | the parameters by name, and how they begin |
+//! | [`checkpoint`] | named arrays in safetensors files |
+//! | [`executor`] | calls of a program: what goes in, what comes out |
+//! | [`bind`], [`argument`] | the checks of a call's arrays: names, shapes, sizes of symbols, requirements |
+//! | [`plan`] | the checks of a program |
+//! | [`nearest`] | the name that was meant |
+//! | [`mod@reference`] | what a graph means, computed plainly in f64 |
+//! | [`rotation`] | rotations and inversion acting on features |
+//!
+//! Behind the executor stand `slots` (arrays matched by name), `sizes` (all sizes of a call), `chunk` (how rows are cut),
+//! `arena` (the memory of temporaries) and `call`, where kernels are called: the only module with `unsafe`.
 
+#![deny(unsafe_code)]
+
+mod arena;
+pub mod argument;
 pub mod array;
+pub mod bind;
+mod call;
+pub mod checkpoint;
+mod chunk;
+pub mod executor;
+pub mod init;
+pub mod nearest;
+pub mod plan;
 pub mod reference;
 pub mod rotation;
+mod sizes;
+mod slots;
+pub mod store;
+pub mod view;

@@ -1,0 +1,82 @@
+//! The memory of temporaries, partial sums and scratch: one allocation that calls share, and that only grows.
+
+use bytemuck::allocation::try_zeroed_vec;
+
+/// What every piece is aligned to.
+pub(crate) const ALIGN: usize = 64;
+
+/// Memory that is cut in aligned pieces, anew at every call.
+#[derive(Debug, Default)]
+pub(crate) struct Arena {
+    bytes: Vec<u8>,
+}
+
+/// What is left of an [`Arena`] to cut pieces from.
+pub(crate) struct Rest<'a>(&'a mut [u8]);
+
+/// The bytes that a piece of `len` takes; `None` where that overflows.
+pub(crate) fn piece(len: usize) -> Option<usize> {
+    len.checked_next_multiple_of(ALIGN)
+}
+
+impl Arena {
+    /// Makes room for pieces of `total` bytes in all; false where there is no memory. What was there is lost.
+    pub(crate) fn reserve(&mut self, total: usize) -> bool {
+        let Some(needed) = total.checked_add(ALIGN) else { return false };
+        if needed <= self.bytes.len() {
+            return true;
+        }
+        // The old memory is freed first, so that both are never held at once.
+        self.bytes = Vec::new();
+        try_zeroed_vec(needed).map(|bytes| self.bytes = bytes).is_ok()
+    }
+
+    /// All of the memory, to be cut.
+    pub(crate) fn rest(&mut self) -> Rest<'_> {
+        let start = self.bytes.as_ptr().align_offset(ALIGN);
+        Rest(&mut self.bytes[start..])
+    }
+
+    #[cfg(test)]
+    pub(crate) fn address(&self) -> *const u8 {
+        self.bytes.as_ptr()
+    }
+}
+
+impl<'a> Rest<'a> {
+    /// Cuts a piece off, aligned to [`ALIGN`] even where it is empty.
+    ///
+    /// # Panics
+    /// Where less is left than [`Arena::reserve`] was asked for.
+    pub(crate) fn cut(&mut self, len: usize) -> &'a mut [u8] {
+        let (taken, rest) = std::mem::take(&mut self.0).split_at_mut(len.next_multiple_of(ALIGN));
+        self.0 = rest;
+        &mut taken[..len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_aligned_and_apart() {
+        let mut arena = Arena::default();
+        assert!(arena.reserve(64 + 128));
+        let mut rest = arena.rest();
+        let pieces = [rest.cut(1), rest.cut(0), rest.cut(65), rest.cut(0)];
+        assert!(pieces.iter().all(|piece| piece.as_ptr().addr().is_multiple_of(ALIGN)));
+        assert_eq!(pieces[2].as_ptr().addr() - pieces[0].as_ptr().addr(), 64);
+    }
+
+    #[test]
+    fn memory_is_kept_while_it_is_enough() {
+        let mut arena = Arena::default();
+        assert!(arena.reserve(1000));
+        let address = arena.address();
+        assert!(arena.reserve(10) && arena.reserve(1000));
+        assert_eq!(arena.address(), address);
+        assert!(!arena.reserve(usize::MAX) && !arena.reserve(isize::MAX as usize));
+        assert!(arena.reserve(10));
+    }
+}

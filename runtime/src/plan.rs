@@ -1,0 +1,180 @@
+//! A program, checked once: that its parts fit together, so that calls need not ask.
+//!
+//! It checks:
+//! - every kernel has code; every step names a kernel, or buffers of fitting kinds, types and sizes;
+//! - a partial buffer is filled before it is combined;
+//! - inputs, parameters and outputs each have one slot, of their kind, with a unique name; indices and masks are one
+//!   element a row; the shapes of parameters and statistics hold as many elements as their buffers;
+//! - requirements are of inputs of the type that they speak of;
+//! - every symbol is an axis of an input.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use schur_ir::dim::{Dim, Symbol};
+use schur_ir::graph::Requirement;
+use schur_ir::program::{Buffer, BufferId, BufferKind, KernelFn, Program, Step};
+use schur_ir::ty::DType;
+
+use crate::argument::Role;
+use crate::array::elements;
+use crate::slots::Slots;
+
+/// A program that contradicts itself: a bug of the compiler.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the program `{program}` is broken: {rule}")]
+pub struct ProgramError {
+    /// The model's name.
+    pub program: String,
+    /// The rule that is broken.
+    pub rule: String,
+}
+
+/// What is derived from a program.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The code of every kernel.
+    pub(crate) entries: Vec<KernelFn>,
+    /// One a step. Of a step that fills or combines a partial buffer: the steps whose kernels add to it meanwhile.
+    pub(crate) writers: Vec<Range<usize>>,
+    /// The most scratch that a kernel needs.
+    pub(crate) scratch: usize,
+    /// The slots of inputs.
+    pub(crate) inputs: Slots,
+    /// The slots of outputs.
+    pub(crate) outputs: Slots,
+}
+
+type Check<T = ()> = Result<T, String>;
+
+fn ensure(holds: bool, rule: impl FnOnce() -> String) -> Check {
+    if holds { Ok(()) } else { Err(rule()) }
+}
+
+impl Plan {
+    /// Checks a program; see the module's list.
+    pub(crate) fn new(program: &Program) -> Result<Self, ProgramError> {
+        Self::checked(program).map_err(|rule| ProgramError { program: program.name.clone(), rule })
+    }
+
+    fn checked(program: &Program) -> Check<Self> {
+        let entry = |k: usize| program.code.kernel(k).ok_or_else(|| format!("kernel {k} has no code"));
+        let entries = (0..program.kernels.len()).map(entry).collect::<Check<Vec<_>>>()?;
+        check_slots(program)?;
+        let unique = |slots: Result<Slots, Arc<str>>| slots.map_err(|name| format!("two slots are named `{name}`"));
+        let inputs = unique(Slots::new(program.inputs.iter().map(|slot| (Role::Input, slot.name.clone()))))?;
+        let outputs = unique(Slots::new(program.outputs.iter().map(|slot| (slot.kind.into(), slot.name.clone()))))?;
+        check_requirements(program)?;
+        check_symbols(program)?;
+        Ok(Plan {
+            entries,
+            writers: writers(program)?,
+            scratch: program.kernels.iter().map(|kernel| kernel.scratch).max().unwrap_or(0),
+            inputs,
+            outputs,
+        })
+    }
+}
+
+fn buffer(program: &Program, id: BufferId) -> Check<&Buffer> {
+    program.buffers.get(id.index()).ok_or_else(|| format!("there is no buffer {id}"))
+}
+
+/// The number of elements in one copy, where it is constant.
+fn constant(buffer: &Buffer) -> Option<usize> {
+    let sizes = buffer.dims.iter().map(|dim| usize::try_from(dim.constant()?).ok());
+    elements(&sizes.chain([Some(buffer.width)]).collect::<Option<Vec<_>>>()?)
+}
+
+fn check_slots(program: &Program) -> Check {
+    let inputs = program.inputs.iter().map(|slot| (&slot.name, slot.buffer, BufferKind::Input, None));
+    let params = program.params.iter();
+    let params =
+        params.map(|slot| (&slot.param.name, slot.buffer, BufferKind::Param, Some(slot.param.shape.as_slice())));
+    let outputs = program.outputs.iter();
+    let outputs = outputs.map(|slot| (&slot.name, slot.buffer, BufferKind::Output, slot.shape.as_deref()));
+    let mut seen = HashSet::new();
+    for (name, id, kind, shape) in inputs.chain(params).chain(outputs) {
+        let buffer = buffer(program, id)?;
+        ensure(buffer.kind == kind, || format!("`{name}` is at {id}, which is not of the kind {kind:?}"))?;
+        ensure(seen.insert(id), || format!("two slots share {id}"))?;
+        let fits = shape.is_none_or(|shape| elements(shape).is_some() && elements(shape) == constant(buffer));
+        ensure(fits, || format!("{id} does not hold the shape {shape:?} of `{name}`"))?;
+        let float = buffer.dtype.is_float();
+        ensure(float || shape.is_none() && buffer.width == 1, || format!("`{name}` is {} of {id}", buffer.dtype))?;
+        ensure(kind != BufferKind::Param || buffer.dtype == program.dtype, || format!("`{name}` is no float"))?;
+    }
+    for (k, buffer) in program.buffers.iter().enumerate() {
+        let id = BufferId(k as u32);
+        let own = matches!(buffer.kind, BufferKind::Temporary | BufferKind::Partial);
+        ensure(own || seen.contains(&id), || format!("no slot gives {id}"))?;
+    }
+    Ok(())
+}
+
+fn check_requirements(program: &Program) -> Check {
+    let check = |name: &Arc<str>, dtype: DType| {
+        let slot = program.inputs.iter().find(|slot| slot.name == *name);
+        let fits = slot.is_some_and(|slot| program.buffers[slot.buffer.index()].dtype == dtype);
+        ensure(fits, || format!("a requirement is of `{name}`, which is no input of type {dtype}"))
+    };
+    program.requirements.iter().try_for_each(|requirement| match requirement {
+        Requirement::IndexBelow { input, .. } => check(input, DType::I32),
+        Requirement::AnyTrue { input, .. } => check(input, DType::Bool),
+        Requirement::NotEmpty { .. } => Ok(()),
+    })
+}
+
+/// The symbol, where a size is nothing else.
+pub(crate) fn bare(dim: &Dim) -> Option<&Symbol> {
+    let mut terms = dim.terms();
+    match (terms.next(), terms.next()) {
+        (Some((1, [symbol])), None) => Some(symbol),
+        (Some(_) | None, _) => None,
+    }
+}
+
+fn check_symbols(program: &Program) -> Check {
+    let axes = program.inputs.iter().flat_map(|slot| &program.buffers[slot.buffer.index()].dims);
+    let bound: HashSet<&Symbol> = axes.filter_map(bare).collect();
+    let required = program.requirements.iter().flat_map(|requirement| match requirement {
+        Requirement::NotEmpty { dims, .. } => dims.as_slice(),
+        Requirement::IndexBelow { .. } | Requirement::AnyTrue { .. } => &[],
+    });
+    let dims = program.buffers.iter().flat_map(|buffer| &buffer.dims);
+    let dims = dims.chain(program.kernels.iter().map(|kernel| &kernel.rows)).chain(required);
+    let mut symbols = dims.flat_map(Dim::symbols).chain(&program.symbols);
+    let unbound = symbols.find(|symbol| !bound.contains(symbol));
+    unbound.map_or(Ok(()), |symbol| Err(format!("the size `{symbol}` is no axis of an input")))
+}
+
+/// Checks the steps, and finds those between the filling of a partial buffer and its last combination.
+fn writers(program: &Program) -> Check<Vec<Range<usize>>> {
+    let mut writers = vec![0..0; program.steps.len()];
+    let mut filled: Vec<Option<usize>> = vec![None; program.buffers.len()];
+    for (at, step) in program.steps.iter().enumerate() {
+        match step {
+            Step::Run(kernel) => ensure(*kernel < program.kernels.len(), || format!("there is no kernel {kernel}"))?,
+            Step::Fill(id, _) => {
+                let buffer = buffer(program, *id)?;
+                let fits = buffer.dtype.is_float() && !matches!(buffer.kind, BufferKind::Input | BufferKind::Param);
+                ensure(fits, || format!("{id} cannot be filled"))?;
+                writers[at] = at..at;
+                filled[id.index()] = Some(at);
+            }
+            Step::Combine { from, into } => {
+                let (a, b) = (buffer(program, *from)?, buffer(program, *into)?);
+                let fits = a.kind == BufferKind::Partial
+                    && matches!(b.kind, BufferKind::Temporary | BufferKind::Output)
+                    && a.dtype.is_float()
+                    && (&a.dims, a.width, a.dtype) == (&b.dims, b.width, b.dtype);
+                ensure(fits, || format!("{from} cannot be combined into {into}"))?;
+                let start = filled[from.index()].ok_or_else(|| format!("{from} is combined but not filled"))?;
+                writers[start].end = at;
+                writers[at] = start..at;
+            }
+        }
+    }
+    Ok(writers)
+}

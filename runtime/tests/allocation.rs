@@ -1,0 +1,55 @@
+//! Calls into the caller's arrays allocate nothing, once a call as large has been made.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use schur_ir::ty::DType;
+use schur_runtime::array::Array;
+use support::{executor, model, store};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: all is left to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+#[test]
+fn a_second_call_allocates_nothing() {
+    let mut executor = executor(model());
+    let store = store(executor.program());
+    let mut call = |n: usize| {
+        let (x, species) = (Array::zeros([n, 2], DType::F32).unwrap(), Array::zeros([n], DType::I32).unwrap());
+        let (mut y, mut sum) = (x.clone(), Array::zeros([2, 1], DType::F32).unwrap());
+        let inputs = [("x", x.view()), ("species", species.view())];
+        let [y, sum] = [y.view_mut(), sum.view_mut()];
+        let mut outputs = [
+            (schur_ir::graph::OutputKind::Output, "y", y),
+            (schur_ir::graph::OutputKind::Statistic, "batch_stats/norm/sum", sum),
+        ];
+        let before = ALLOCATIONS.get();
+        executor.call_into(&inputs, &store, &mut outputs).unwrap();
+        ALLOCATIONS.get() - before
+    };
+    assert!(call(1000) > 0);
+    assert_eq!((call(1000), call(10), call(0)), (0, 0, 0));
+    assert!(call(2000) > 0);
+}
