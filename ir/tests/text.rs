@@ -130,3 +130,11 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn the_documentations_graphs_are_as_they_are_printed() {
+    let page = include_str!("../../docs/graph.md");
+    let graphs: Vec<&str> = page.split("```graph\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(graphs.len(), 2);
+    graphs.iter().for_each(|text| assert_eq!(parse(text).to_string(), *text));
+}

@@ -229,3 +229,9 @@ mod tests {
         assert_eq!(Array::from_f64(&array.to_f64(), DType::F32), array);
     }
 }
+
+/// A shape as an array of `rank` axes has it: `[1]` also stands for `[]`, since numpy's `ascontiguousarray`, through
+/// which most safetensors files are written, has no arrays without axes.
+pub(crate) fn with_rank(shape: &[usize], rank: usize) -> &[usize] {
+    if rank == 0 && *shape == [1] { &[] } else { shape }
+}

@@ -9,6 +9,7 @@ use schur_ir::graph::Requirement;
 use schur_ir::program::{Buffer, Program};
 
 use crate::argument::{ArgumentError, Fault, Role};
+use crate::array::with_rank;
 use crate::plan::bare;
 use crate::sizes::width_axis;
 use crate::store::StoreError;
@@ -137,7 +138,8 @@ fn check_array(view: ArrayView<'_>, buffer: &Buffer) -> Result<(), Fault> {
         return Err(Fault::DType { given: view.dtype(), wanted: buffer.dtype });
     }
     let width = width_axis(buffer);
-    if view.shape().len() != buffer.dims.len() + usize::from(width.is_some()) {
+    let rank = buffer.dims.len() + usize::from(width.is_some());
+    if with_rank(view.shape(), rank).len() != rank {
         return Err(Fault::Shape { given: view.shape().to_vec(), wanted: wanted(buffer, &Bindings::new()) });
     }
     if let (Some(wanted), Some(&given)) = (width, view.shape().last())

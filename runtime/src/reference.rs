@@ -12,7 +12,7 @@ use schur_ir::graph::{Contract, Graph, Map, Max, Op, Operand, OutputKind, RowMap
 use schur_ir::ty::{DType, Type};
 use schur_ir::verify::{VerifyError, verify};
 
-use crate::array::Array;
+use crate::array::{Array, with_rank};
 
 mod place;
 
@@ -110,7 +110,7 @@ pub fn evaluate_all(graph: &Graph, inputs: &Arrays, params: &Arrays) -> Result<V
                 let array = lookup(inputs, name, node.ty.dtype)?;
                 let mut shape = evaluator.sizes(&node.ty.dims)?;
                 shape.extend(has_last_axis(&node.ty).then_some(node.ty.width()));
-                expect_shape(name, array.shape(), &shape)?;
+                expect_shape(name, with_rank(array.shape(), shape.len()), &shape)?;
                 array.to_f64().into_raw_vec_and_offset().0
             }
             Op::Param(param) => {
@@ -138,8 +138,8 @@ pub fn bind(graph: &Graph, inputs: &Arrays) -> Result<Bindings> {
     let mut sizes = Bindings::new();
     for node in &graph.nodes {
         let Op::Input(name) = &node.op else { continue };
-        let shape = lookup(inputs, name, node.ty.dtype)?.shape();
         let rank = node.ty.dims.len() + usize::from(has_last_axis(&node.ty));
+        let shape = with_rank(lookup(inputs, name, node.ty.dtype)?.shape(), rank);
         if shape.len() != rank {
             return Err(shape_error(name, shape, format!("{} axes, as in {}", rank, node.ty)));
         }

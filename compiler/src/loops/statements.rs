@@ -177,17 +177,20 @@ impl Emitter<'_> {
     }
 }
 
-/// Decides which nests set and which add, and gives the ranges that no nest sets and that must be zero.
+/// Decides which nests set and which add (those that touch an element twice must), and gives the ranges that no nest sets and that must be zero.
 fn choose_writes(nests: &mut [Nest], width: usize) -> Vec<(usize, usize)> {
     let mut written = vec![false; width];
     for nest in nests.iter_mut() {
         let elements = elements(&nest.out.segment, &nest.axes);
         let fresh = elements.iter().filter(|&&e| !written[e]).count();
-        if fresh != 0 && fresh != elements.len() {
+        let turns: usize =
+            nest.axes.iter().zip(&nest.out.segment.strides).filter(|(_, s)| **s > 0).map(|(a, _)| a.size).product();
+        let partly_written = fresh != 0 && fresh != elements.len();
+        if partly_written || elements.len() < turns {
             nests.iter_mut().for_each(|n| n.write = Write::Add);
             return vec![(0, width)];
         }
-        nest.write = if fresh == 0 && !elements.is_empty() { Write::Add } else { Write::Set };
+        nest.write = if fresh == 0 { Write::Add } else { Write::Set };
         elements.into_iter().for_each(|e| written[e] = true);
     }
     let mut ranges: Vec<(usize, usize)> = Vec::new();

@@ -252,8 +252,9 @@ impl Storage {
         };
         self.place_in_memory(value, whole);
         if has_partial_sums(graph, value) {
-            let partial = self.push_buffer(label, &node.ty, BufferKind::Partial);
-            self.combines.push((value, partial, whole));
+            let partial = Buffer { label, kind: BufferKind::Partial, ..self.buffers[whole.index()].clone() };
+            self.buffers.push(partial);
+            self.combines.push((value, BufferId(self.buffers.len() as u32 - 1), whole));
         }
     }
 

@@ -1,22 +1,21 @@
-//! Contractions of every flavour, over random rows.
+//! Contractions of every flavour: what happens inside a row.
 
 use rand::RngExt;
 use rand::seq::SliceRandom;
-use schur_ir::dim::Dim;
 use schur_ir::expr::Scalar;
-use schur_ir::graph::{Axis, Contract, Factor, Operand, Path, RowIndex, RowMap, Segment};
+use schur_ir::graph::{Axis, Factor, Path, Segment};
 use schur_ir::irreps::{Irrep, Irreps, MulIrrep};
 
-use super::{Known, LIMIT, Maker};
+use super::{Known, Maker};
 
 /// Wider results are not made.
 const MAX_WIDTH: usize = 500;
 
 /// The inside of a row, before its place in the rows is chosen.
-struct Body {
-    operands: Vec<Known>,
-    paths: Vec<Path>,
-    irreps: Irreps,
+pub(super) struct Body {
+    pub(super) operands: Vec<Known>,
+    pub(super) paths: Vec<Path>,
+    pub(super) irreps: Irreps,
 }
 
 /// A chunk's place in its row.
@@ -251,110 +250,4 @@ impl Maker {
         }
         Some(Segment { offset: self.rng.random_range(0..=left), strides })
     }
-
-    /// Chooses rows, how operands and output lie in them, what is summed, scattered and divided by; then appends it.
-    fn place(&mut self, mut body: Body) {
-        let mut operands: Vec<(Known, Option<(super::Index, usize)>)> = Vec::new();
-        for value in body.operands {
-            let index = value.lead.map(|size| (self.index_below(size), size));
-            operands.push((value, index));
-        }
-        let rows = self.some_rows(&operands);
-        let in_rows = |axes: &[Option<usize>]| -> Vec<Option<usize>> {
-            axes.iter().map(|a| a.map(|a| rows.iter().position(|r| *r == a).unwrap())).collect()
-        };
-        let row_index = |index: &super::Index, size: usize| RowIndex {
-            value: index.id,
-            size: Dim::from(size as i64),
-            axes: in_rows(&index.axes),
-        };
-        let place = |(value, index): &(Known, Option<(super::Index, usize)>)| Operand {
-            value: value.id,
-            map: RowMap { index: index.as_ref().map(|(i, size)| row_index(i, *size)), axes: in_rows(&value.axes) },
-        };
-        let placed = operands.iter().map(place).collect();
-
-        let scatter =
-            self.indices.last().filter(|index| index.axes.iter().flatten().all(|a| rows.contains(a))).cloned();
-        let scatter = scatter.filter(|_| self.rng.random_bool(0.3)).map(|index| (index.bound, index));
-        let kept = self.some_kept(&rows, scatter.is_some());
-        let dropped: Vec<usize> = rows.iter().copied().filter(|axis| !kept.contains(&Some(*axis))).collect();
-        let out = RowMap { index: scatter.as_ref().map(|(size, i)| row_index(i, *size)), axes: in_rows(&kept) };
-        let mean = !dropped.is_empty() && self.chance(0.5);
-        let summed: Vec<Dim> = dropped.iter().map(|axis| self.rows[*axis].clone()).collect();
-        if mean {
-            self.not_empty(&summed);
-        }
-        let divisor = if mean { Dim::product(&summed) } else { Dim::one() };
-
-        let count: f64 = summed.iter().map(|dim| dim.constant().map_or(16.0, |n| n as f64)).product();
-        let times = if mean { 1.0 } else { count } * if scatter.is_some() { 16.0 } else { 1.0 };
-        let bound = times * body.paths.iter().map(|path| path_bound(path, &operands)).sum::<f64>();
-        let scale = if bound > LIMIT { (LIMIT / bound).log2().floor().exp2() } else { 1.0 };
-        body.paths.iter_mut().for_each(|path| path.coefficient.0 *= scale);
-        let copies = body.paths.iter().all(|path| path.coefficient.0 == 1.0 && path.factors.len() == 1);
-        let disjoint = body.paths.iter().map(|p| p.axes.iter().map(|a| a.size).product::<usize>()).sum::<usize>();
-        let exact = copies
-            && times == 1.0
-            && disjoint <= body.irreps.dim()
-            && !mean
-            && operands.iter().all(|(value, _)| value.exact);
-
-        let rows = rows.iter().map(|axis| self.rows[*axis].clone()).collect();
-        let contract = Contract { rows, operands: placed, out, divisor, paths: body.paths };
-        let layer = self.layer.clone();
-        let id = self.graph.contract(contract, body.irreps, self.dtype, &layer);
-        let lead = scatter.map(|(size, _)| size);
-        self.values.push(Known { id, lead, axes: kept, bound: bound.min(LIMIT), exact });
-    }
-
-    fn index_below(&mut self, size: usize) -> super::Index {
-        let fitting: Vec<_> = self.indices.iter().filter(|index| index.bound <= size).cloned().collect();
-        self.pick(&fitting)
-    }
-
-    /// The axes that operands need, sometimes more, sometimes in another order.
-    fn some_rows(&mut self, operands: &[(Known, Option<(super::Index, usize)>)]) -> Vec<usize> {
-        let index_axes =
-            |index: &Option<(super::Index, usize)>| index.iter().flat_map(|(i, _)| i.axes.clone()).collect();
-        let axes = operands.iter().flat_map(|(value, index)| {
-            let of_index: Vec<Option<usize>> = index_axes(index);
-            value.axes.iter().copied().chain(of_index).flatten().collect::<Vec<_>>()
-        });
-        let mut rows: Vec<usize> = axes.collect();
-        if self.chance(0.2) {
-            rows.extend(0..self.rows.len());
-        }
-        rows.sort_unstable();
-        rows.dedup();
-        if self.chance(0.15) {
-            rows.shuffle(&mut self.rng);
-        }
-        rows
-    }
-
-    /// The output's axes: all, or fewer, sometimes permuted or with an axis of size 1.
-    fn some_kept(&mut self, rows: &[usize], scattered: bool) -> Vec<Option<usize>> {
-        let reduces = self.chance(if scattered { 0.8 } else { 0.3 });
-        let mut kept = Vec::new();
-        for axis in rows {
-            if !reduces || self.chance(0.3) {
-                kept.push(Some(*axis));
-            } else if self.chance(0.15) {
-                kept.push(None);
-            }
-        }
-        if self.chance(0.15) {
-            kept.shuffle(&mut self.rng);
-        }
-        kept
-    }
-}
-
-/// A bound of what one row of a path adds to any element.
-fn path_bound(path: &Path, operands: &[(Known, Option<(super::Index, usize)>)]) -> f64 {
-    let summed = path.axes.iter().zip(&path.out.strides).filter(|(_, stride)| **stride == 0);
-    let summed: f64 = summed.map(|(axis, _)| axis.size as f64).product();
-    let factors: f64 = path.factors.iter().map(|factor| operands[factor.operand].0.bound).product();
-    path.coefficient.0.abs() * summed * factors
 }

@@ -22,6 +22,7 @@ use schur_ir::ty::{DType, Type};
 mod arrays;
 mod contract;
 mod pointwise;
+mod rows;
 
 pub(crate) use arrays::{random_arrays, random_sizes};
 

@@ -1,0 +1,97 @@
+//! One graph at every level: the reference, the loop interpreter, compiled code.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use ndarray::{ArrayD, IxDyn};
+use schur_compiler::compile::{CompileOptions, compile};
+use schur_compiler::loops::{LoopOptions, Loops, interpret, lower};
+use schur_ir::graph::{Graph, OutputKind};
+use schur_ir::program::{BufferId, Program};
+use schur_runtime::array::Array;
+use schur_runtime::executor::Executor;
+use schur_runtime::reference::{Evaluated, bind};
+use schur_runtime::store::ParamStore;
+use schur_runtime::view::ArrayView;
+
+/// Arrays by name.
+pub(crate) type Arrays = IndexMap<String, Array>;
+
+/// What the loop interpreter makes of a graph.
+pub(crate) fn interpreted(graph: &Graph, inputs: &Arrays, params: &Arrays, fuse: bool) -> Evaluated {
+    let loops =
+        lower(graph, &LoopOptions { fuse, ..LoopOptions::default() }).unwrap_or_else(|e| panic!("{e}\n{graph}"));
+    let bindings = bind(graph, inputs).unwrap_or_else(|e| panic!("{e}\n{graph}"));
+    let flat = |array: &Array| array.to_f64().iter().copied().collect::<Vec<f64>>();
+    let mut given: IndexMap<BufferId, Vec<f64>> = IndexMap::new();
+    given.extend(loops.inputs.iter().map(|slot| (slot.buffer, flat(&inputs[&*slot.name]))));
+    given.extend(loops.params.iter().map(|slot| (slot.buffer, flat(&params[&*slot.param.name]))));
+    let buffers = interpret(&loops, &bindings, &given).unwrap_or_else(|e| panic!("{e}\n{loops}"));
+    collect(&loops, |slot| {
+        let buffer = &loops.buffers[slot.index()];
+        let dims = buffer.dims.iter().map(|d| d.evaluate(&bindings).unwrap_or(0));
+        let shape: Vec<usize> = dims.chain([buffer.width]).collect();
+        (shape, buffers[slot.index()].clone())
+    })
+}
+
+/// What compiled code makes of a graph.
+pub(crate) fn compiled(graph: &Graph, inputs: &Arrays, params: &Arrays, options: &CompileOptions) -> Evaluated {
+    let program = compile(graph, options, &mut |_, _| {}).unwrap_or_else(|e| panic!("{e}\n{graph}"));
+    called(program, inputs, params).unwrap_or_else(|e| panic!("{e}\n{graph}"))
+}
+
+/// What a call of a program returns.
+pub(crate) fn called(program: Program, inputs: &Arrays, params: &Arrays) -> Result<Evaluated, String> {
+    let leaves = program.params.iter().map(|slot| &slot.param);
+    let store = ParamStore::from_arrays(leaves, program.dtype, params.clone()).map_err(|e| e.to_string())?;
+    let mut executor = Executor::new(Arc::new(program)).map_err(|e| e.to_string())?;
+    let views: Vec<(&str, ArrayView<'_>)> = inputs.iter().map(|(name, array)| (name.as_str(), array.view())).collect();
+    let found = executor.call(&views, &store).map_err(|e| e.to_string())?;
+    let floats = |arrays: IndexMap<Arc<str>, Array>| arrays.iter().map(|(n, a)| (n.to_string(), a.to_f64())).collect();
+    Ok(Evaluated {
+        outputs: floats(found.outputs),
+        statistics: floats(found.statistics),
+        gradients: floats(found.gradients),
+    })
+}
+
+fn collect(loops: &Loops, array: impl Fn(BufferId) -> (Vec<usize>, Vec<f64>)) -> Evaluated {
+    let mut out = Evaluated::default();
+    for slot in &loops.outputs {
+        let (mut shape, values) = array(slot.buffer);
+        if let Some(last) = &slot.shape {
+            shape.pop();
+            shape.extend(last);
+        }
+        let kind = match slot.kind {
+            OutputKind::Output => &mut out.outputs,
+            OutputKind::Statistic => &mut out.statistics,
+            OutputKind::Gradient => &mut out.gradients,
+        };
+        let array = ArrayD::from_shape_vec(IxDyn(&shape), values).unwrap_or_else(|e| panic!("{}: {e}", slot.name));
+        kind.insert(slot.name.to_string(), array);
+    }
+    out
+}
+
+/// How far arrays of one kind are apart: the largest difference of an element, relative to the largest magnitude of its
+/// array, or to a hundredth of the largest magnitude of all where that is more.
+pub(crate) fn distance(found: &IndexMap<String, ArrayD<f64>>, wanted: &IndexMap<String, ArrayD<f64>>) -> (f64, String) {
+    let magnitude = |array: &ArrayD<f64>| array.iter().fold(0.0f64, |a, b| a.max(b.abs()));
+    let overall = wanted.values().map(magnitude).fold(0.0, f64::max);
+    let mut worst = (0.0, String::new());
+    assert_eq!(found.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>());
+    for (name, wanted) in wanted {
+        let found = &found[name];
+        assert_eq!(found.shape(), wanted.shape(), "{name}");
+        let scale = magnitude(wanted).max(overall / 100.0).max(f64::MIN_POSITIVE);
+        for (a, b) in found.iter().zip(wanted) {
+            let apart = if a == b || (a.is_nan() && b.is_nan()) { 0.0 } else { (a - b).abs() / scale };
+            if apart.is_nan() || apart > worst.0 {
+                worst = (if apart.is_nan() { f64::INFINITY } else { apart }, name.clone());
+            }
+        }
+    }
+    worst
+}
