@@ -70,7 +70,7 @@ impl Check {
                 "statistics": statistics,
             }));
         }
-        let numbers = |row: &Row| match row.numbers(PARAMS) + row.numbers(STATISTICS) {
+        let numbers = |row: &Row, kind| match row.numbers(kind) {
             0 => String::new(),
             n => count(n),
         };
@@ -81,9 +81,9 @@ impl Check {
             } else {
                 format!("{}{}", row.ty.dtype, schur::ir::ty::DisplayDims(&row.ty.dims))
             };
-            [row.name.clone(), row.op.to_owned(), ty, mark(row), numbers(row)]
+            [row.name.clone(), row.op.to_owned(), ty, mark(row), numbers(row, PARAMS), numbers(row, STATISTICS)]
         });
-        let table = table(["name", "op", "type", "", "parameters"], 4, lines);
+        let table = table(["name", "op", "type", "", "parameters", "statistics"], 4, lines);
         let (parameters, statistics) = (count(parameters), count(statistics));
         let summary = format!("{}: {parameters} parameters, {statistics} running statistics", model.spec().name);
         terminal.print(&format!("{table}\n {summary}"))

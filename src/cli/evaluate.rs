@@ -1,6 +1,7 @@
 //! `schur evaluate`: a spec on real data: how fast it compiles and runs, and how equivariant it is.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -79,7 +80,7 @@ impl Evaluate {
         for rotation in rotations(ROTATIONS).into_iter().flat_map(|r| [r, r.inverted()]) {
             progress.step("turning");
             for (worst, error) in errors.iter_mut().zip(subject.errors(rotation)?) {
-                *worst = f64::max(*worst, error);
+                *worst = if error.is_nan() || error > *worst { error } else { *worst };
             }
         }
         drop(progress);
@@ -132,7 +133,7 @@ impl Subject {
         });
         let turned: IndexMap<String, Array> = turned.collect();
         let after = self.compiled.run(named(&turned), &self.params)?;
-        let error = |(name, array): (&_, &Array)| {
+        let error = |(name, array): (&Arc<str>, &Array)| {
             let before = array.to_f64();
             let expected = self.irreps.get(&**name).map(|irreps| rotation.apply(irreps, &before)).unwrap_or(before);
             largest(&(after.outputs[name].to_f64() - expected))
@@ -141,7 +142,7 @@ impl Subject {
     }
 
     fn report(&self, time: Duration, errors: &[f64]) -> Report {
-        let output = |((name, array), error): ((&std::sync::Arc<str>, &Array), &f64)| {
+        let output = |((name, array), error): ((&Arc<str>, &Array), &f64)| {
             let largest = largest(&array.to_f64());
             OutputReport {
                 name: name.to_string(),

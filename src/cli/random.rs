@@ -9,6 +9,8 @@ use schur::{Array, DType, Data, Rotation};
 
 use super::failure::Failure;
 
+/// The largest array that is made up.
+const MAX_ELEMENTS: usize = 1 << 31;
 const NORMAL: Init = Init::Normal { mean: Scalar(0.0), std: Scalar(1.0) };
 
 fn numbers(name: &str, init: Init, n: usize) -> Vec<f64> {
@@ -29,7 +31,8 @@ pub(crate) fn inputs(graph: &Graph, size: usize) -> Result<IndexMap<String, Arra
         let dims = ty.dims.iter().map(|dim| dim.evaluate(&sizes));
         let mut shape = dims.collect::<Result<Vec<_>, DimError>>().map_err(|e| Failure::user(e.to_string(), None))?;
         shape.extend(ty.dtype.is_float().then(|| ty.width()));
-        let n = shape.iter().product();
+        let n = shape.iter().try_fold(1usize, |n, size| n.checked_mul(*size)).filter(|n| *n <= MAX_ELEMENTS);
+        let n = n.ok_or_else(|| Failure::user(format!("`{name}` of shape {shape:?} is too large"), None))?;
         let index = Init::Uniform { low: Scalar(0.0), high: Scalar(bound(graph, name) as f64) };
         let data = match ty.dtype {
             DType::F32 => Data::F32(numbers(name, NORMAL, n).into_iter().map(|x| x as f32).collect()),

@@ -15,8 +15,8 @@ use super::terminal::{Terminal, duration};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  schur run model.toml --params params.safetensors --inputs inputs.safetensors --outputs outputs.safetensors
-  schur run model.toml --params params.safetensors --inputs inputs.safetensors --outputs outputs.safetensors \\
+  schur run model.toml --params p.safetensors --inputs x.safetensors --outputs y.safetensors
+  schur run model.toml --params p.safetensors --inputs x.safetensors --outputs y.safetensors \\
       --train --batch-stats updated.safetensors")]
 pub(crate) struct Run {
     /// The model spec: a .toml or .json file.
@@ -36,10 +36,19 @@ pub(crate) struct Run {
     /// Where the updated running statistics are written.
     #[arg(long, value_name = "FILE", requires = "train")]
     batch_stats: Option<PathBuf>,
+    /// One array an output, by its name: what the gradients are the product with. Not supported yet.
+    #[arg(long, value_name = "FILE", requires = "gradients")]
+    cotangents: Option<PathBuf>,
+    /// Where the gradients of float inputs and parameters are written. Not supported yet.
+    #[arg(long, value_name = "FILE", requires = "cotangents")]
+    gradients: Option<PathBuf>,
 }
 
 impl Run {
     pub(crate) fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
+        if self.cotangents.is_some() || self.gradients.is_some() {
+            return Err(Failure::user("gradients are not supported yet", None));
+        }
         let model = Model::from_file(&self.spec)?;
         let inputs = read_inputs(&model, &self.inputs)?;
         let mode = if self.train { Mode::Train } else { Mode::Infer };

@@ -75,18 +75,14 @@ pub(crate) fn table<const N: usize>(
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     let align = |k| if k < left { CellAlignment::Left } else { CellAlignment::Right };
     let cells = |row: [String; N]| row.into_iter().enumerate().map(move |(k, c)| Cell::new(c).set_alignment(align(k)));
     table.set_header(cells(header.map(str::to_owned)));
     for row in rows {
         table.add_row(cells(row));
     }
-    for column in table.column_iter_mut() {
-        column.set_padding((1, 1));
-    }
-    let lines = table.lines().map(|line| line.trim_end().to_owned());
-    lines.collect::<Vec<_>>().join("\n") + "\n"
+    table.trim_fmt() + "\n"
 }
 
 /// `1.23 ms`: three digits.
