@@ -17,7 +17,7 @@ pub type Symbol = Arc<str>;
 type Monomial = Vec<Symbol>;
 
 /// A size: a polynomial over symbols.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Dim(BTreeMap<Monomial, i64>);
 
 /// The size of every symbol at one call.
@@ -119,6 +119,12 @@ impl Dim {
 impl From<i64> for Dim {
     fn from(value: i64) -> Self {
         if value == 0 { Dim::default() } else { Dim(BTreeMap::from([(Vec::new(), value)])) }
+    }
+}
+
+impl fmt::Debug for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -119,7 +119,7 @@ impl fmt::Display for MulIrrep {
 }
 
 /// A direct sum of irreps: an ordered list of chunks.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Irreps(Vec<MulIrrep>);
 
 /// What [`Irreps::sort`] gives.
@@ -264,6 +264,12 @@ impl Irreps {
     /// The chunks for which `keep` is true.
     pub fn filter(&self, mut keep: impl FnMut(MulIrrep) -> bool) -> Self {
         Irreps::new(self.iter().filter(|&c| keep(c)))
+    }
+}
+
+impl fmt::Debug for Irreps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
     }
 }
 

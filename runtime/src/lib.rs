@@ -10,6 +10,7 @@
 //! | [`plan`] | the checks of a program |
 //! | [`nearest`] | the name that was meant |
 //! | [`mod@reference`] | what a graph means, computed plainly in f64 |
+//! | [`rotation`] | rotations and inversion acting on features |
 //!
 //! Behind the executor stand `slots` (arrays matched by name), `sizes` (all sizes of a call), `chunk` (how rows are cut),
 //! `arena` (the memory of temporaries) and `call`, where kernels are called: the only module with `unsafe`.
@@ -28,6 +29,7 @@ pub mod init;
 pub mod nearest;
 pub mod plan;
 pub mod reference;
+pub mod rotation;
 mod sizes;
 mod slots;
 pub mod store;

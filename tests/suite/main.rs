@@ -1,5 +1,6 @@
 //! Tests of the whole: what must hold of every graph, checked on random ones.
 
+mod cli;
 mod conformance;
 mod differential;
 mod levels;

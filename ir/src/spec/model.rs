@@ -168,6 +168,26 @@ pub enum LayerOp {
     Gate(Gate),
 }
 
+impl LayerOp {
+    /// The name in specs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            LayerOp::Linear(_) => "linear",
+            LayerOp::Mlp(_) => "mlp",
+            LayerOp::BatchNorm(_) => "batch_norm",
+            LayerOp::Add => "add",
+            LayerOp::Concatenate => "concatenate",
+            LayerOp::Filter(_) => "filter",
+            LayerOp::Regroup => "regroup",
+            LayerOp::Norm { .. } => "norm",
+            LayerOp::Multiply => "multiply",
+            LayerOp::ScalarActivation(_) => "scalar_activation",
+            LayerOp::NormActivation(_) => "norm_activation",
+            LayerOp::Gate(_) => "gate",
+        }
+    }
+}
+
 /// The options of `linear`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Linear {

@@ -1,0 +1,111 @@
+//! `schur check`: what a spec means, or what is wrong with it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use schur::ir::dim::Dim;
+use schur::ir::graph::Param;
+use schur::{Mode, Model, Type};
+use serde_json::{Value, json};
+
+use super::failure::Failure;
+use super::terminal::{Terminal, count, table};
+
+/// Check a spec, and print the type and the parameters of every layer.
+///
+/// Every problem is shown with its place in the file; the exit status is then 1.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  schur check model.toml\n  schur check model.toml --json")]
+pub(crate) struct Check {
+    /// The model spec: a .toml or .json file.
+    spec: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A line of the table.
+struct Row {
+    name: String,
+    op: &'static str,
+    ty: Type,
+    params: Vec<Param>,
+    returned: bool,
+}
+
+impl Row {
+    fn numbers(&self, kind: &str) -> usize {
+        let of_kind = self.params.iter().filter(|param| param.name.starts_with(kind));
+        of_kind.map(|param| param.shape.iter().product::<usize>()).sum()
+    }
+
+    fn to_json(&self) -> Value {
+        let param = |param: &Param| json!({ "name": *param.name, "shape": param.shape });
+        let dims = self.ty.dims.iter().map(Dim::to_string);
+        json!({
+            "name": self.name,
+            "op": self.op,
+            "dtype": self.ty.dtype.name(),
+            "shape": dims.collect::<Vec<_>>(),
+            "irreps": self.ty.dtype.is_float().then(|| self.ty.irreps.to_string()),
+            "output": self.returned,
+            "parameters": self.params.iter().map(param).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Check {
+    pub(crate) fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
+        let model = Model::from_file(&self.spec)?;
+        let rows = rows(&model)?;
+        let total = |kind| rows.iter().map(|row| row.numbers(kind)).sum::<usize>();
+        let (parameters, statistics) = (total(PARAMS), total(STATISTICS));
+        if self.json {
+            let spec = model.spec();
+            return terminal.json(&json!({
+                "name": spec.name,
+                "dtype": spec.dtype.name(),
+                "layers": rows.iter().map(Row::to_json).collect::<Vec<_>>(),
+                "parameters": parameters,
+                "statistics": statistics,
+            }));
+        }
+        let numbers = |row: &Row, kind| match row.numbers(kind) {
+            0 => String::new(),
+            n => count(n),
+        };
+        let mark = |row: &Row| if row.returned { "output".to_owned() } else { String::new() };
+        let lines = rows.iter().map(|row| {
+            let ty = if row.ty.dtype.is_float() {
+                row.ty.to_string()
+            } else {
+                format!("{}{}", row.ty.dtype, schur::ir::ty::DisplayDims(&row.ty.dims))
+            };
+            [row.name.clone(), row.op.to_owned(), ty, mark(row), numbers(row, PARAMS), numbers(row, STATISTICS)]
+        });
+        let table = table(["name", "op", "type", "", "parameters", "statistics"], 4, lines);
+        let (parameters, statistics) = (count(parameters), count(statistics));
+        let summary = format!("{}: {parameters} parameters, {statistics} running statistics", model.spec().name);
+        terminal.print(&format!("{table}\n {summary}"))
+    }
+}
+
+const PARAMS: &str = "params/";
+const STATISTICS: &str = "batch_stats/";
+
+fn rows(model: &Model) -> Result<Vec<Row>, Failure> {
+    let spec = model.spec();
+    // Both modes must mean something.
+    let mut types = model.types(Mode::Infer)?;
+    model.types(Mode::Train)?;
+    let params = model.params()?;
+    let inputs = spec.inputs.keys().map(|name| (name, "input"));
+    let layers = spec.layers.iter().map(|layer| (&layer.name.value, layer.op.name()));
+    let row = |(name, op): (&String, &'static str)| {
+        let ty = types.swap_remove(name).ok_or_else(|| Failure::Bug(format!("`{name}` has no type")))?;
+        let params = params.iter().filter(|(layer, _)| layer == name).map(|(_, param)| param.clone());
+        let returned = spec.outputs.iter().any(|output| output.value == *name);
+        Ok(Row { name: name.clone(), op, ty, params: params.collect(), returned })
+    };
+    inputs.chain(layers).map(row).collect()
+}

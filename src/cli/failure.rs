@@ -1,0 +1,70 @@
+//! What ends a command before its work is done, and the exit status that it is.
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+
+/// Why a command did not do its work.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub(crate) enum Failure {
+    /// The library refused.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Schur(schur::Error),
+    /// What was asked for does not exist.
+    #[error("{message}")]
+    User {
+        message: String,
+        #[help]
+        help: Option<String>,
+    },
+    /// Something that should agree does not.
+    #[error("{0}")]
+    #[diagnostic(help("this is a bug of Schur: please report it with the spec"))]
+    Bug(String),
+    /// A panic, already printed.
+    #[error("Schur stopped where it should not")]
+    #[diagnostic(help("this is a bug of Schur: please report it with the spec"))]
+    Panic,
+    /// Standard output is gone or full.
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
+}
+
+impl<E: Into<schur::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Failure::Schur(error.into())
+    }
+}
+
+impl Failure {
+    /// The user's fault.
+    pub(crate) fn user(message: impl Into<String>, help: impl Into<Option<String>>) -> Self {
+        Failure::User { message: message.into(), help: help.into() }
+    }
+
+    /// Prints the failure to standard error, with colours where that is a terminal, and gives the exit status.
+    pub(crate) fn report(&self) -> ExitCode {
+        if matches!(self, Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe) {
+            // Whoever reads has read enough.
+            return ExitCode::SUCCESS;
+        }
+        let theme = if io::stderr().is_terminal() { GraphicalTheme::unicode() } else { GraphicalTheme::none() };
+        let mut text = String::new();
+        match GraphicalReportHandler::new_themed(theme).with_width(120).render_report(&mut text, self) {
+            Ok(()) => eprint!("{text}"),
+            Err(_) => eprintln!("error: {self}"),
+        }
+        self.status()
+    }
+
+    fn status(&self) -> ExitCode {
+        let bug = match self {
+            Failure::Schur(error) => error.is_bug(),
+            Failure::User { .. } | Failure::Output(_) => false,
+            Failure::Bug(_) | Failure::Panic => true,
+        };
+        ExitCode::from(if bug { 3 } else { 1 })
+    }
+}

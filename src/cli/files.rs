@@ -1,0 +1,37 @@
+//! Files of arrays: parameters, and what a call is given.
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+use schur::{Array, CompiledModel, Model, ParamStore, checkpoint};
+
+use super::failure::Failure;
+
+/// Reads the inputs of a model from a file, which may hold other arrays too.
+pub(crate) fn read_inputs(model: &Model, path: &Path) -> Result<IndexMap<String, Array>, Failure> {
+    let mut arrays = checkpoint::read(path)?;
+    let found = arrays.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let take = |name: &String| {
+        let array = arrays.swap_remove(name).ok_or_else(|| {
+            let message = format!("{} has no array `{name}`, an input of the model", path.display());
+            Failure::user(message, format!("it holds {}", if found.is_empty() { "nothing" } else { &found }))
+        })?;
+        Ok((name.clone(), array))
+    };
+    model.spec().inputs.keys().map(take).collect()
+}
+
+/// Reads the parameters of a model from a file, which holds them and nothing else.
+pub(crate) fn read_params(model: &CompiledModel, path: &Path) -> Result<ParamStore, Failure> {
+    model.params(checkpoint::read(path)?).map_err(|error| {
+        Failure::user(
+            format!("{}: {error}", path.display()),
+            "`schur check` lists the parameters of a spec, `schur init` makes them".to_owned(),
+        )
+    })
+}
+
+/// Arrays by name, as a call takes them.
+pub(crate) fn named(arrays: &IndexMap<String, Array>) -> impl Iterator<Item = (&str, &Array)> {
+    arrays.iter().map(|(name, array)| (name.as_str(), array))
+}

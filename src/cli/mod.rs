@@ -1,0 +1,67 @@
+//! The command line: arguments, and what is done with them. Results go to standard output, all else to standard error.
+
+mod bench;
+mod check;
+mod evaluate;
+mod failure;
+mod files;
+mod init;
+mod inspect;
+mod random;
+mod run;
+mod terminal;
+
+use std::panic::catch_unwind;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+use terminal::Terminal;
+
+const STATUS: &str = "\
+Exit status: 0 done; 1 the spec or the arrays are wrong; 2 the command line is wrong; 3 a bug of Schur.";
+
+/// Compiles specs of E(3)-equivariant layers into fused native kernels, and runs them.
+#[derive(Debug, Parser)]
+#[command(name = "schur", version, after_help = STATUS, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Say nothing but results and errors.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Check),
+    Init(init::Init),
+    Run(run::Run),
+    Evaluate(evaluate::Evaluate),
+    Bench(bench::Bench),
+    Inspect(inspect::Inspect),
+}
+
+/// Parses the arguments and does what they say.
+pub(crate) fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let terminal = Terminal::new(arguments.quiet);
+    // The hook of the panic has printed what happened by then.
+    let result = catch_unwind(|| run(arguments.command, &terminal)).unwrap_or(Err(Failure::Panic));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> {
+    match command {
+        Command::Check(check) => check.run(terminal),
+        Command::Init(init) => init.run(terminal),
+        Command::Run(run) => run.run(terminal),
+        Command::Evaluate(evaluate) => evaluate.run(terminal),
+        Command::Bench(bench) => bench.run(terminal),
+        Command::Inspect(inspect) => inspect.run(terminal),
+    }
+}

@@ -1,0 +1,67 @@
+//! `schur run`: one call, from files to files.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use schur::{CompileOptions, Mode, Model, checkpoint};
+
+use super::failure::Failure;
+use super::files::{named, read_inputs, read_params};
+use super::terminal::{Terminal, duration};
+
+/// Compile a spec and call it once, from safetensors files to safetensors files.
+///
+/// Arrays have the names of the spec; a file of inputs may hold other arrays too. Files are written whole or not at all.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  schur run model.toml --params p.safetensors --inputs x.safetensors --outputs y.safetensors
+  schur run model.toml --params p.safetensors --inputs x.safetensors --outputs y.safetensors \\
+      --train --batch-stats updated.safetensors")]
+pub(crate) struct Run {
+    /// The model spec: a .toml or .json file.
+    spec: PathBuf,
+    /// The parameters and running statistics, as `schur init` writes them.
+    #[arg(long, value_name = "FILE")]
+    params: PathBuf,
+    /// The inputs, by their names in the spec.
+    #[arg(long, value_name = "FILE")]
+    inputs: PathBuf,
+    /// Where the outputs are written, by their names in the spec.
+    #[arg(long, value_name = "FILE")]
+    outputs: PathBuf,
+    /// Normalise by the statistics of this batch, as in training.
+    #[arg(long)]
+    train: bool,
+    /// Where the updated running statistics are written.
+    #[arg(long, value_name = "FILE", requires = "train")]
+    batch_stats: Option<PathBuf>,
+    /// One array an output, by its name: what the gradients are the product with. Not supported yet.
+    #[arg(long, value_name = "FILE", requires = "gradients")]
+    cotangents: Option<PathBuf>,
+    /// Where the gradients of float inputs and parameters are written. Not supported yet.
+    #[arg(long, value_name = "FILE", requires = "cotangents")]
+    gradients: Option<PathBuf>,
+}
+
+impl Run {
+    pub(crate) fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
+        if self.cotangents.is_some() || self.gradients.is_some() {
+            return Err(Failure::user("gradients are not supported yet", None));
+        }
+        let model = Model::from_file(&self.spec)?;
+        let inputs = read_inputs(&model, &self.inputs)?;
+        let mode = if self.train { Mode::Train } else { Mode::Infer };
+        let mut compiled = model.compile(mode, &CompileOptions::default())?;
+        let params = read_params(&compiled, &self.params)?;
+        let results = compiled.run(named(&inputs), &params)?;
+        checkpoint::write(&self.outputs, results.outputs.iter().map(|(name, array)| (&**name, array)))?;
+        if let Some(path) = &self.batch_stats {
+            checkpoint::write(path, results.statistics.iter().map(|(name, array)| (&**name, array)))?;
+        }
+        let names = results.outputs.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let time = duration(compiled.timings().total());
+        terminal.note(&format!("compiled in {time}; wrote {names} to {}", self.outputs.display()));
+        Ok(())
+    }
+}

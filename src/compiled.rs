@@ -1,0 +1,71 @@
+//! A compiled model: a program, ready to be called with arrays of any batch size.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use schur_ir::program::Program;
+use schur_runtime::array::Array;
+use schur_runtime::executor::{Executor, Outputs};
+use schur_runtime::store::ParamStore;
+use schur_runtime::view::ArrayView;
+
+use crate::error::Error;
+
+/// A model in native code, with the memory to call it.
+#[derive(Debug)]
+pub struct CompiledModel {
+    executor: Executor,
+    timings: Timings,
+}
+
+/// How long every stage took, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timings(pub Vec<(&'static str, Duration)>);
+
+impl Timings {
+    /// The sum.
+    pub fn total(&self) -> Duration {
+        self.0.iter().map(|(_, time)| *time).sum()
+    }
+}
+
+impl CompiledModel {
+    pub(crate) fn new(program: Program, timings: Timings) -> Result<Self, Error> {
+        Ok(CompiledModel { executor: Executor::new(Arc::new(program))?, timings })
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Arc<Program> {
+        self.executor.program()
+    }
+
+    /// How long compilation took.
+    pub fn timings(&self) -> &Timings {
+        &self.timings
+    }
+
+    /// A store of these arrays, which must be all the model's parameters and nothing else: what a checkpoint holds.
+    pub fn params(&self, arrays: IndexMap<String, Array>) -> Result<ParamStore, Error> {
+        let program = self.program();
+        Ok(ParamStore::from_arrays(program.params.iter().map(|slot| &slot.param), program.dtype, arrays)?)
+    }
+
+    /// Calls the model with its inputs by name, in any order.
+    pub fn run<'a, A>(
+        &mut self,
+        inputs: impl IntoIterator<Item = (&'a str, A)>,
+        params: &ParamStore,
+    ) -> Result<Outputs, Error>
+    where
+        A: Into<ArrayView<'a>>,
+    {
+        let inputs: Vec<_> = inputs.into_iter().map(|(name, array)| (name, array.into())).collect();
+        Ok(self.executor.call(&inputs, params)?)
+    }
+
+    /// The executor, to call the model with memory of your own.
+    pub fn executor(&mut self) -> &mut Executor {
+        &mut self.executor
+    }
+}

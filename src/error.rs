@@ -1,0 +1,75 @@
+//! All that can go wrong between a spec and the arrays that a call returns, and whose fault it is.
+
+use std::io;
+use std::path::PathBuf;
+
+use miette::Diagnostic;
+use schur_compiler::codegen::CodegenError;
+use schur_compiler::compile::CompileError;
+use schur_ir::spec::{SpecError, UnknownFormat};
+use schur_runtime::array::ArrayError;
+use schur_runtime::bind::CallError;
+use schur_runtime::checkpoint::CheckpointError;
+use schur_runtime::plan::ProgramError;
+use schur_runtime::store::StoreError;
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    /// A spec's file cannot be read.
+    #[error("cannot read the spec {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A spec's file is named neither `.toml` nor `.json`.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Format(#[from] UnknownFormat),
+    /// A spec says something that is no model; the problems know their places in it.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Spec(#[from] SpecError),
+    /// A model was not compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The compiler made a program that contradicts itself.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// An array cannot be made.
+    #[error(transparent)]
+    Array(#[from] ArrayError),
+    /// Parameters are not the model's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file of arrays cannot be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A call's inputs are not what the model needs.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+impl Error {
+    /// True where nobody but Schur is at fault.
+    pub fn is_bug(&self) -> bool {
+        match self {
+            Error::Compile(error) => match error {
+                CompileError::Codegen(CodegenError::Target(_) | CodegenError::Memory(_)) => false,
+                CompileError::Codegen(CodegenError::Kernel { .. })
+                | CompileError::Graph(_)
+                | CompileError::Loops(_) => true,
+            },
+            Error::Program(_) => true,
+            Error::Read { .. }
+            | Error::Format(_)
+            | Error::Spec(_)
+            | Error::Array(_)
+            | Error::Store(_)
+            | Error::Checkpoint(_)
+            | Error::Call(_) => false,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! A model: a spec that was read and checked, from which graphs and programs are made.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use indexmap::IndexMap;
+use schur_compiler::compile::{CompileOptions, Stage, compile};
+use schur_ir::build::{Mode, build};
+use schur_ir::graph::{Graph, Op, Param};
+use schur_ir::spec::{ModelSpec, Source, Spanned};
+use schur_ir::ty::Type;
+use schur_runtime::store::ParamStore;
+
+use crate::compiled::{CompiledModel, Timings};
+use crate::error::Error;
+
+/// A spec that was read and checked.
+#[derive(Clone, Debug)]
+pub struct Model {
+    source: Source,
+    spec: ModelSpec,
+    reading: Duration,
+}
+
+impl Model {
+    /// Reads a spec from a `.toml` or `.json` file.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        Model::parse(&Source::new(path.to_string_lossy(), text)?)
+    }
+
+    /// Reads a spec.
+    pub fn parse(source: &Source) -> Result<Self, Error> {
+        let clock = Instant::now();
+        let spec = ModelSpec::parse(source)?;
+        Ok(Model { source: source.clone(), spec, reading: clock.elapsed() })
+    }
+
+    /// What the spec says, defaults filled in.
+    pub fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// The graph of one call. Its errors point into the spec.
+    pub fn graph(&self, mode: Mode) -> Result<Graph, Error> {
+        self.graph_of(&self.spec, mode)
+    }
+
+    /// The type of every input and of every layer's value, by name.
+    pub fn types(&self, mode: Mode) -> Result<IndexMap<String, Type>, Error> {
+        let inputs = self.spec.inputs.iter().map(|(name, input)| Spanned::new(name.clone(), input.span.clone()));
+        let layers = self.spec.layers.iter().map(|layer| layer.name.clone());
+        let outputs = inputs.chain(layers).collect();
+        let graph = self.graph_of(&ModelSpec { outputs, ..self.spec.clone() }, mode)?;
+        let of = |name: &String| {
+            let output = graph.outputs.iter().find(|output| *output.name == **name);
+            output.map(|output| (name.clone(), graph.ty(output.value).clone()))
+        };
+        let layers = self.spec.layers.iter().map(|layer| &layer.name.value);
+        Ok(self.spec.inputs.keys().chain(layers).filter_map(of).collect())
+    }
+
+    /// The parameters and statistics, in the order of the layers; with the layer that each belongs to.
+    pub fn params(&self) -> Result<Vec<(String, Param)>, Error> {
+        let nodes = self.graph(Mode::Infer)?.nodes;
+        let params = nodes.into_iter().filter_map(|node| match node.op {
+            Op::Param(param) => Some((node.layer.to_string(), param)),
+            Op::Input(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => None,
+        });
+        Ok(params.collect())
+    }
+
+    /// Parameters as they begin: the same bits for a seed on every machine.
+    pub fn init(&self, seed: u64) -> Result<ParamStore, Error> {
+        let params = self.params()?;
+        Ok(ParamStore::init(params.iter().map(|(_, param)| param), self.spec.dtype, seed)?)
+    }
+
+    /// Compiles for this machine.
+    pub fn compile(&self, mode: Mode, options: &CompileOptions) -> Result<CompiledModel, Error> {
+        self.compile_observed(mode, options, &mut |_| {})
+    }
+
+    /// Compiles for this machine, and shows what every stage made.
+    pub fn compile_observed(
+        &self,
+        mode: Mode,
+        options: &CompileOptions,
+        observe: &mut dyn FnMut(Stage<'_>),
+    ) -> Result<CompiledModel, Error> {
+        let clock = Instant::now();
+        let graph = self.graph(mode)?;
+        let mut timings = Timings(vec![("spec", self.reading), ("graph", clock.elapsed())]);
+        let program = compile(&graph, options, &mut |stage, time| {
+            timings.0.push((stage.name(), time));
+            observe(stage);
+        })?;
+        CompiledModel::new(program, timings)
+    }
+
+    fn graph_of(&self, spec: &ModelSpec, mode: Mode) -> Result<Graph, Error> {
+        Ok(build(spec, mode).map_err(|error| error.located(&self.source))?)
+    }
+}

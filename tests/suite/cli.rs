@@ -1,0 +1,257 @@
+//! The command line: what it prints, what it writes, and its exit status.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use schur_runtime::array::Array;
+use schur_runtime::checkpoint;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::levels::Arrays;
+
+const FORCES: &str = "examples/forces/model.toml";
+const DATA: &str = "examples/forces/test.safetensors";
+
+/// Runs the command line in the root of the tree.
+fn schur(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_schur"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments);
+    command.output().unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What a command prints that succeeds.
+fn printed(arguments: &[&str]) -> String {
+    let output = schur(arguments);
+    assert!(output.status.success(), "{arguments:?}\n{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+fn json(arguments: &[&str]) -> Value {
+    serde_json::from_str(&printed(arguments)).unwrap_or_else(|e| panic!("{arguments:?}: {e}"))
+}
+
+/// What a command says that ends with this status.
+fn refused(status: i32, arguments: &[&str]) -> String {
+    let output = schur(arguments);
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}\n{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "", "{arguments:?}");
+    text(&output.stderr)
+}
+
+/// A folder for files, and their paths as arguments.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Folder(tempfile::tempdir().unwrap_or_else(|e| panic!("{e}")))
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_string_lossy().into_owned()
+    }
+
+    fn write(&self, name: &str, contents: &str) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, contents).unwrap_or_else(|e| panic!("{e}"));
+        path
+    }
+
+    /// A text without the folder's name, which is another in every run.
+    fn strip(&self, text: &str) -> String {
+        text.replace(&format!("{}/", self.0.path().display()), "")
+    }
+}
+
+fn arrays(path: impl AsRef<Path>) -> Arrays {
+    checkpoint::read(path.as_ref()).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn write(path: &str, arrays: &Arrays) {
+    let arrays = arrays.iter().map(|(name, array)| (name.as_str(), array));
+    checkpoint::write(Path::new(path), arrays).unwrap_or_else(|e| panic!("{e}"));
+}
+
+fn assert_near(found: &Array, wanted: &Array, name: &str) {
+    assert_eq!(found.shape(), wanted.shape(), "{name}");
+    let (found, wanted) = (found.to_f64(), wanted.to_f64());
+    let scale = wanted.iter().fold(1e-3, |m: f64, x| m.max(x.abs()));
+    let worst = (found - wanted).iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+    assert!(worst <= 2e-5 * scale, "{name} is off by {worst}");
+}
+
+#[test]
+fn check_prints_every_layer_with_its_type() {
+    insta::assert_snapshot!(printed(&["check", FORCES]));
+}
+
+#[test]
+fn check_tells_programs_the_same() {
+    let report = json(&["check", FORCES, "--json"]);
+    assert_eq!((&report["parameters"], &report["statistics"]), (&118272.into(), &480.into()));
+    let layers = report["layers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    assert_eq!(layers.len(), 14);
+    assert_eq!(layers[1]["irreps"], Value::Null);
+    assert_eq!(layers[13]["irreps"], "1x1o");
+    assert_eq!(layers[13]["parameters"][0]["shape"], serde_json::json!([32, 1]));
+}
+
+#[test]
+fn problems_of_a_spec_are_shown_with_their_place() {
+    let folder = Folder::new();
+    let spec = folder.write(
+        "model.toml",
+        r#"
+name = "m"
+outputs = ["y"]
+inputs.x = { shape = ["N"], irreps = "8x0e + 4x1o" }
+
+[[layers]]
+name = "y"
+op = "linear"
+input = "x"
+irreps_out = "8x0e"
+irreps_in = "9x0e"
+
+[[layers]]
+name = "z"
+op = "gate"
+input = "x"
+"#,
+    );
+    insta::assert_snapshot!(folder.strip(&refused(1, &["check", &spec])));
+}
+
+#[test]
+fn files_that_are_no_specs_are_refused() {
+    let folder = Folder::new();
+    assert!(refused(1, &["check", &folder.path("none.toml")]).contains("cannot read the spec"));
+    let spec = folder.write("model.yaml", "");
+    assert!(folder.strip(&refused(1, &["check", &spec])).contains("`model.yaml` ends in neither"));
+}
+
+#[test]
+fn a_wrong_command_line_is_status_2() {
+    assert!(refused(2, &["compile"]).contains("unrecognized subcommand"));
+    assert!(refused(2, &["inspect", FORCES, "--stage", "bytes"]).contains("[possible values: spec, graph"));
+    let files = ["--params", "p", "--inputs", "x", "--outputs", "y", "--batch-stats", "b"];
+    assert!(refused(2, &[&["run", FORCES][..], &files].concat()).contains("--train"));
+}
+
+/// A case of e3nn_jax, by its number.
+fn case(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/cases").join(name)
+}
+
+#[test]
+fn a_call_from_files_is_e3nn_jaxs() {
+    for (name, train) in [("weighted_chain_0175", true), ("chain_0012", false)] {
+        let folder = Folder::new();
+        let file = |name_of_file: &str| case(name).join(name_of_file).to_string_lossy().into_owned();
+        let (outputs, statistics) = (folder.path("outputs.safetensors"), folder.path("statistics.safetensors"));
+        let (spec, params, inputs) = (file("spec.json"), file("params.safetensors"), file("inputs.safetensors"));
+        let mut arguments = vec!["run", &spec, "--params", &params, "--inputs", &inputs, "--outputs", &outputs];
+        if train {
+            arguments.extend(["--train", "--batch-stats", &statistics]);
+        }
+        assert_eq!(printed(&arguments), "");
+        let mut pairs = vec![(outputs, file("outputs.safetensors"))];
+        pairs.extend(train.then(|| (statistics, file("batch_stats.safetensors"))));
+        for (found, wanted) in pairs {
+            let (found, wanted) = (arrays(found), arrays(wanted));
+            assert_eq!(found.len(), wanted.len(), "{name}");
+            for (array, wanted) in &wanted {
+                assert_near(&found[array], wanted, &format!("{name}: {array}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn init_writes_the_parameters_that_run_reads() {
+    let folder = Folder::new();
+    let [first, second, other] = ["first", "second", "other"].map(|name| folder.path(&format!("{name}.safetensors")));
+    for (path, seed) in [(&first, "7"), (&second, "7"), (&other, "8")] {
+        printed(&["init", FORCES, "--seed", seed, "--out", path]);
+    }
+    assert_eq!(arrays(&first), arrays(&second));
+    assert_ne!(arrays(&first), arrays(&other));
+    let outputs = folder.path("outputs.safetensors");
+    // The data hold more arrays than the spec has inputs.
+    let run = ["run", FORCES, "--params", &first, "--inputs", DATA, "--outputs", &outputs];
+    let note = text(&schur(&run).stderr);
+    assert!(note.contains("wrote `forces`"), "{note}");
+    assert_eq!(arrays(&outputs)["forces"].shape(), [2508, 3]);
+    assert_eq!(text(&schur(&[&["-q"][..], &run].concat()).stderr), "");
+}
+
+#[test]
+fn wrong_arrays_are_named_and_nothing_is_written() {
+    let folder = Folder::new();
+    let [params, inputs, outputs] = ["p", "x", "y"].map(|name| folder.path(&format!("{name}.safetensors")));
+    let spec = FORCES;
+    printed(&["init", spec, "--out", &params]);
+    let run = ["run", spec, "--params", &params, "--inputs", &inputs, "--outputs", &outputs];
+    let said = || folder.strip(&refused(1, &run));
+    let data = arrays(Path::new(env!("CARGO_MANIFEST_DIR")).join(DATA));
+    let without = |name: &str| data.iter().filter(|(n, _)| *n != name).map(|(n, a)| (n.clone(), a.clone())).collect();
+
+    let mut given: Arrays = without("species");
+    write(&inputs, &given);
+    insta::assert_snapshot!("missing_input", said());
+    given.insert("species".into(), ndarray::arr1(&[0i32; 3]).into());
+    write(&inputs, &given);
+    insta::assert_snapshot!("sizes_disagree", said());
+    given.insert("species".into(), ndarray::Array1::from_elem(2508, 4i32).into());
+    write(&inputs, &given);
+    insta::assert_snapshot!("index_out_of_range", said());
+
+    write(&inputs, &data);
+    let mut renamed = arrays(&params);
+    let bias = renamed.shift_remove("params/embed_norm/biases").unwrap_or_else(|| panic!("there are biases"));
+    renamed.insert("params/embed_norm/bias".into(), bias);
+    write(&params, &renamed);
+    insta::assert_snapshot!("unknown_parameter", said());
+    assert!(!Path::new(&outputs).exists());
+}
+
+#[test]
+fn every_stage_can_be_inspected() {
+    let stage = |name: &str, more: &[&str]| printed(&[&["inspect", FORCES, "--stage", name][..], more].concat());
+    assert!(stage("spec", &[]).contains("num_indexed_weights: Some("));
+    assert!(stage("graph", &[]).starts_with("graph \"forces\""));
+    assert!(stage("loops", &[]).contains("kernel k0"));
+    assert_ne!(stage("loops", &[]), stage("loops", &["--train"]));
+    assert!(stage("clif", &["--kernel", "k1"]).starts_with("function "));
+    let asm = stage("asm", &["--kernel", "k0"]);
+    assert!(asm.starts_with("; k0") && asm.contains("bytes") && !asm.contains("; k1"), "{asm}");
+    assert!(refused(1, &["inspect", FORCES, "--stage", "asm", "--kernel", "zz"]).contains("k0"));
+}
+
+#[test]
+fn the_example_is_equivariant() {
+    let report = json(&["evaluate", FORCES, "--data", DATA, "--json"]);
+    assert_eq!(report["rows"], 2508);
+    let output = &report["outputs"][0];
+    assert_eq!((&output["name"], &output["irreps"]), (&"forces".into(), &"1x1o".into()));
+    assert!(output["largest"].as_f64().is_some_and(|x| x > 0.01), "{output}");
+    assert!(output["equivariance_error"].as_f64().is_some_and(|x| x < 2e-5), "{output}");
+    let text = printed(&["evaluate", FORCES, "--data", DATA]);
+    assert!(text.contains("compiled in") && text.contains("rows/s"), "{text}");
+}
+
+#[test]
+fn bench_measures_what_it_is_asked_for() {
+    let spec = case("chain_0012").join("spec.json").to_string_lossy().into_owned();
+    let report = json(&["bench", &spec, "--rows", "0,3", "--json"]);
+    assert_eq!((&report["calls"][0]["rows"], &report["calls"][1]["rows"]), (&0.into(), &3.into()));
+    for time in ["fused_seconds", "unfused_seconds", "reference_seconds"] {
+        assert!(report["calls"][1][time].as_f64().is_some_and(|t| t > 0.0), "{time}");
+    }
+    assert!(report["compile_seconds"]["code"].as_f64().is_some_and(|t| t > 0.0));
+    assert!(refused(1, &["bench", &spec, "--rows", "99999999999999"]).contains("too large"));
+}
