@@ -3,6 +3,7 @@
 mod cli;
 mod conformance;
 mod differential;
+mod equivariance;
 mod levels;
 mod random_graph;
 mod reference;
