@@ -1,7 +1,9 @@
 //! Schur's compiler: from a graph to native code.
 //!
-//! [`compile`](compile::compile) is a straight line: [`loops`], [`codegen`].
+//! [`autodiff`] makes the backward pass ordinary graph. [`compile`](compile::compile) is a straight line: [`loops`],
+//! [`codegen`].
 
+pub mod autodiff;
 pub mod codegen;
 pub mod compile;
 pub mod loops;

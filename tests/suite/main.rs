@@ -2,6 +2,7 @@
 
 mod conformance;
 mod differential;
+mod gradients;
 mod levels;
 mod random_graph;
 mod reference;
