@@ -70,7 +70,8 @@ fn every_layer_is_equivariant() {
                 let turned = rotated_inputs(&graph, &rotation, &inputs);
                 let reference = |inputs: &Arrays| evaluate(&graph, inputs, &params).unwrap_or_else(|e| panic!("{e}"));
                 let native = |inputs: &Arrays| compiled(&graph, inputs, &params, &CompileOptions::default());
-                let levels: [(&str, &dyn Fn(&Arrays) -> Evaluated); 2] = [("reference", &reference), ("compiled", &native)];
+                let levels: [(&str, &dyn Fn(&Arrays) -> Evaluated); 2] =
+                    [("reference", &reference), ("compiled", &native)];
                 for (level, run) in levels {
                     let wanted = rotated_outputs(&graph, &rotation, &run(&inputs));
                     let (apart, output) = distance(&run(&turned).outputs, &wanted.outputs);
@@ -79,6 +80,7 @@ fn every_layer_is_equivariant() {
             }
         }
     }
-    let all = "add batch_norm concatenate filter gate linear mlp multiply norm norm_activation regroup scalar_activation";
+    let all =
+        "add batch_norm concatenate filter gate linear mlp multiply norm norm_activation regroup scalar_activation";
     assert_eq!(seen.into_iter().collect::<Vec<_>>().join(" "), all);
 }
