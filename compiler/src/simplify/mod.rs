@@ -17,6 +17,9 @@ mod path_algebra;
 mod ranges;
 mod rules;
 mod saturate;
+#[cfg(test)]
+mod tests;
+mod variants;
 
 use schur_ir::graph::Graph;
 use schur_ir::ty::Type;
@@ -25,8 +28,6 @@ pub use cost::Cost;
 pub use extract::total_cost;
 pub use rules::{RULES, Rule};
 pub use variants::{Variant, variants};
-
-mod variants;
 
 /// Limits, and what is assumed of sizes.
 #[derive(Clone, Debug)]

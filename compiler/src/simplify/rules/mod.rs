@@ -113,6 +113,11 @@ impl Site<'_> {
         self.ops(value).find_map(accept)
     }
 
+    /// True where something that is read has other readers.
+    fn shares(&self) -> bool {
+        self.inner.iter().any(|i| !i.exclusive)
+    }
+
     fn is_exclusive(&self, value: ValueId) -> bool {
         self.inner.iter().any(|i| i.value == value && i.exclusive)
     }
