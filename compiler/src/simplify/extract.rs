@@ -14,8 +14,8 @@ use super::language::{Enode, id_of};
 use super::saturate::Saturation;
 
 /// The classes that outputs can reach, numbered in order of discovery.
-pub(super) struct Extraction<'s, 'r> {
-    saturation: &'s Saturation<'r>,
+pub(super) struct Extraction<'s> {
+    saturation: &'s Saturation,
     ids: Vec<Id>,
     index: HashMap<Id, usize>,
     classes: Vec<Vec<Candidate>>,
@@ -42,8 +42,8 @@ const PER_VALUE: f64 = 0.5;
 /// Rounds of moves.
 const MAX_ROUNDS: usize = 8;
 
-impl<'s, 'r> Extraction<'s, 'r> {
-    pub(super) fn new(saturation: &'s Saturation<'r>, roots: impl Iterator<Item = Id>, nominal: usize) -> Self {
+impl<'s> Extraction<'s> {
+    pub(super) fn new(saturation: &'s Saturation, roots: impl Iterator<Item = Id>, nominal: usize) -> Self {
         let originals = saturation.originals.iter().enumerate().rev();
         let originals: HashMap<Enode, usize> = originals.map(|(k, e)| (saturation.canonical(e), k)).collect();
         let (ids, index, classes) = Default::default();
@@ -200,7 +200,7 @@ enum Mark {
 
 impl Tally {
     /// The cost of what the outputs need; `None` where the plan has a cycle.
-    fn total(&mut self, extraction: &Extraction<'_, '_>, plan: &Plan) -> Option<f64> {
+    fn total(&mut self, extraction: &Extraction<'_>, plan: &Plan) -> Option<f64> {
         self.marks.clear();
         self.marks.resize(plan.len(), Mark::New);
         self.used.clear();
@@ -245,7 +245,7 @@ enum Move {
 }
 
 impl Move {
-    fn of(&self, extraction: &Extraction<'_, '_>, plan: &Plan, tally: &Tally) -> Vec<(usize, usize)> {
+    fn of(&self, extraction: &Extraction<'_>, plan: &Plan, tally: &Tally) -> Vec<(usize, usize)> {
         let switch = |of: usize, read: bool| {
             let readers = extraction.readers[of].iter().filter(|class| tally.is_used(**class));
             let turned = readers.filter_map(|&class| {
@@ -268,7 +268,7 @@ impl Move {
     }
 }
 
-impl Extraction<'_, '_> {
+impl Extraction<'_> {
     /// The graph of a plan: all leaves of the graph as it was, in order, then what the outputs need.
     pub(super) fn graph(&self, plan: &Plan, source: &Graph) -> Graph {
         let Graph { name, outputs, requirements, .. } = source.clone();

@@ -173,7 +173,7 @@ impl Pair {
             let radix = pair[0] / pair[1];
             for (_, axis) in self.digits(side).into_iter().filter(|d| d.0 == pair[1]) {
                 let size = self.size(side, axis);
-                if size > radix && size % radix != 0 {
+                if size > radix && !size.is_multiple_of(radix) {
                     return Some(Aligned::Cut(side, axis, size - size % radix));
                 }
                 if size > radix {
