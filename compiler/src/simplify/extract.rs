@@ -13,7 +13,7 @@ use super::cost::Cost;
 use super::language::{Enode, id_of};
 use super::saturate::Saturation;
 
-/// The classes that outputs can reach, numbered in order of discovery.
+/// The classes that outputs can reach, without leaves, numbered in order of discovery.
 pub(super) struct Extraction<'s> {
     saturation: &'s Saturation,
     ids: Vec<Id>,
@@ -48,13 +48,13 @@ impl<'s> Extraction<'s> {
         let originals: HashMap<Enode, usize> = originals.map(|(k, e)| (saturation.canonical(e), k)).collect();
         let (ids, index, classes) = Default::default();
         let mut this = Extraction { saturation, ids, index, classes, readers: Vec::new(), roots: Vec::new() };
-        this.roots = roots.map(|id| this.number(id)).collect();
+        this.roots = roots.filter_map(|id| this.number(id)).collect();
         let mut at = 0;
         while let Some(&id) = this.ids.get(at) {
             let nodes = saturation.egraph[id].nodes.iter().map(|n| saturation.canonical(n));
             let mut candidates: Vec<Candidate> = nodes
                 .map(|enode| Candidate {
-                    children: enode.children.iter().map(|c| this.number(*c)).collect(),
+                    children: enode.children.iter().filter_map(|c| this.number(*c)).collect(),
                     nanoseconds: this.nanoseconds(&enode, nominal),
                     original: originals.get(&enode).copied(),
                     enode,
@@ -83,19 +83,22 @@ impl<'s> Extraction<'s> {
         }
     }
 
-    fn number(&mut self, id: Id) -> usize {
-        let id = self.saturation.egraph.find(id);
-        *self.index.entry(id).or_insert_with(|| {
+    /// The number of a class; none for leaves, which cost nothing and are always there.
+    fn number(&mut self, id: Id) -> Option<usize> {
+        let Saturation { egraph, .. } = self.saturation;
+        let id = egraph.find(id);
+        let leaf = |op: &Op| matches!(op, Op::Input(_) | Op::Param(_));
+        if egraph[id].leaves().any(|enode| leaf(&egraph.analysis.interner.head(enode).op)) {
+            return None;
+        }
+        Some(*self.index.entry(id).or_insert_with(|| {
             self.ids.push(id);
             self.ids.len() - 1
-        })
+        }))
     }
 
     fn nanoseconds(&self, enode: &Enode, nominal: usize) -> f64 {
         let head = self.saturation.egraph.analysis.interner.head(enode);
-        if matches!(head.op, Op::Input(_) | Op::Param(_)) {
-            return 0.0;
-        }
         let types = |place: ValueId| &*self.saturation.egraph[enode.children[place.index()]].data.ty;
         PER_VALUE + Cost::of(&head.op, &head.ty, types).nanoseconds(nominal)
     }
@@ -271,34 +274,27 @@ impl Move {
 impl Extraction<'_> {
     /// The graph of a plan: all leaves of the graph as it was, in order, then what the outputs need.
     pub(super) fn graph(&self, plan: &Plan, source: &Graph) -> Graph {
-        let Graph { name, outputs, requirements, .. } = source.clone();
-        let mut out = Graph { name, outputs, requirements, nodes: Vec::new() };
-        let mut values: HashMap<usize, ValueId> = HashMap::new();
+        let Graph { name, outputs, requirements, .. } = source;
+        let (name, outputs, requirements) = (name.clone(), outputs.clone(), requirements.clone());
+        let mut out = Graph { name, outputs, requirements, nodes: Vec::with_capacity(source.nodes.len()) };
+        let mut values: HashMap<Id, ValueId> = HashMap::new();
         for (at, node) in source.values() {
             if matches!(node.op, Op::Input(_) | Op::Param(_)) {
                 let value = out.push(node.op.clone(), node.ty.clone(), &node.layer);
-                let class = self.index.get(&self.saturation.class(at));
-                if let Some(class) = class {
-                    values.entry(*class).or_insert(value);
-                }
+                values.insert(self.saturation.class(at), value);
             }
         }
         let mut tally = Tally::default();
         let acyclic = tally.total(self, plan);
         debug_assert!(acyclic.is_some());
         for class in tally.used {
-            if !values.contains_key(&class) {
-                let enode = &self.classes[class][plan[class]].enode;
-                let op = self
-                    .saturation
-                    .resolve(enode)
-                    .map_reads(|v| values[&self.index[&self.saturation.egraph.find(id_of(v))]]);
-                let data = &self.saturation.egraph[self.ids[class]].data;
-                values.insert(class, out.push(op, (*data.ty).clone(), &data.layer));
-            }
+            let op = self.saturation.resolve(&self.classes[class][plan[class]].enode);
+            let op = op.map_reads(|v| values[&self.saturation.egraph.find(id_of(v))]);
+            let data = &self.saturation.egraph[self.ids[class]].data;
+            values.insert(self.ids[class], out.push(op, (*data.ty).clone(), &data.layer));
         }
-        for (output, root) in out.outputs.iter_mut().zip(&self.roots) {
-            output.value = values[root];
+        for output in &mut out.outputs {
+            output.value = values[&self.saturation.class(output.value)];
         }
         out
     }
