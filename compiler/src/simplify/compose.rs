@@ -2,7 +2,7 @@
 //! [`meet`].
 
 use schur_ir::expr::Expr;
-use schur_ir::graph::{Contract, Map, Operand, RowIndex, RowMap, ValueId};
+use schur_ir::graph::{Contract, Map, Operand, Path, RowIndex, RowMap, ValueId};
 
 use super::meet::meet;
 
@@ -45,8 +45,19 @@ fn through(reader: &RowMap, written: &RowMap, operand: &RowMap) -> Option<RowMap
     Some(RowMap { index, axes: axes.iter().map(moved).collect::<Option<_>>()? })
 }
 
+/// True where some element that the paths write may be a sum of several terms.
+fn is_sum(paths: &[&Path]) -> bool {
+    let sums = |p: &Path| p.axes.iter().zip(&p.out.strides).any(|(axis, stride)| axis.size > 1 && *stride == 0);
+    let range = |p: &Path| p.out.last(&p.axes).map(|last| (p.out.offset, last));
+    let mut ranges: Vec<_> = paths.iter().filter_map(|p| range(p)).collect();
+    ranges.sort_unstable();
+    paths.iter().any(|p| sums(p)) || ranges.windows(2).any(|w| w[1].0 <= w[0].1)
+}
+
 /// `reader` with its operand `k` replaced by what makes it: `writer`, which sums no rows. `None` where rows or segments
 /// do not align, or a term would get more than two factors.
+///
+/// A product is not distributed over a sum: `(x - mean)²` must not become `x² - 2 x mean + mean²`, whose terms cancel.
 pub(super) fn read_through(reader: &Contract, k: usize, writer: &Contract) -> Option<Contract> {
     let map = &reader.operands[k].map;
     let base = reader.operands.len();
@@ -61,8 +72,16 @@ pub(super) fn read_through(reader: &Contract, k: usize, writer: &Contract) -> Op
             paths.push(path);
             continue;
         };
+        let mut met = Vec::new();
         for written in &writer.paths {
-            open.extend(meet(&path, factor, written, base)?);
+            let pieces = meet(&path, factor, written, base)?;
+            if !pieces.is_empty() {
+                met.push(written);
+            }
+            open.extend(pieces);
+        }
+        if path.factors.len() > 1 && is_sum(&met) {
+            return None;
         }
         if paths.len() + open.len() > limit {
             return None;
