@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use miette::Diagnostic;
+use schur_compiler::autodiff::AutodiffError;
 use schur_compiler::codegen::CodegenError;
 use schur_compiler::compile::CompileError;
 use schur_ir::spec::{SpecError, UnknownFormat};
@@ -32,6 +33,9 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Spec(#[from] SpecError),
+    /// A model was not differentiated.
+    #[error(transparent)]
+    Autodiff(#[from] AutodiffError),
     /// A model was not compiled.
     #[error(transparent)]
     Compile(#[from] CompileError),
@@ -60,9 +64,11 @@ impl Error {
                 CompileError::Codegen(CodegenError::Target(_) | CodegenError::Memory(_)) => false,
                 CompileError::Codegen(CodegenError::Kernel { .. })
                 | CompileError::Graph(_)
+                | CompileError::Simplified(_)
+                | CompileError::Simplify(_)
                 | CompileError::Loops(_) => true,
             },
-            Error::Program(_) => true,
+            Error::Autodiff(_) | Error::Program(_) => true,
             Error::Read { .. }
             | Error::Format(_)
             | Error::Spec(_)

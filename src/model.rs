@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
+use schur_compiler::autodiff::{VjpOptions, vjp};
 use schur_compiler::compile::{CompileOptions, Stage, compile};
 use schur_ir::build::{Mode, build};
 use schur_ir::graph::{Graph, Op, Param};
@@ -13,6 +14,15 @@ use schur_runtime::store::ParamStore;
 
 use crate::compiled::{CompiledModel, Timings};
 use crate::error::Error;
+
+/// What a call computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Outputs and statistics: [`Model::graph`].
+    Forward,
+    /// These, and gradients: [`Model::joint`].
+    Joint,
+}
 
 /// A spec that was read and checked.
 #[derive(Clone, Debug)]
@@ -47,6 +57,13 @@ impl Model {
         self.graph_of(&self.spec, mode)
     }
 
+    /// The graph of one call that returns gradients too: the vector-Jacobian product of the outputs, for an input
+    /// `cotangent/<name>` an output, with respect to every float input and every parameter.
+    pub fn joint(&self, mode: Mode) -> Result<Graph, Error> {
+        let graph = self.graph(mode)?;
+        Ok(vjp(&graph, &VjpOptions::new(&graph))?)
+    }
+
     /// The type of every input and of every layer's value, by name.
     pub fn types(&self, mode: Mode) -> Result<IndexMap<String, Type>, Error> {
         let inputs = self.spec.inputs.iter().map(|(name, input)| Spanned::new(name.clone(), input.span.clone()));
@@ -79,19 +96,30 @@ impl Model {
 
     /// Compiles for this machine.
     pub fn compile(&self, mode: Mode, options: &CompileOptions) -> Result<CompiledModel, Error> {
-        self.compile_observed(mode, options, &mut |_| {})
+        self.compile_observed(Pass::Forward, mode, options, &mut |_| {})
+    }
+
+    /// Compiles the joint graph for this machine: calls take cotangents as well, and return gradients.
+    pub fn compile_joint(&self, mode: Mode, options: &CompileOptions) -> Result<CompiledModel, Error> {
+        self.compile_observed(Pass::Joint, mode, options, &mut |_| {})
     }
 
     /// Compiles for this machine, and shows what every stage made.
     pub fn compile_observed(
         &self,
+        pass: Pass,
         mode: Mode,
         options: &CompileOptions,
         observe: &mut dyn FnMut(Stage<'_>),
     ) -> Result<CompiledModel, Error> {
         let clock = Instant::now();
-        let graph = self.graph(mode)?;
+        let mut graph = self.graph(mode)?;
         let mut timings = Timings(vec![("spec", self.reading), ("graph", clock.elapsed())]);
+        if pass == Pass::Joint {
+            let clock = Instant::now();
+            graph = vjp(&graph, &VjpOptions::new(&graph))?;
+            timings.0.push(("joint", clock.elapsed()));
+        }
         let program = compile(&graph, options, &mut |stage, time| {
             timings.0.push((stage.name(), time));
             observe(stage);

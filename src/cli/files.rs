@@ -9,16 +9,34 @@ use super::failure::Failure;
 
 /// Reads the inputs of a model from a file, which may hold other arrays too.
 pub(crate) fn read_inputs(model: &Model, path: &Path) -> Result<IndexMap<String, Array>, Failure> {
+    let names = model.spec().inputs.keys().map(|name| (name.as_str(), name.as_str()));
+    read(path, names, "an input of the model")
+}
+
+/// Reads the cotangents of a joint model's outputs from a file, where they have the names of the outputs.
+pub(crate) fn read_cotangents(model: &CompiledModel, path: &Path) -> Result<IndexMap<String, Array>, Failure> {
+    // No input of a spec has a slash in its name.
+    let inputs = model.program().inputs.iter();
+    let names = inputs.filter_map(|slot| Some((&*slot.name, slot.name.strip_prefix("cotangent/")?)));
+    read(path, names, "an output of the model")
+}
+
+/// Reads arrays by pairs of a call's name and the file's name.
+fn read<'n>(
+    path: &Path,
+    names: impl Iterator<Item = (&'n str, &'n str)>,
+    what: &str,
+) -> Result<IndexMap<String, Array>, Failure> {
     let mut arrays = checkpoint::read(path)?;
     let found = arrays.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let take = |name: &String| {
+    let take = |(to, name): (&str, &str)| {
         let array = arrays.swap_remove(name).ok_or_else(|| {
-            let message = format!("{} has no array `{name}`, an input of the model", path.display());
+            let message = format!("{} has no array `{name}`, {what}", path.display());
             Failure::user(message, format!("it holds {}", if found.is_empty() { "nothing" } else { &found }))
         })?;
-        Ok((name.clone(), array))
+        Ok((to.to_owned(), array))
     };
-    model.spec().inputs.keys().map(take).collect()
+    names.map(take).collect()
 }
 
 /// Reads the parameters of a model from a file, which holds them and nothing else.

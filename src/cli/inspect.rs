@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use schur::compiler::codegen::KernelCode;
 use schur::compiler::loops::Loops;
-use schur::{CompileOptions, Listings, Mode, Model};
+use schur::compiler::simplify::Report;
+use schur::{CompileOptions, Listings, Mode, Model, Pass, Stage};
 
 use super::failure::Failure;
 use super::terminal::{Terminal, count, table};
@@ -27,6 +28,9 @@ pub(crate) struct Inspect {
     /// Compile for training: batch norms use the statistics of the batch.
     #[arg(long)]
     train: bool,
+    /// Compile the gradients as well: for the stages after joint.
+    #[arg(long)]
+    gradients: bool,
     /// Only the kernels whose name contains this: for the stages loops, clif and asm.
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
@@ -39,6 +43,10 @@ enum StageName {
     Spec,
     /// The typed graph of primitive ops.
     Graph,
+    /// The graph with its gradients.
+    Joint,
+    /// The graph after equality saturation.
+    Simplified,
     /// Fused loop nests over tiles of rows.
     Loops,
     /// Cranelift IR, one function a kernel.
@@ -54,7 +62,10 @@ impl Inspect {
         match self.stage {
             StageName::Spec => terminal.print(&format!("{:#?}", model.spec())),
             StageName::Graph => terminal.print(&model.graph(mode)?.to_string()),
-            StageName::Loops | StageName::Clif | StageName::Asm => terminal.print(&self.compiled(&model, mode)?),
+            StageName::Joint => terminal.print(&model.joint(mode)?.to_string()),
+            StageName::Simplified | StageName::Loops | StageName::Clif | StageName::Asm => {
+                terminal.print(&self.compiled(&model, mode)?)
+            }
         }
     }
 
@@ -62,13 +73,17 @@ impl Inspect {
     fn compiled(&self, model: &Model, mode: Mode) -> Result<String, Failure> {
         let options = CompileOptions { listings: Listings::Keep, ..CompileOptions::default() };
         let mut text = Ok(String::new());
-        model.compile_observed(mode, &options, &mut |stage| match stage {
-            schur::Stage::Loops(loops) if self.stage == StageName::Loops => text = self.loops(loops),
-            schur::Stage::Code(code) if self.stage == StageName::Clif => text = self.code(code, |k| k.clif.clone()),
-            schur::Stage::Code(code) if self.stage == StageName::Asm => {
+        let pass = if self.gradients { Pass::Joint } else { Pass::Forward };
+        model.compile_observed(pass, mode, &options, &mut |stage| match stage {
+            Stage::Simplified(graph, report) if self.stage == StageName::Simplified => {
+                text = Ok(format!("{graph}\n{}", rules(report)));
+            }
+            Stage::Loops(loops) if self.stage == StageName::Loops => text = self.loops(loops),
+            Stage::Code(code) if self.stage == StageName::Clif => text = self.code(code, |k| k.clif.clone()),
+            Stage::Code(code) if self.stage == StageName::Asm => {
                 text = self.code(code, |k| format!("; {}\n{}", k.name, k.asm)).map(|asm| asm + "\n" + &sizes(code));
             }
-            schur::Stage::Loops(_) | schur::Stage::Code(_) | schur::Stage::Program(_) => {}
+            Stage::Simplified(..) | Stage::Loops(_) | Stage::Code(_) | Stage::Program(_) => {}
         })?;
         text
     }
@@ -100,6 +115,18 @@ impl Inspect {
         }
         Ok(found)
     }
+}
+
+/// What was done to a graph, as comments of its text form.
+fn rules(report: &Report) -> String {
+    let mut text = format!(
+        "; {} iterations, {} e-nodes in {} e-classes, then {:?}\n",
+        report.iterations, report.e_nodes, report.e_classes, report.stop
+    );
+    for (rule, times) in report.rules.iter().filter(|(_, times)| *times > 0) {
+        let _ = writeln!(text, "; {rule}: {times}");
+    }
+    text
 }
 
 /// The size of every kernel's code.

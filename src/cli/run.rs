@@ -6,7 +6,7 @@ use clap::Args;
 use schur::{CompileOptions, Mode, Model, checkpoint};
 
 use super::failure::Failure;
-use super::files::{named, read_inputs, read_params};
+use super::files::{named, read_cotangents, read_inputs, read_params};
 use super::terminal::{Terminal, duration};
 
 /// Compile a spec and call it once, from safetensors files to safetensors files.
@@ -17,7 +17,9 @@ use super::terminal::{Terminal, duration};
 Examples:
   schur run model.toml --params p.safetensors --inputs x.safetensors --outputs y.safetensors
   schur run model.toml --params p.safetensors --inputs x.safetensors --outputs y.safetensors \\
-      --train --batch-stats updated.safetensors")]
+      --train --batch-stats updated.safetensors
+  schur run model.toml --params p.safetensors --inputs x.safetensors --outputs y.safetensors \\
+      --cotangents c.safetensors --gradients g.safetensors")]
 pub(crate) struct Run {
     /// The model spec: a .toml or .json file.
     spec: PathBuf,
@@ -36,28 +38,38 @@ pub(crate) struct Run {
     /// Where the updated running statistics are written.
     #[arg(long, value_name = "FILE", requires = "train")]
     batch_stats: Option<PathBuf>,
-    /// One array an output, by its name: what the gradients are the product with. Not supported yet.
+    /// The cotangents, one array an output, by its name: the gradients are their product with the Jacobian.
     #[arg(long, value_name = "FILE", requires = "gradients")]
     cotangents: Option<PathBuf>,
-    /// Where the gradients of float inputs and parameters are written. Not supported yet.
+    /// Where the gradients are written: one array for every float input and every `params/…`, by its name.
     #[arg(long, value_name = "FILE", requires = "cotangents")]
     gradients: Option<PathBuf>,
 }
 
 impl Run {
     pub(crate) fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
-        if self.cotangents.is_some() || self.gradients.is_some() {
-            return Err(Failure::user("gradients are not supported yet", None));
-        }
         let model = Model::from_file(&self.spec)?;
-        let inputs = read_inputs(&model, &self.inputs)?;
+        let mut inputs = read_inputs(&model, &self.inputs)?;
         let mode = if self.train { Mode::Train } else { Mode::Infer };
-        let mut compiled = model.compile(mode, &CompileOptions::default())?;
+        let mut compiled = match &self.cotangents {
+            Some(path) => {
+                let compiled = model.compile_joint(mode, &CompileOptions::default())?;
+                inputs.extend(read_cotangents(&compiled, path)?);
+                compiled
+            }
+            None => model.compile(mode, &CompileOptions::default())?,
+        };
         let params = read_params(&compiled, &self.params)?;
         let results = compiled.run(named(&inputs), &params)?;
-        checkpoint::write(&self.outputs, results.outputs.iter().map(|(name, array)| (&**name, array)))?;
-        if let Some(path) = &self.batch_stats {
-            checkpoint::write(path, results.statistics.iter().map(|(name, array)| (&**name, array)))?;
+        let files = [
+            (Some(&self.outputs), &results.outputs),
+            (self.batch_stats.as_ref(), &results.statistics),
+            (self.gradients.as_ref(), &results.gradients),
+        ];
+        for (path, arrays) in files {
+            if let Some(path) = path {
+                checkpoint::write(path, arrays.iter().map(|(name, array)| (&**name, array)))?;
+            }
         }
         let names = results.outputs.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let time = duration(compiled.timings().total());

@@ -3,9 +3,11 @@
 mod cli;
 mod conformance;
 mod differential;
+mod equivariance;
+mod gradients;
 mod levels;
 mod random_graph;
 mod reference;
-mod stages;
 mod simplify;
+mod stages;
 mod text;

@@ -225,14 +225,14 @@ impl Emit<'_> {
         for blocked in 0..tile.blocked {
             for vector in 0..tile.vectors {
                 let mut factors = Vec::with_capacity(2);
-                for f in 1..places.len() {
+                for (f, &place) in places.iter().enumerate().skip(1) {
                     let (block_stride, vector_stride) = self.tile_strides(f);
                     let key =
                         (f, if block_stride > 0 { blocked } else { 0 }, if vector_stride > 0 { vector } else { 0 });
                     let known = loaded.iter().find(|(k, _)| *k == key).map(|(_, v)| *v);
                     let value = known.unwrap_or_else(|| {
                         let at = blocked * block_stride + vector * vector_stride * tile.width;
-                        let value = self.load(cx, f, places[f], at * self.size, tile.width);
+                        let value = self.load(cx, f, place, at * self.size, tile.width);
                         loaded.push((key, value));
                         value
                     });

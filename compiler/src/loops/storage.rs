@@ -5,7 +5,7 @@
 
 use schur_ir::dim::Dim;
 use schur_ir::expr::Scalar;
-use schur_ir::graph::{Axis, Contract, Factor, Graph, Op, Operand, OutputKind, Path, RowMap, Segment, ValueId};
+use schur_ir::graph::{Axis, Contract, Factor, Graph, Op, Operand, Output, OutputKind, Path, RowMap, Segment, ValueId};
 use schur_ir::irreps::Irreps;
 use schur_ir::program::{Buffer, BufferId, BufferKind, InputSlot, OutputSlot, ParamSlot, Step};
 use schur_ir::ty::{DType, Type};
@@ -32,6 +32,14 @@ pub(super) struct Storage {
     pub(super) inputs: Vec<InputSlot>,
     pub(super) params: Vec<ParamSlot>,
     pub(super) outputs: Vec<OutputSlot>,
+}
+
+/// The whole shape of an output whose elements are not `[dims…, width]`. Indices and masks have no axis but `dims`.
+fn fixed_shape(graph: &Graph, output: &Output) -> Option<Vec<usize>> {
+    let ty = graph.ty(output.value);
+    let beyond = output.shape.as_ref().filter(|_| ty.dtype.is_float())?;
+    let leading = ty.dims.iter().map(|dim| usize::try_from(dim.constant()?).ok());
+    leading.chain(beyond.iter().map(|&size| Some(size))).collect()
 }
 
 /// The graph with a copy wherever an output is a leaf, or the same array as another output.
@@ -235,7 +243,7 @@ impl Storage {
                 OutputKind::Gradient => format!("d {}", output.name),
             };
             let buffer = self.push_buffer(label, graph.ty(output.value), BufferKind::Output);
-            let (name, kind, shape) = (output.name.clone(), output.kind, output.shape.clone());
+            let (name, kind, shape) = (output.name.clone(), output.kind, fixed_shape(graph, output));
             self.outputs.push(OutputSlot { name, kind, buffer, shape });
             self.place_in_memory(root(graph, output.value), buffer);
         }

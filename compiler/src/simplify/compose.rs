@@ -2,7 +2,7 @@
 //! [`meet`].
 
 use schur_ir::expr::Expr;
-use schur_ir::graph::{Contract, Map, Operand, Path, RowIndex, RowMap, ValueId};
+use schur_ir::graph::{Contract, Map, Operand, RowIndex, RowMap, ValueId};
 
 use super::meet::meet;
 
@@ -50,26 +50,26 @@ fn through(reader: &RowMap, written: &RowMap, operand: &RowMap) -> Option<RowMap
 pub(super) fn read_through(reader: &Contract, k: usize, writer: &Contract) -> Option<Contract> {
     let map = &reader.operands[k].map;
     let base = reader.operands.len();
-    let mut out = Contract { paths: Vec::new(), ..reader.clone() };
+    let mut operands = reader.operands.clone();
     for operand in &writer.operands {
-        out.operands.push(Operand { value: operand.value, map: through(map, &writer.out, &operand.map)? });
+        operands.push(Operand { value: operand.value, map: through(map, &writer.out, &operand.map)? });
     }
     let limit = 32 + 8 * (reader.paths.len() + writer.paths.len());
-    let mut open: Vec<Path> = reader.paths.clone();
+    let (mut open, mut paths) = (reader.paths.clone(), Vec::new());
     while let Some(path) = open.pop() {
         let Some(factor) = path.factors.iter().position(|f| f.operand == k) else {
-            out.paths.push(path);
+            paths.push(path);
             continue;
         };
         for written in &writer.paths {
             open.extend(meet(&path, factor, written, base)?);
         }
-        let too_large = out.paths.len() + open.len() > limit || open.iter().any(|p| p.factors.len() > 2);
-        if too_large {
+        if paths.len() + open.len() > limit {
             return None;
         }
     }
-    Some(out)
+    let Contract { rows, out, divisor, .. } = reader;
+    Some(Contract { rows: rows.clone(), operands, out: out.clone(), divisor: divisor.clone(), paths })
 }
 
 /// `writer`, which may sum rows, with the selections, scales and sums of `reader`, which reads nothing else, applied to

@@ -1,0 +1,73 @@
+//! The adjoint of a map: the cotangent times the slope, summed over the rows that an operand was broadcast to.
+
+use std::sync::Arc;
+
+use schur_ir::dim::Dim;
+use schur_ir::expr::Expr;
+use schur_ir::graph::{Contract, Map, Operand, RowMap, ValueId};
+use schur_ir::ty::Type;
+
+use super::contract::{copies, distinct};
+use super::reverse::Reverse;
+
+impl Reverse<'_> {
+    pub(super) fn map(&mut self, map: &Map, cotangent: ValueId, layer: &Arc<str>) {
+        for operand in distinct(&map.operands).filter(|o| self.is_active(o.value)).collect::<Vec<_>>() {
+            let term = match slope(map, operand) {
+                slope if slope.as_constant() == Some(0.0) => continue,
+                slope => match slope.as_constant().filter(|c| c.is_finite()) {
+                    Some(scale) => self.sum_back(map, operand, cotangent, scale, layer),
+                    None => {
+                        let product = self.product(map, operand, cotangent, slope, layer);
+                        self.sum_back(map, operand, product, 1.0, layer)
+                    }
+                },
+            };
+            self.add(operand.value, term);
+        }
+    }
+
+    /// The cotangent times a slope, a function of the map's operands, with the irreps of `operand`.
+    fn product(&mut self, map: &Map, operand: &Operand, cotangent: ValueId, slope: Expr, layer: &Arc<str>) -> ValueId {
+        let read: Vec<usize> = (0..map.operands.len()).filter(|k| reads(&slope, *k)).collect();
+        let place = |k: usize| Expr::Arg(1 + read.iter().position(|r| *r == k).expect("a slope reads what it reads"));
+        let expr = Expr::Arg(0) * slope.substitute(&place);
+        let cotangent = Operand { value: cotangent, map: RowMap::identity(map.rows.len()) };
+        let operands = [cotangent].into_iter().chain(read.iter().map(|k| map.operands[*k].clone())).collect();
+        let Type { irreps, dtype, .. } = self.ty(operand.value);
+        self.joint().map(Map { rows: map.rows.clone(), operands, expr }, irreps.clone(), *dtype, layer)
+    }
+
+    /// A value over the rows of the map, times `scale`, as a term of the cotangent of `operand`.
+    fn sum_back(&mut self, map: &Map, operand: &Operand, value: ValueId, scale: f64, layer: &Arc<str>) -> ValueId {
+        if scale == 1.0 && operand.map.is_identity(map.rows.len()) {
+            return self.with_type_of(operand.value, value, layer);
+        }
+        let Type { irreps, dtype, .. } = self.ty(operand.value);
+        let contract = Contract {
+            rows: map.rows.clone(),
+            operands: vec![Operand { value, map: RowMap::identity(map.rows.len()) }],
+            out: operand.map.clone(),
+            divisor: Dim::one(),
+            paths: copies(&Type::new(Vec::new(), irreps.clone(), *dtype), scale).collect(),
+        };
+        self.joint().contract(contract, irreps.clone(), *dtype, layer)
+    }
+}
+
+/// The derivative with respect to an operand, wherever it stands in the list.
+fn slope(map: &Map, operand: &Operand) -> Expr {
+    let places = (0..map.operands.len()).filter(|k| map.operands[*k] == *operand);
+    places.map(|k| map.expr.derivative(k)).fold(Expr::constant(0.0), |sum, term| sum + term)
+}
+
+/// True where an expression looks at operand `k`.
+fn reads(expr: &Expr, k: usize) -> bool {
+    match expr {
+        Expr::Arg(j) => *j == k,
+        Expr::Const(_) => false,
+        Expr::Unary(_, x) => reads(x, k),
+        Expr::Binary(_, a, b) => reads(a, k) || reads(b, k),
+        Expr::Select(c, a, b) => reads(c, k) || reads(a, k) || reads(b, k),
+    }
+}

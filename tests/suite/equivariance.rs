@@ -1,0 +1,86 @@
+//! Every layer commutes with rotations and inversion: f(D x) = D f(x), by the reference and by compiled code.
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+use schur_compiler::compile::CompileOptions;
+use schur_ir::build::{Mode, build};
+use schur_ir::graph::{Graph, Op, OutputKind};
+use schur_ir::spec::LayerOp;
+use schur_ir::ty::DType;
+use schur_runtime::array::Array;
+use schur_runtime::reference::{Evaluated, evaluate};
+use schur_runtime::rotation::Rotation;
+
+use crate::levels::{Arrays, compiled, distance};
+use crate::random_graph::{random_arrays, random_sizes};
+use crate::stages::specs;
+
+fn name(op: &LayerOp) -> &'static str {
+    match op {
+        LayerOp::Linear(_) => "linear",
+        LayerOp::Mlp(_) => "mlp",
+        LayerOp::BatchNorm(_) => "batch_norm",
+        LayerOp::Add => "add",
+        LayerOp::Concatenate => "concatenate",
+        LayerOp::Filter(_) => "filter",
+        LayerOp::Regroup => "regroup",
+        LayerOp::Norm { .. } => "norm",
+        LayerOp::Multiply => "multiply",
+        LayerOp::ScalarActivation(_) => "scalar_activation",
+        LayerOp::NormActivation(_) => "norm_activation",
+        LayerOp::Gate(_) => "gate",
+    }
+}
+
+fn rotated_inputs(graph: &Graph, rotation: &Rotation, inputs: &Arrays) -> Arrays {
+    let rotate = |name: &String, array: &Array| {
+        let is_input = |op: &Op| matches!(op, Op::Input(n) if **n == **name);
+        let ty = graph.nodes.iter().find(|node| is_input(&node.op)).map(|node| &node.ty);
+        match ty {
+            Some(ty) if ty.dtype.is_float() => {
+                Array::from_f64(&rotation.apply(&ty.irreps, &array.to_f64()), array.dtype())
+            }
+            _ => array.clone(),
+        }
+    };
+    inputs.iter().map(|(name, array)| (name.clone(), rotate(name, array))).collect()
+}
+
+fn rotated_outputs(graph: &Graph, rotation: &Rotation, found: &Evaluated) -> Evaluated {
+    let rotate = |(name, array): (&String, &_)| {
+        let output = graph.output(OutputKind::Output, name).unwrap_or_else(|| panic!("no output {name}"));
+        (name.clone(), rotation.apply(&graph.ty(output.value).irreps, array))
+    };
+    let outputs: IndexMap<_, _> = found.outputs.iter().map(rotate).collect();
+    Evaluated { outputs, ..Evaluated::default() }
+}
+
+#[test]
+fn every_layer_is_equivariant() {
+    let mut seen = BTreeSet::new();
+    for (name_of_spec, mut spec) in specs() {
+        spec.dtype = DType::F64;
+        seen.extend(spec.layers.iter().map(|layer| name(&layer.op)));
+        for mode in [Mode::Train, Mode::Infer] {
+            let graph = build(&spec, mode).unwrap_or_else(|e| panic!("{name_of_spec}: {e:?}"));
+            let (inputs, params) = random_arrays(&graph, &random_sizes(&graph, 5), 5);
+            let rotation = Rotation::from_quaternion([0.3, -0.5, 0.7, 0.2]);
+            for rotation in [rotation, rotation.inverted()] {
+                let turned = rotated_inputs(&graph, &rotation, &inputs);
+                let reference = |inputs: &Arrays| evaluate(&graph, inputs, &params).unwrap_or_else(|e| panic!("{e}"));
+                let native = |inputs: &Arrays| compiled(&graph, inputs, &params, &CompileOptions::default());
+                let levels: [(&str, &dyn Fn(&Arrays) -> Evaluated); 2] =
+                    [("reference", &reference), ("compiled", &native)];
+                for (level, run) in levels {
+                    let wanted = rotated_outputs(&graph, &rotation, &run(&inputs));
+                    let (apart, output) = distance(&run(&turned).outputs, &wanted.outputs);
+                    assert!(apart < 1e-11, "{name_of_spec} {mode:?} {level}: `{output}` is {apart:e} off");
+                }
+            }
+        }
+    }
+    let all =
+        "add batch_norm concatenate filter gate linear mlp multiply norm norm_activation regroup scalar_activation";
+    assert_eq!(seen.into_iter().collect::<Vec<_>>().join(" "), all);
+}
