@@ -61,7 +61,7 @@ impl Bench {
         let model = Model::from_file(&self.spec)?;
         let mode = if self.train { Mode::Train } else { Mode::Infer };
         let pass = if self.gradients { Pass::Joint } else { Pass::Forward };
-        let compile = |options| model.compile_observed(mode, pass, &options, &mut |_| {});
+        let compile = |options| model.compile_observed(pass, mode, &options, &mut |_| {});
         let progress = terminal.progress(1 + 3 * self.rows.len());
         progress.step("compiling");
         let (timings, mut fused) = repeated(|| compile(CompileOptions::default()))?;
@@ -70,7 +70,7 @@ impl Bench {
         let params = model.init(0)?;
         let graph = match pass {
             Pass::Forward => model.graph(mode)?,
-            Pass::Joint => model.joint_graph(mode)?,
+            Pass::Joint => model.joint(mode)?,
         };
         let mut rows = Vec::new();
         for &size in &self.rows {

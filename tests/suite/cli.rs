@@ -268,7 +268,7 @@ fn every_stage_can_be_inspected() {
     assert!(stage("spec", &[]).contains("num_indexed_weights: Some("));
     assert!(stage("graph", &[]).starts_with("graph \"forces\""));
     assert!(stage("joint", &[]).contains("input \"cotangent/forces\""));
-    assert!(stage("simplified", &[]).contains("applied"));
+    assert!(stage("simplified", &[]).contains("e-nodes"));
     assert_ne!(stage("simplified", &[]), stage("simplified", &["--gradients"]));
     assert!(stage("loops", &[]).contains("kernel k0"));
     assert_ne!(stage("loops", &[]), stage("loops", &["--train"]));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use ndarray::{ArrayD, IxDyn};
+use schur_compiler::codegen::Features;
 use schur_compiler::compile::{CompileOptions, compile};
 use schur_compiler::loops::{LoopOptions, Loops, interpret, lower};
 use schur_ir::graph::{Graph, OutputKind};
@@ -35,6 +36,18 @@ pub(crate) fn interpreted(graph: &Graph, inputs: &Arrays, params: &Arrays, fuse:
     })
 }
 
+/// The ways that a graph is compiled in tests: optimised, plain, and each part of it left out.
+pub(crate) fn ways() -> [(&'static str, CompileOptions); 4] {
+    let optimised = CompileOptions::default();
+    let unfused = LoopOptions { fuse: false, ..LoopOptions::default() };
+    [
+        ("optimised", optimised.clone()),
+        ("not simplified", CompileOptions { simplify: None, ..optimised.clone() }),
+        ("not fused, baseline", CompileOptions { loops: unfused, features: Features::Baseline, ..optimised.clone() }),
+        ("plain", CompileOptions { simplify: None, loops: unfused, features: Features::Baseline, ..optimised }),
+    ]
+}
+
 /// What compiled code makes of a graph.
 pub(crate) fn compiled(graph: &Graph, inputs: &Arrays, params: &Arrays, options: &CompileOptions) -> Evaluated {
     let program = compile(graph, options, &mut |_, _| {}).unwrap_or_else(|e| panic!("{e}\n{graph}"));
@@ -59,11 +72,8 @@ pub(crate) fn called(program: Program, inputs: &Arrays, params: &Arrays) -> Resu
 fn collect(loops: &Loops, array: impl Fn(BufferId) -> (Vec<usize>, Vec<f64>)) -> Evaluated {
     let mut out = Evaluated::default();
     for slot in &loops.outputs {
-        let (mut shape, values) = array(slot.buffer);
-        if let Some(last) = &slot.shape {
-            shape.pop();
-            shape.extend(last);
-        }
+        let (shape, values) = array(slot.buffer);
+        let shape = slot.shape.clone().unwrap_or(shape);
         let kind = match slot.kind {
             OutputKind::Output => &mut out.outputs,
             OutputKind::Statistic => &mut out.statistics,
