@@ -9,5 +9,6 @@ mod levels;
 mod random_graph;
 mod reference;
 mod simplify;
+mod stability;
 mod stages;
 mod text;
