@@ -179,6 +179,42 @@ fn a_call_from_files_is_e3nn_jaxs() {
 }
 
 #[test]
+fn inputs_of_every_type_can_be_returned() {
+    let folder = Folder::new();
+    let spec = folder.write(
+        "model.toml",
+        r#"
+name = "m"
+outputs = ["y", "species", "real", "x"]
+layers = [{ name = "y", op = "regroup", input = "x" }]
+
+[inputs]
+x = { shape = ["N"], irreps = "1o + 0e" }
+species = { shape = ["N"], dtype = "i32" }
+real = { shape = ["N"], dtype = "bool" }
+"#,
+    );
+    let [params, inputs, outputs, cotangents, gradients] =
+        ["p", "x", "y", "dy", "dx"].map(|name| folder.path(&format!("{name}.safetensors")));
+    let features: Array = ndarray::arr2(&[[1f32, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]]).into();
+    let given = Arrays::from([
+        ("x".into(), features.clone()),
+        ("species".into(), ndarray::arr1(&[3i32, 0]).into()),
+        ("real".into(), ndarray::arr1(&[true, false]).into()),
+    ]);
+    write(&inputs, &given);
+    // Indices and masks have no cotangent.
+    write(&cotangents, &Arrays::from([("x".into(), features.clone()), ("y".into(), features)]));
+    printed(&["init", &spec, "--out", &params]);
+    let run = ["run", &spec, "--params", &params, "--inputs", &inputs, "--outputs", &outputs];
+    printed(&[&run[..], &["--cotangents", &cotangents, "--gradients", &gradients]].concat());
+    let returned = arrays(&outputs);
+    assert!(given.iter().all(|(name, array)| returned[name] == *array), "{returned:?}");
+    assert_eq!(returned["y"], ndarray::arr2(&[[4f32, 1.0, 2.0, 3.0], [8.0, 5.0, 6.0, 7.0]]).into());
+    assert_eq!(arrays(&gradients)["x"], ndarray::arr2(&[[3f32, 5.0, 7.0, 5.0], [11.0, 13.0, 15.0, 13.0]]).into());
+}
+
+#[test]
 fn init_writes_the_parameters_that_run_reads() {
     let folder = Folder::new();
     let [first, second, other] = ["first", "second", "other"].map(|name| folder.path(&format!("{name}.safetensors")));
