@@ -13,6 +13,8 @@ use schur_runtime::checkpoint::CheckpointError;
 use schur_runtime::plan::ProgramError;
 use schur_runtime::store::StoreError;
 
+use crate::train::TrainError;
+
 /// Why something was not done.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum Error {
@@ -50,6 +52,9 @@ pub enum Error {
     /// A call's inputs are not what the model needs.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// Training is not begun, or does not go on.
+    #[error(transparent)]
+    Train(#[from] TrainError),
 }
 
 impl Error {
@@ -60,9 +65,12 @@ impl Error {
                 CompileError::Codegen(CodegenError::Target(_) | CodegenError::Memory(_)) => false,
                 CompileError::Codegen(CodegenError::Kernel { .. })
                 | CompileError::Graph(_)
+                | CompileError::Simplified(_)
+                | CompileError::Simplify(_)
                 | CompileError::Loops(_) => true,
             },
             Error::Program(_) => true,
+            Error::Train(error) => error.is_bug(),
             Error::Read { .. }
             | Error::Format(_)
             | Error::Spec(_)

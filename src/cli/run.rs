@@ -53,7 +53,7 @@ impl Run {
         let inputs = read_inputs(&model, &self.inputs)?;
         let mode = if self.train { Mode::Train } else { Mode::Infer };
         let mut compiled = model.compile(mode, &CompileOptions::default())?;
-        let params = read_params(&compiled, &self.params)?;
+        let params = read_params(&model, &self.params)?;
         let results = compiled.run(named(&inputs), &params)?;
         checkpoint::write(&self.outputs, results.outputs.iter().map(|(name, array)| (&**name, array)))?;
         if let Some(path) = &self.batch_stats {

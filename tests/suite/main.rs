@@ -11,3 +11,4 @@ mod reference;
 mod simplify;
 mod stages;
 mod text;
+mod train;
