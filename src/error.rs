@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use miette::Diagnostic;
+use schur_compiler::autodiff::AutodiffError;
 use schur_compiler::codegen::CodegenError;
 use schur_compiler::compile::CompileError;
 use schur_ir::spec::{SpecError, UnknownFormat};
@@ -34,6 +35,9 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Spec(#[from] SpecError),
+    /// A model was not differentiated.
+    #[error(transparent)]
+    Autodiff(#[from] AutodiffError),
     /// A model was not compiled.
     #[error(transparent)]
     Compile(#[from] CompileError),
@@ -69,15 +73,15 @@ impl Error {
                 | CompileError::Simplify(_)
                 | CompileError::Loops(_) => true,
             },
-            Error::Program(_) => true,
-            Error::Train(error) => error.is_bug(),
+            Error::Autodiff(_) | Error::Program(_) => true,
             Error::Read { .. }
             | Error::Format(_)
             | Error::Spec(_)
             | Error::Array(_)
             | Error::Store(_)
             | Error::Checkpoint(_)
-            | Error::Call(_) => false,
+            | Error::Call(_)
+            | Error::Train(_) => false,
         }
     }
 }

@@ -59,7 +59,7 @@ pub mod train;
 
 pub use compiled::{CompiledModel, Timings};
 pub use error::Error;
-pub use model::Model;
+pub use model::{Model, Pass};
 
 pub use schur_compiler as compiler;
 pub use schur_ir as ir;

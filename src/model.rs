@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
+use schur_compiler::autodiff::{VjpOptions, vjp};
 use schur_compiler::compile::{CompileOptions, Stage, compile};
 use schur_ir::build::{Mode, build};
 use schur_ir::graph::{Graph, Op, Param};
@@ -13,6 +14,16 @@ use schur_runtime::store::ParamStore;
 
 use crate::compiled::{CompiledModel, Timings};
 use crate::error::Error;
+
+/// What a call computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pass {
+    /// The outputs, and in training the updated statistics.
+    Forward,
+    /// Also the vector-Jacobian product: every output has an input `cotangent/<output>` of its type, and every float
+    /// input and every `params/…` has a gradient.
+    Joint,
+}
 
 /// A spec that was read and checked.
 #[derive(Clone, Debug)]
@@ -47,6 +58,12 @@ impl Model {
         self.graph_of(&self.spec, mode)
     }
 
+    /// The graph of one call that also returns gradients; see [`Pass::Joint`].
+    pub fn joint_graph(&self, mode: Mode) -> Result<Graph, Error> {
+        let graph = self.graph(mode)?;
+        Ok(vjp(&graph, &VjpOptions::new(&graph))?)
+    }
+
     /// The type of every input and of every layer's value, by name.
     pub fn types(&self, mode: Mode) -> Result<IndexMap<String, Type>, Error> {
         let inputs = self.spec.inputs.iter().map(|(name, input)| Spanned::new(name.clone(), input.span.clone()));
@@ -79,18 +96,27 @@ impl Model {
 
     /// Compiles for this machine.
     pub fn compile(&self, mode: Mode, options: &CompileOptions) -> Result<CompiledModel, Error> {
-        self.compile_observed(mode, options, &mut |_| {})
+        self.compile_observed(mode, Pass::Forward, options, &mut |_| {})
+    }
+
+    /// Compiles a program that returns gradients too; see [`Pass::Joint`].
+    pub fn compile_joint(&self, mode: Mode, options: &CompileOptions) -> Result<CompiledModel, Error> {
+        self.compile_observed(mode, Pass::Joint, options, &mut |_| {})
     }
 
     /// Compiles for this machine, and shows what every stage made.
     pub fn compile_observed(
         &self,
         mode: Mode,
+        pass: Pass,
         options: &CompileOptions,
         observe: &mut dyn FnMut(Stage<'_>),
     ) -> Result<CompiledModel, Error> {
         let clock = Instant::now();
-        let graph = self.graph(mode)?;
+        let graph = match pass {
+            Pass::Forward => self.graph(mode)?,
+            Pass::Joint => self.joint_graph(mode)?,
+        };
         let mut timings = Timings(vec![("spec", self.reading), ("graph", clock.elapsed())]);
         let program = compile(&graph, options, &mut |stage, time| {
             timings.0.push((stage.name(), time));

@@ -161,7 +161,7 @@ pub struct OutputSlot {
     pub kind: OutputKind,
     /// Its buffer.
     pub buffer: BufferId,
-    /// Its shape where that is not `[dims…, width]`: of statistics and of gradients of parameters.
+    /// Its whole shape where that is not `[dims…, width]`: of statistics and of gradients of parameters.
     pub shape: Option<Vec<usize>>,
 }
 

@@ -10,16 +10,28 @@ use super::failure::Failure;
 
 /// Reads the inputs of a model from a file, which may hold other arrays too.
 pub(crate) fn read_inputs(model: &Model, path: &Path) -> Result<IndexMap<String, Array>, Failure> {
+    take(path, model.spec().inputs.keys().map(String::as_str), "an input")
+}
+
+/// Reads the cotangents of a model's outputs from a file, named as the inputs of the joint program are.
+pub(crate) fn read_cotangents(model: &Model, path: &Path) -> Result<IndexMap<String, Array>, Failure> {
+    let outputs = model.spec().outputs.iter().map(|name| name.value.as_str());
+    let arrays = take(path, outputs, "the cotangent of an output")?;
+    Ok(arrays.into_iter().map(|(output, array)| (format!("cotangent/{output}"), array)).collect())
+}
+
+/// Reads these arrays from a file that may hold others too.
+fn take<'n>(path: &Path, names: impl Iterator<Item = &'n str>, what: &str) -> Result<IndexMap<String, Array>, Failure> {
     let mut arrays = checkpoint::read(path)?;
     let found = arrays.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let take = |name: &String| {
+    let take = |name: &str| {
         let array = arrays.swap_remove(name).ok_or_else(|| {
-            let message = format!("{} has no array `{name}`, an input of the model", path.display());
+            let message = format!("{} has no array `{name}`, {what} of the model", path.display());
             Failure::user(message, format!("it holds {}", if found.is_empty() { "nothing" } else { &found }))
         })?;
-        Ok((name.clone(), array))
+        Ok((name.to_owned(), array))
     };
-    model.spec().inputs.keys().map(take).collect()
+    names.map(take).collect()
 }
 
 /// Reads the parameters of a model from a file, which holds them and, where it is a checkpoint of training, the state of

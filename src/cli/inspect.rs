@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use schur::compiler::codegen::KernelCode;
 use schur::compiler::loops::Loops;
-use schur::{CompileOptions, Listings, Mode, Model};
+use schur::compiler::simplify::Report;
+use schur::{CompileOptions, Graph, Listings, Mode, Model, Pass, Stage};
 
 use super::failure::Failure;
 use super::terminal::{Terminal, count, table};
@@ -15,7 +16,7 @@ use super::terminal::{Terminal, count, table};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  schur inspect model.toml --stage graph
+  schur inspect model.toml --stage simplified
   schur inspect model.toml --stage loops --train
   schur inspect model.toml --stage asm --kernel mix")]
 pub(crate) struct Inspect {
@@ -27,6 +28,9 @@ pub(crate) struct Inspect {
     /// Compile for training: batch norms use the statistics of the batch.
     #[arg(long)]
     train: bool,
+    /// Compile the joint graph, which returns gradients too: for the stages from simplified on.
+    #[arg(long)]
+    gradients: bool,
     /// Only the kernels whose name contains this: for the stages loops, clif and asm.
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
@@ -39,6 +43,10 @@ enum StageName {
     Spec,
     /// The typed graph of primitive ops.
     Graph,
+    /// The graph with the backward pass.
+    Joint,
+    /// The graph after equality saturation, and the rules that made it.
+    Simplified,
     /// Fused loop nests over tiles of rows.
     Loops,
     /// Cranelift IR, one function a kernel.
@@ -54,7 +62,10 @@ impl Inspect {
         match self.stage {
             StageName::Spec => terminal.print(&format!("{:#?}", model.spec())),
             StageName::Graph => terminal.print(&model.graph(mode)?.to_string()),
-            StageName::Loops | StageName::Clif | StageName::Asm => terminal.print(&self.compiled(&model, mode)?),
+            StageName::Joint => terminal.print(&model.joint_graph(mode)?.to_string()),
+            StageName::Simplified | StageName::Loops | StageName::Clif | StageName::Asm => {
+                terminal.print(&self.compiled(&model, mode)?)
+            }
         }
     }
 
@@ -62,13 +73,17 @@ impl Inspect {
     fn compiled(&self, model: &Model, mode: Mode) -> Result<String, Failure> {
         let options = CompileOptions { listings: Listings::Keep, ..CompileOptions::default() };
         let mut text = Ok(String::new());
-        model.compile_observed(mode, &options, &mut |stage| match stage {
-            schur::Stage::Loops(loops) if self.stage == StageName::Loops => text = self.loops(loops),
-            schur::Stage::Code(code) if self.stage == StageName::Clif => text = self.code(code, |k| k.clif.clone()),
-            schur::Stage::Code(code) if self.stage == StageName::Asm => {
+        let pass = if self.gradients { Pass::Joint } else { Pass::Forward };
+        model.compile_observed(mode, pass, &options, &mut |stage| match stage {
+            Stage::Simplified(graph, report) if self.stage == StageName::Simplified => {
+                text = Ok(simplified(graph, report))
+            }
+            Stage::Loops(loops) if self.stage == StageName::Loops => text = self.loops(loops),
+            Stage::Code(code) if self.stage == StageName::Clif => text = self.code(code, |k| k.clif.clone()),
+            Stage::Code(code) if self.stage == StageName::Asm => {
                 text = self.code(code, |k| format!("; {}\n{}", k.name, k.asm)).map(|asm| asm + "\n" + &sizes(code));
             }
-            schur::Stage::Loops(_) | schur::Stage::Code(_) | schur::Stage::Program(_) => {}
+            Stage::Simplified(..) | Stage::Loops(_) | Stage::Code(_) | Stage::Program(_) => {}
         })?;
         text
     }
@@ -100,6 +115,12 @@ impl Inspect {
         }
         Ok(found)
     }
+}
+
+/// The graph, and how often each rule was applied on the way.
+fn simplified(graph: &Graph, report: &Report) -> String {
+    let rules = report.rules.iter().map(|(rule, times)| [(*rule).to_owned(), count(*times)]);
+    format!("{graph}\n{}", table(["rule", "applied"], 1, rules))
 }
 
 /// The size of every kernel's code.

@@ -1,12 +1,14 @@
 //! `schur run`: one call, from files to files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
-use schur::{CompileOptions, Mode, Model, checkpoint};
+use indexmap::IndexMap;
+use schur::{Array, CompileOptions, Mode, Model, checkpoint};
 
 use super::failure::Failure;
-use super::files::{named, read_inputs, read_params};
+use super::files::{named, read_cotangents, read_inputs, read_params};
 use super::terminal::{Terminal, duration};
 
 /// Compile a spec and call it once, from safetensors files to safetensors files.
@@ -17,7 +19,9 @@ use super::terminal::{Terminal, duration};
 Examples:
   schur run model.toml --params p.safetensors --inputs x.safetensors --outputs y.safetensors
   schur run model.toml --params p.safetensors --inputs x.safetensors --outputs y.safetensors \\
-      --train --batch-stats updated.safetensors")]
+      --train --batch-stats updated.safetensors
+  schur run model.toml --params p.safetensors --inputs x.safetensors --outputs y.safetensors \\
+      --cotangents dy.safetensors --gradients dx.safetensors")]
 pub(crate) struct Run {
     /// The model spec: a .toml or .json file.
     spec: PathBuf,
@@ -36,32 +40,43 @@ pub(crate) struct Run {
     /// Where the updated running statistics are written.
     #[arg(long, value_name = "FILE", requires = "train")]
     batch_stats: Option<PathBuf>,
-    /// One array an output, by its name: what the gradients are the product with. Not supported yet.
+    /// One array an output, by its name: what its Jacobian is multiplied with.
     #[arg(long, value_name = "FILE", requires = "gradients")]
     cotangents: Option<PathBuf>,
-    /// Where the gradients of float inputs and parameters are written. Not supported yet.
+    /// Where the gradients are written: one array a float input and a parameter, by its name.
     #[arg(long, value_name = "FILE", requires = "cotangents")]
     gradients: Option<PathBuf>,
 }
 
 impl Run {
     pub(crate) fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
-        if self.cotangents.is_some() || self.gradients.is_some() {
-            return Err(Failure::user("gradients are not supported yet", None));
-        }
         let model = Model::from_file(&self.spec)?;
-        let inputs = read_inputs(&model, &self.inputs)?;
+        let mut inputs = read_inputs(&model, &self.inputs)?;
         let mode = if self.train { Mode::Train } else { Mode::Infer };
-        let mut compiled = model.compile(mode, &CompileOptions::default())?;
+        let options = CompileOptions::default();
+        let mut compiled = match &self.cotangents {
+            Some(path) => {
+                inputs.extend(read_cotangents(&model, path)?);
+                model.compile_joint(mode, &options)?
+            }
+            None => model.compile(mode, &options)?,
+        };
         let params = read_params(&model, &self.params)?;
         let results = compiled.run(named(&inputs), &params)?;
-        checkpoint::write(&self.outputs, results.outputs.iter().map(|(name, array)| (&**name, array)))?;
+        write(&self.outputs, &results.outputs)?;
         if let Some(path) = &self.batch_stats {
-            checkpoint::write(path, results.statistics.iter().map(|(name, array)| (&**name, array)))?;
+            write(path, &results.statistics)?;
+        }
+        if let Some(path) = &self.gradients {
+            write(path, &results.gradients)?;
         }
         let names = results.outputs.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let time = duration(compiled.timings().total());
         terminal.note(&format!("compiled in {time}; wrote {names} to {}", self.outputs.display()));
         Ok(())
     }
+}
+
+fn write(path: &Path, arrays: &IndexMap<Arc<str>, Array>) -> Result<(), Failure> {
+    Ok(checkpoint::write(path, arrays.iter().map(|(name, array)| (&**name, array)))?)
 }

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use schur_compiler::autodiff::AutodiffError;
 use schur_ir::ty::DType;
 use schur_runtime::bind::CallError;
 use schur_runtime::nearest::Nearest;
@@ -60,9 +59,6 @@ pub enum TrainError {
         /// Why.
         fault: String,
     },
-    /// The gradients cannot be made.
-    #[error(transparent)]
-    Autodiff(#[from] AutodiffError),
 }
 
 /// What is wrong with a data set.
@@ -123,18 +119,5 @@ impl TrainError {
 
     pub(super) fn resume(path: &Path, fault: impl ToString) -> Self {
         TrainError::Resume { path: path.to_owned(), fault: fault.to_string() }
-    }
-
-    /// True where nobody but Schur is at fault.
-    pub fn is_bug(&self) -> bool {
-        match self {
-            TrainError::Autodiff(_) => true,
-            TrainError::NoOutput { .. }
-            | TrainError::NoBatches { .. }
-            | TrainError::Data { .. }
-            | TrainError::Batch { .. }
-            | TrainError::Diverged { .. }
-            | TrainError::Resume { .. } => false,
-        }
     }
 }

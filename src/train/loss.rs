@@ -10,6 +10,7 @@ use schur_ir::irreps::Irreps;
 use schur_ir::ty::Type;
 
 use super::error::TrainError;
+use crate::error::Error;
 
 /// The name of the loss among the outputs of a [`training_graph`].
 pub(super) const LOSS: &str = "loss";
@@ -57,7 +58,7 @@ impl Loss {
 ///
 /// - Inputs: those of `graph`, `target/<output>` of the output's type, and `cotangent/loss`, which is 1.
 /// - Outputs: `loss`, the updated statistics, and the gradient of every parameter.
-pub fn training_graph(graph: &Graph, output: &str, loss: Loss) -> Result<Graph, TrainError> {
+pub fn training_graph(graph: &Graph, output: &str, loss: Loss) -> Result<Graph, Error> {
     let found = graph.output(OutputKind::Output, output);
     let value = found.ok_or_else(|| TrainError::no_output(output, graph.outputs.iter().map(|o| &*o.name)))?.value;
     let Type { dims, irreps, dtype, .. } = graph.ty(value).clone();

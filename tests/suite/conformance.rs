@@ -1,9 +1,10 @@
-//! The cases computed by e3nn_jax, at every level.
+//! The cases computed by e3nn_jax, forward and backward, at every level.
 
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use ndarray::ArrayD;
+use schur_compiler::autodiff::{VjpOptions, vjp};
 use schur_compiler::codegen::Features;
 use schur_compiler::compile::CompileOptions;
 use schur_compiler::loops::LoopOptions;
@@ -19,8 +20,12 @@ use crate::levels::{Arrays, compiled, distance, interpreted};
 /// A case of e3nn_jax.
 struct Case {
     name: String,
-    graph: Graph,
+    /// What one call computes, without and with gradients.
+    forward: Graph,
+    joint: Graph,
+    /// The inputs of each.
     inputs: Arrays,
+    joint_inputs: Arrays,
     params: Arrays,
     wanted: Evaluated,
     /// True where a normalised activation limits what f64 can reach.
@@ -28,7 +33,9 @@ struct Case {
     dtype: DType,
 }
 
-fn read(path: &Path) -> IndexMap<String, ArrayD<f64>> {
+type Named = IndexMap<String, ArrayD<f64>>;
+
+fn read(path: &Path) -> Named {
     let arrays = checkpoint::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let mut arrays: IndexMap<_, _> = arrays.iter().map(|(name, a)| (name.clone(), a.to_f64())).collect();
     arrays.sort_keys();
@@ -42,18 +49,25 @@ fn case(folder: &Path) -> Case {
     let spec = ModelSpec::parse(&source).unwrap_or_else(|e| panic!("{name}: {e:?}"));
     let train = text.contains("\"train\": true");
     let graph = build(&spec, if train { Mode::Train } else { Mode::Infer }).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+    let joint = vjp(&graph, &VjpOptions::new(&graph)).unwrap_or_else(|e| panic!("{name}: {e}"));
     let arrays = |file: &str| checkpoint::read(&folder.join(file)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let inputs = arrays("inputs.safetensors");
+    let cotangents = arrays("cotangents.safetensors").into_iter();
+    let mut joint_inputs = inputs.clone();
+    joint_inputs.extend(cotangents.map(|(output, array)| (format!("cotangent/{output}"), array)));
     let statistics = folder.join("batch_stats.safetensors");
     let normalised = ["\"mlp\"", "\"gate\"", "\"scalar_activation\""].iter().any(|op| text.contains(op));
     let wanted = Evaluated {
         outputs: read(&folder.join("outputs.safetensors")),
         statistics: if statistics.exists() { read(&statistics) } else { IndexMap::new() },
-        gradients: IndexMap::new(),
+        gradients: read(&folder.join("gradients.safetensors")),
     };
     Case {
         dtype: spec.dtype,
-        graph,
-        inputs: arrays("inputs.safetensors"),
+        forward: graph,
+        joint,
+        inputs,
+        joint_inputs,
         params: arrays("params.safetensors"),
         wanted,
         normalised,
@@ -71,30 +85,40 @@ fn cases() -> Vec<Case> {
 }
 
 impl Case {
-    /// What the cases' README says.
-    fn tolerance(&self) -> f64 {
+    /// What the cases' README says: of outputs and statistics, and of gradients.
+    fn tolerances(&self) -> (f64, f64) {
         match self.dtype {
-            DType::F64 if self.normalised => 1e-9,
-            DType::F64 => 1e-10,
-            DType::F32 | DType::I32 | DType::Bool => 2e-5,
+            DType::F64 if self.normalised => (1e-9, 1e-9),
+            DType::F64 => (1e-10, 1e-10),
+            DType::F32 | DType::I32 | DType::Bool => (2e-5, 5e-5),
         }
     }
 
-    fn check(&self, level: &str, mut found: Evaluated) {
-        found.outputs.sort_keys();
-        found.statistics.sort_keys();
-        for (found, wanted) in [(found.outputs, &self.wanted.outputs), (found.statistics, &self.wanted.statistics)] {
-            let (apart, name) = distance(&found, wanted);
-            assert!(apart <= self.tolerance(), "{} {level}: `{name}` is {apart:e} off\n{}", self.name, self.graph);
-        }
+    /// Runs the forward and the joint graph at a level and compares all that they return.
+    fn check(&self, level: &str, run: impl Fn(&Graph, &Arrays, &Arrays) -> Evaluated) {
+        let (forward, backward) = self.tolerances();
+        let mut found = run(&self.forward, &self.inputs, &self.params);
+        self.compare(level, &mut found.outputs, &self.wanted.outputs, forward);
+        self.compare(level, &mut found.statistics, &self.wanted.statistics, forward);
+        let mut found = run(&self.joint, &self.joint_inputs, &self.params);
+        self.compare(level, &mut found.outputs, &self.wanted.outputs, forward);
+        self.compare(level, &mut found.statistics, &self.wanted.statistics, forward);
+        self.compare(level, &mut found.gradients, &self.wanted.gradients, backward);
+    }
+
+    fn compare(&self, level: &str, found: &mut Named, wanted: &Named, tolerance: f64) {
+        found.sort_keys();
+        let (apart, name) = distance(found, wanted);
+        assert!(apart <= tolerance, "{} {level}: `{name}` is {apart:e} off\n{}", self.name, self.joint);
     }
 }
 
 #[test]
 fn the_reference_agrees_with_e3nn_jax() {
     for case in cases() {
-        let found = evaluate(&case.graph, &case.inputs, &case.params).unwrap_or_else(|e| panic!("{}: {e}", case.name));
-        case.check("reference", found);
+        case.check("reference", |graph, inputs, params| {
+            evaluate(graph, inputs, params).unwrap_or_else(|e| panic!("{e}\n{graph}"))
+        });
     }
 }
 
@@ -102,21 +126,28 @@ fn the_reference_agrees_with_e3nn_jax() {
 fn interpreted_loops_agree_with_e3nn_jax() {
     for case in cases() {
         for fuse in [true, false] {
-            case.check("interpreter", interpreted(&case.graph, &case.inputs, &case.params, fuse));
+            case.check("interpreter", |graph, inputs, params| interpreted(graph, inputs, params, fuse));
         }
     }
+}
+
+/// The ways that a graph is compiled in tests: optimised, plain, and each part of it left out.
+fn ways() -> [(&'static str, CompileOptions); 4] {
+    let optimised = CompileOptions::default();
+    let unfused = LoopOptions { fuse: false, ..LoopOptions::default() };
+    [
+        ("optimised", optimised.clone()),
+        ("not simplified", CompileOptions { simplify: None, ..optimised.clone() }),
+        ("not fused, baseline", CompileOptions { loops: unfused, features: Features::Baseline, ..optimised.clone() }),
+        ("plain", CompileOptions { simplify: None, loops: unfused, features: Features::Baseline, ..optimised }),
+    ]
 }
 
 #[test]
 fn compiled_code_agrees_with_e3nn_jax() {
     for case in cases() {
-        for features in [Features::Native, Features::Baseline] {
-            for fuse in [true, false] {
-                let loops = LoopOptions { fuse, ..LoopOptions::default() };
-                let options = CompileOptions { features, loops, ..CompileOptions::default() };
-                let level = format!("compiled {features:?}, fuse {fuse}");
-                case.check(&level, compiled(&case.graph, &case.inputs, &case.params, &options));
-            }
+        for (level, options) in ways() {
+            case.check(level, |graph, inputs, params| compiled(graph, inputs, params, &options));
         }
     }
 }

@@ -59,11 +59,8 @@ pub(crate) fn called(program: Program, inputs: &Arrays, params: &Arrays) -> Resu
 fn collect(loops: &Loops, array: impl Fn(BufferId) -> (Vec<usize>, Vec<f64>)) -> Evaluated {
     let mut out = Evaluated::default();
     for slot in &loops.outputs {
-        let (mut shape, values) = array(slot.buffer);
-        if let Some(last) = &slot.shape {
-            shape.pop();
-            shape.extend(last);
-        }
+        let (shape, values) = array(slot.buffer);
+        let shape = slot.shape.clone().unwrap_or(shape);
         let kind = match slot.kind {
             OutputKind::Output => &mut out.outputs,
             OutputKind::Statistic => &mut out.statistics,

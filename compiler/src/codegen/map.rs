@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use cranelift_codegen::ir::condcodes::FloatCC;
-use cranelift_codegen::ir::{InstBuilder, Value, types};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use schur_ir::expr::{Binary, Expr, Unary};
 use schur_ir::ty::DType;
 
@@ -11,6 +11,7 @@ use crate::loops::{Access, Array, MapStmt, RowAddress};
 
 use super::control::{Count, Moving};
 use super::kernel::KernelBuilder;
+use super::math::little_endian;
 
 impl<'a> KernelBuilder<'a> {
     /// Emits a map for the rows of the tile: as one run of elements where all arrays are contiguous over rows.
@@ -80,7 +81,7 @@ impl<'a> KernelBuilder<'a> {
                 let element = self.b.ins().load(self.scalar, flags, place, 0);
                 self.b.ins().splat(self.vector, element)
             }
-            (DType::F32 | DType::F64, _) => self.b.ins().load(self.vector, flags, place, 0),
+            (DType::F32 | DType::F64, _) => self.unfolded_load(flags, place),
             (DType::Bool | DType::I32, _) => {
                 let mut vector = self.constant(0.0);
                 for lane in 0..width {
@@ -91,6 +92,14 @@ impl<'a> KernelBuilder<'a> {
                 vector
             }
         }
+    }
+
+    /// A vector load that is never folded into the instruction that uses it: Cranelift 0.135 folds loads into SSE's
+    /// `cmpps` and `cmppd` whatever their alignment, and these trap on places that are not aligned to 16 bytes.
+    fn unfolded_load(&mut self, flags: MemFlagsData, place: Value) -> Value {
+        let integers = self.integers();
+        let bits = self.b.ins().load(integers, flags, place, 0);
+        self.b.ins().bitcast(self.vector, little_endian(), bits)
     }
 
     /// The value of an expression in all lanes; equal parts are computed once.

@@ -41,7 +41,7 @@ impl KernelBuilder<'_> {
     }
 
     /// The integers as wide as the elements, as a vector.
-    fn integers(&self) -> Type {
+    pub(super) fn integers(&self) -> Type {
         if self.is_double() { types::I64X2 } else { types::I32X4 }
     }
 
@@ -245,6 +245,7 @@ impl KernelBuilder<'_> {
     }
 }
 
-fn little_endian() -> MemFlagsData {
+/// How vectors are read as vectors of another type.
+pub(super) fn little_endian() -> MemFlagsData {
     MemFlagsData::new().with_endianness(cranelift_codegen::ir::Endianness::Little)
 }

@@ -235,8 +235,9 @@ impl Storage {
                 OutputKind::Gradient => format!("d {}", output.name),
             };
             let buffer = self.push_buffer(label, graph.ty(output.value), BufferKind::Output);
-            let (name, kind, shape) = (output.name.clone(), output.kind, output.shape.clone());
-            self.outputs.push(OutputSlot { name, kind, buffer, shape });
+            let leading = graph.ty(output.value).dims.iter().filter_map(|d| usize::try_from(d.constant()?).ok());
+            let shape = output.shape.as_ref().map(|last| leading.chain(last.iter().copied()).collect());
+            self.outputs.push(OutputSlot { name: output.name.clone(), kind: output.kind, buffer, shape });
             self.place_in_memory(root(graph, output.value), buffer);
         }
     }
