@@ -14,6 +14,8 @@ use schur_runtime::checkpoint::CheckpointError;
 use schur_runtime::plan::ProgramError;
 use schur_runtime::store::StoreError;
 
+use crate::train::TrainError;
+
 /// Why something was not done.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum Error {
@@ -54,6 +56,9 @@ pub enum Error {
     /// A call's inputs are not what the model needs.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// Training is not begun, or does not go on.
+    #[error(transparent)]
+    Train(#[from] TrainError),
 }
 
 impl Error {
@@ -75,7 +80,8 @@ impl Error {
             | Error::Array(_)
             | Error::Store(_)
             | Error::Checkpoint(_)
-            | Error::Call(_) => false,
+            | Error::Call(_)
+            | Error::Train(_) => false,
         }
     }
 }

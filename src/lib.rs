@@ -55,6 +55,7 @@
 mod compiled;
 mod error;
 mod model;
+pub mod train;
 
 pub use compiled::{CompiledModel, Timings};
 pub use error::Error;

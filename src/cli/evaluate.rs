@@ -70,7 +70,7 @@ impl Evaluate {
         progress.step("compiling");
         let mut compiled = model.compile(Mode::Infer, &CompileOptions::default())?;
         let params = match &self.params {
-            Some(path) => read_params(&compiled, path)?,
+            Some(path) => read_params(&model, path)?,
             None => model.init(self.seed)?,
         };
         progress.step("running");

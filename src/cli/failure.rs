@@ -19,6 +19,17 @@ pub(crate) enum Failure {
         #[help]
         help: Option<String>,
     },
+    /// Arguments that do not go together.
+    #[error("{0}")]
+    #[diagnostic(help("`schur help` and `schur <command> --help` tell what goes together"))]
+    CommandLine(String),
+    /// Ctrl-C, after what was done has been saved.
+    #[error("{message}")]
+    Stopped {
+        message: String,
+        #[help]
+        help: String,
+    },
     /// Something that should agree does not.
     #[error("{0}")]
     #[diagnostic(help("this is a bug of Schur: please report it with the spec"))]
@@ -60,11 +71,13 @@ impl Failure {
     }
 
     fn status(&self) -> ExitCode {
-        let bug = match self {
-            Failure::Schur(error) => error.is_bug(),
-            Failure::User { .. } | Failure::Output(_) => false,
-            Failure::Bug(_) | Failure::Panic => true,
-        };
-        ExitCode::from(if bug { 3 } else { 1 })
+        ExitCode::from(match self {
+            Failure::Schur(error) if error.is_bug() => 3,
+            Failure::Schur(_) | Failure::User { .. } | Failure::Output(_) => 1,
+            Failure::CommandLine(_) => 2,
+            Failure::Bug(_) | Failure::Panic => 3,
+            // As shells report a program that Ctrl-C has ended.
+            Failure::Stopped { .. } => 130,
+        })
     }
 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use indexmap::IndexMap;
-use schur::{Array, CompiledModel, Model, ParamStore, checkpoint};
+use schur::train::is_state;
+use schur::{Array, Model, ParamStore, checkpoint};
 
 use super::failure::Failure;
 
@@ -39,9 +40,13 @@ fn read<'n>(
     names.map(take).collect()
 }
 
-/// Reads the parameters of a model from a file, which holds them and nothing else.
-pub(crate) fn read_params(model: &CompiledModel, path: &Path) -> Result<ParamStore, Failure> {
-    model.params(checkpoint::read(path)?).map_err(|error| {
+/// Reads the parameters of a model from a file, which holds them and, where it is a checkpoint of training, the state of
+/// the run.
+pub(crate) fn read_params(model: &Model, path: &Path) -> Result<ParamStore, Failure> {
+    let mut arrays = checkpoint::read(path)?;
+    arrays.retain(|name, _| !is_state(name));
+    let params = model.params()?;
+    ParamStore::from_arrays(params.iter().map(|(_, param)| param), model.spec().dtype, arrays).map_err(|error| {
         Failure::user(
             format!("{}: {error}", path.display()),
             "`schur check` lists the parameters of a spec, `schur init` makes them".to_owned(),

@@ -10,6 +10,7 @@ mod inspect;
 mod random;
 mod run;
 mod terminal;
+mod train;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -20,7 +21,8 @@ use failure::Failure;
 use terminal::Terminal;
 
 const STATUS: &str = "\
-Exit status: 0 done; 1 the spec or the arrays are wrong; 2 the command line is wrong; 3 a bug of Schur.";
+Exit status: 0 done; 1 the spec or the arrays are wrong; 2 the command line is wrong; 3 a bug of Schur; \
+130 training was stopped by Ctrl-C.";
 
 /// Compiles specs of E(3)-equivariant layers into fused native kernels, and runs them.
 #[derive(Debug, Parser)]
@@ -38,6 +40,7 @@ enum Command {
     Check(check::Check),
     Init(init::Init),
     Run(run::Run),
+    Train(train::Train),
     Evaluate(evaluate::Evaluate),
     Bench(bench::Bench),
     Inspect(inspect::Inspect),
@@ -60,6 +63,7 @@ fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> {
         Command::Check(check) => check.run(terminal),
         Command::Init(init) => init.run(terminal),
         Command::Run(run) => run.run(terminal),
+        Command::Train(train) => train.run(terminal),
         Command::Evaluate(evaluate) => evaluate.run(terminal),
         Command::Bench(bench) => bench.run(terminal),
         Command::Inspect(inspect) => inspect.run(terminal),

@@ -59,7 +59,7 @@ impl Run {
             }
             None => model.compile(mode, &CompileOptions::default())?,
         };
-        let params = read_params(&compiled, &self.params)?;
+        let params = read_params(&model, &self.params)?;
         let results = compiled.run(named(&inputs), &params)?;
         let files = [
             (Some(&self.outputs), &results.outputs),

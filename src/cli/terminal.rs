@@ -41,10 +41,19 @@ impl Terminal {
 
     /// Shows what is going on, where a person is watching; vanishes when it is dropped.
     pub(crate) fn progress(&self, steps: usize) -> Progress {
+        self.bar(steps as u64, "{spinner} [{pos}/{len}] {msg}")
+    }
+
+    /// The same with a bar, and the time that is left.
+    pub(crate) fn long_progress(&self, steps: u64) -> Progress {
+        self.bar(steps, "{spinner} {bar:24} {percent}% {msg}, {eta} left")
+    }
+
+    fn bar(&self, steps: u64, template: &str) -> Progress {
         let watched = !self.quiet && io::stderr().is_terminal();
         let target = if watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let style = ProgressStyle::with_template("{spinner} [{pos}/{len}] {msg}").expect("the template is well formed");
-        let bar = ProgressBar::with_draw_target(Some(steps as u64), target).with_style(style);
+        let style = ProgressStyle::with_template(template).expect("the template is well formed");
+        let bar = ProgressBar::with_draw_target(Some(steps), target).with_style(style);
         bar.enable_steady_tick(Duration::from_millis(100));
         Progress(bar)
     }
@@ -55,6 +64,17 @@ impl Terminal {
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
+    /// Begins at a later step: what was done before is not part of the estimate of the time.
+    pub(crate) fn begin_at(&self, step: u64) {
+        self.0.set_position(step);
+        self.0.reset_eta();
+    }
+
+    /// Prints a line above the progress; where nobody is watching, as a note.
+    pub(crate) fn line(&self, terminal: &Terminal, text: &str) {
+        if self.0.is_hidden() { terminal.note(text) } else { self.0.println(text) }
+    }
+
     /// Goes on to the next step.
     pub(crate) fn step(&self, what: impl Into<String>) {
         self.0.inc(1);

@@ -14,29 +14,29 @@ const FORCES: &str = "examples/forces/model.toml";
 const DATA: &str = "examples/forces/test.safetensors";
 
 /// Runs the command line in the root of the tree.
-fn schur(arguments: &[&str]) -> Output {
+pub(crate) fn schur(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_schur"));
     command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments);
     command.output().unwrap_or_else(|e| panic!("{e}"))
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// What a command prints that succeeds.
-fn printed(arguments: &[&str]) -> String {
+pub(crate) fn printed(arguments: &[&str]) -> String {
     let output = schur(arguments);
     assert!(output.status.success(), "{arguments:?}\n{}", text(&output.stderr));
     text(&output.stdout)
 }
 
-fn json(arguments: &[&str]) -> Value {
+pub(crate) fn json(arguments: &[&str]) -> Value {
     serde_json::from_str(&printed(arguments)).unwrap_or_else(|e| panic!("{arguments:?}: {e}"))
 }
 
 /// What a command says that ends with this status.
-fn refused(status: i32, arguments: &[&str]) -> String {
+pub(crate) fn refused(status: i32, arguments: &[&str]) -> String {
     let output = schur(arguments);
     assert_eq!(output.status.code(), Some(status), "{arguments:?}\n{}", text(&output.stderr));
     assert_eq!(text(&output.stdout), "", "{arguments:?}");
@@ -44,34 +44,34 @@ fn refused(status: i32, arguments: &[&str]) -> String {
 }
 
 /// A folder for files, and their paths as arguments.
-struct Folder(TempDir);
+pub(crate) struct Folder(TempDir);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Folder(tempfile::tempdir().unwrap_or_else(|e| panic!("{e}")))
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.0.path().join(name).to_string_lossy().into_owned()
     }
 
-    fn write(&self, name: &str, contents: &str) -> String {
+    pub(crate) fn write(&self, name: &str, contents: &str) -> String {
         let path = self.path(name);
         std::fs::write(&path, contents).unwrap_or_else(|e| panic!("{e}"));
         path
     }
 
     /// A text without the folder's name, which is another in every run.
-    fn strip(&self, text: &str) -> String {
+    pub(crate) fn strip(&self, text: &str) -> String {
         text.replace(&format!("{}/", self.0.path().display()), "")
     }
 }
 
-fn arrays(path: impl AsRef<Path>) -> Arrays {
+pub(crate) fn arrays(path: impl AsRef<Path>) -> Arrays {
     checkpoint::read(path.as_ref()).unwrap_or_else(|e| panic!("{e}"))
 }
 
-fn write(path: &str, arrays: &Arrays) {
+pub(crate) fn write(path: &str, arrays: &Arrays) {
     let arrays = arrays.iter().map(|(name, array)| (name.as_str(), array));
     checkpoint::write(Path::new(path), arrays).unwrap_or_else(|e| panic!("{e}"));
 }

@@ -12,3 +12,4 @@ mod simplify;
 mod stability;
 mod stages;
 mod text;
+mod train;

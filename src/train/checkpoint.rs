@@ -1,0 +1,144 @@
+//! Checkpoints of a run, in one safetensors file.
+//!
+//! | arrays | |
+//! | --- | --- |
+//! | `params/…`, `batch_stats/…` | the model's, under their names |
+//! | `optimizer/<moment>/<name>` | the moments of the optimiser |
+//! | `progress/…` | the steps done, and the epochs, as f64 |
+//! | `settings/…` | the numbers that the steps depend on: a run is resumed with the same ones |
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+use schur_runtime::array::{Array, Data};
+use schur_runtime::checkpoint;
+use schur_runtime::store::ParamStore;
+
+use super::error::TrainError;
+use super::loss::Loss;
+use super::optimizer::Method;
+use super::schedule::Decay;
+use super::trainer::{Epoch, Progress, Trainer};
+use crate::error::Error;
+
+/// True for the name of an array that belongs to a run and not to its model.
+pub fn is_state(name: &str) -> bool {
+    ["optimizer/", "progress/", "settings/"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+type Arrays = IndexMap<String, Array>;
+
+fn numbers(values: Vec<f64>) -> Array {
+    Array::new([values.len()], Data::F64(values)).expect("one axis holds any number of elements")
+}
+
+/// Takes the arrays whose names begin so, without that.
+fn take(arrays: &mut Arrays, prefix: &str) -> Arrays {
+    let (taken, rest) = std::mem::take(arrays).into_iter().partition(|(name, _)| name.starts_with(prefix));
+    *arrays = rest;
+    let taken: Arrays = taken;
+    taken.into_iter().map(|(name, array)| (name[prefix.len()..].to_owned(), array)).collect()
+}
+
+impl Trainer {
+    /// Saves the run: whole, or not at all.
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
+        let Progress { step, loss, untrained, epochs } = &self.progress;
+        let params = self.params.iter().map(|(name, array)| (name.to_owned(), array.clone()));
+        let moments = self.optimizer.moments().flat_map(|(moment, store)| {
+            store.iter().map(move |(name, array)| (format!("optimizer/{moment}/{name}"), array.clone()))
+        });
+        let progress = [
+            ("step", vec![*step as f64]),
+            ("loss", vec![*loss]),
+            ("untrained", vec![*untrained]),
+            ("losses", epochs.iter().map(|epoch| epoch.loss).collect()),
+            ("errors", epochs.iter().map(|epoch| epoch.error).collect()),
+        ];
+        let progress = progress.into_iter().map(|(name, values)| (format!("progress/{name}"), numbers(values)));
+        let settings = self.fixed().into_iter().map(|(name, value)| (format!("settings/{name}"), numbers(vec![value])));
+        let arrays: Arrays = params.chain(moments).chain(progress).chain(settings).collect();
+        Ok(checkpoint::write(path, arrays.iter().map(|(name, array)| (name.as_str(), array)))?)
+    }
+
+    /// Goes on where a saved run was. Where that is not possible, everything is as it was.
+    pub fn resume(&mut self, path: &Path) -> Result<(), Error> {
+        let mut arrays = checkpoint::read(path)?;
+        let fail = |fault: &dyn ToString| TrainError::resume(path, fault.to_string());
+        self.check_settings(&take(&mut arrays, "settings/")).map_err(|fault| fail(&fault))?;
+        let mut moments = take(&mut arrays, "optimizer/");
+        let optimizer = self.optimizer.with_moments(|moment| take(&mut moments, &format!("{moment}/")));
+        let optimizer = optimizer.map_err(|fault| fail(&fault))?;
+        let progress = progress(&take(&mut arrays, "progress/")).map_err(|fault| fail(&fault))?;
+        let program = self.program();
+        let slots = program.params.iter().map(|slot| &slot.param);
+        let params = ParamStore::from_arrays(slots, program.dtype, arrays).map_err(|fault| fail(&fault))?;
+        if progress.epochs.len() as u64 != progress.step / self.steps_an_epoch() {
+            return Err(fail(&"its epochs are not those of its steps").into());
+        }
+        (self.optimizer, self.params, self.progress) = (optimizer, params, progress);
+        Ok(())
+    }
+
+    /// The numbers that steps depend on.
+    fn fixed(&self) -> IndexMap<&'static str, f64> {
+        let settings = &self.settings;
+        let mut fixed = IndexMap::from([
+            ("batch", settings.batch as f64),
+            ("rows", self.train.len() as f64),
+            ("seed", settings.seed as f64),
+            ("rate", settings.schedule.rate),
+            ("warmup", settings.schedule.warmup as f64),
+        ]);
+        match settings.loss {
+            Loss::Mse => fixed.insert("mse", 1.0),
+            Loss::Mae => fixed.insert("mae", 1.0),
+            Loss::Huber { delta } => fixed.insert("huber-delta", delta),
+        };
+        match settings.method {
+            Method::Sgd { momentum } => fixed.extend([("momentum", momentum)]),
+            Method::Adam { b1, b2, eps, weight_decay } => {
+                fixed.extend([("b1", b1), ("b2", b2), ("eps", eps), ("weight-decay", weight_decay)]);
+            }
+        }
+        match settings.schedule.decay {
+            Decay::Constant => {}
+            Decay::Cosine => fixed.extend([("cosine-epochs", settings.epochs as f64)]),
+        }
+        fixed.extend(settings.clip.map(|clip| ("clip", clip)));
+        fixed
+    }
+
+    /// Checks that a saved run had the same settings.
+    fn check_settings(&self, saved: &Arrays) -> Result<(), String> {
+        let fixed = self.fixed();
+        let saved_value = |name: &str| saved.get(name).and_then(|array| array.to_f64().iter().copied().next());
+        let text = |value: Option<f64>| value.map_or("absent".to_owned(), |value| value.to_string());
+        if saved.is_empty() {
+            return Err("it holds no run of training".to_owned());
+        }
+        let names = fixed.keys().copied().chain(saved.keys().map(String::as_str));
+        for name in names {
+            let (now, then) = (fixed.get(name).copied(), saved_value(name));
+            if now != then {
+                return Err(format!("its `{name}` is {}, and {} here", text(then), text(now)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn progress(arrays: &Arrays) -> Result<Progress, String> {
+    let values = |name: &str| {
+        let array = arrays.get(name).ok_or_else(|| format!("it has no `progress/{name}`"))?;
+        Ok::<_, String>(array.to_f64().iter().copied().collect::<Vec<f64>>())
+    };
+    let one = |name| values(name)?.first().copied().ok_or_else(|| format!("its `progress/{name}` is empty"));
+    let epochs = values("losses")?.into_iter().zip(values("errors")?);
+    Ok(Progress {
+        step: one("step")? as u64,
+        loss: one("loss")?,
+        untrained: one("untrained")?,
+        epochs: epochs.map(|(loss, error)| Epoch { loss, error }).collect(),
+    })
+}

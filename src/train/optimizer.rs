@@ -1,0 +1,213 @@
+//! Optimisers: what a step does to the parameters. The formulas are optax's.
+//!
+//! Arithmetic is in `f64`; parameters and moments are rounded to the model's element type. Moments go by the names of
+//! the parameters, with their shapes.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use schur_ir::expr::Scalar;
+use schur_ir::graph::{Init, Param};
+use schur_ir::ty::DType;
+use schur_runtime::array::Array;
+use schur_runtime::store::{ParamStore, StoreError};
+use schur_runtime::view::{Elements, ElementsMut};
+
+/// How gradients become changes of the parameters; `g` is a gradient, `p` its parameter, `t` the step, from 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Method {
+    /// `trace = g + momentum · trace`; `p −= rate · trace`.
+    Sgd {
+        /// How much of the last steps is kept; 0 for plain gradient descent.
+        momentum: f64,
+    },
+    /// `mu = b1 mu + (1−b1) g`; `nu = b2 nu + (1−b2) g²`;
+    /// `p −= rate · (mu/(1−b1ᵗ) / (√(nu/(1−b2ᵗ)) + eps) + weight_decay · p)`. With a decay it is AdamW.
+    Adam {
+        /// How much of the mean of gradients is kept.
+        b1: f64,
+        /// How much of the mean of their squares is kept.
+        b2: f64,
+        /// What keeps the quotient finite, outside the root.
+        eps: f64,
+        /// How fast parameters shrink, apart from the gradients.
+        weight_decay: f64,
+    },
+}
+
+impl Method {
+    /// Adam with the constants of its authors.
+    pub fn adam() -> Self {
+        Method::adamw(0.0)
+    }
+
+    /// Adam with a decay of the parameters.
+    pub fn adamw(weight_decay: f64) -> Self {
+        Method::Adam { b1: 0.9, b2: 0.999, eps: 1e-8, weight_decay }
+    }
+
+    /// The names of its moments.
+    fn moments(self) -> &'static [&'static str] {
+        match self {
+            Method::Sgd { .. } => &["trace"],
+            Method::Adam { .. } => &["mu", "nu"],
+        }
+    }
+}
+
+/// A method with its moments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Optimizer {
+    method: Method,
+    dtype: DType,
+    params: Vec<Param>,
+    moments: IndexMap<&'static str, ParamStore>,
+}
+
+impl Optimizer {
+    /// An optimiser of these parameters; all moments are zero.
+    pub fn new<'a>(
+        method: Method,
+        params: impl IntoIterator<Item = &'a Param>,
+        dtype: DType,
+    ) -> Result<Self, StoreError> {
+        let zeros = |param: &Param| Param { init: Init::Constant(Scalar(0.0)), ..param.clone() };
+        let params: Vec<Param> = params.into_iter().map(zeros).collect();
+        let moment = |name: &&'static str| Ok((*name, ParamStore::init(&params, dtype, 0)?));
+        let moments = method.moments().iter().map(moment).collect::<Result<_, StoreError>>()?;
+        Ok(Optimizer { method, dtype, params, moments })
+    }
+
+    /// The moments by name, each with an array for every parameter.
+    pub fn moments(&self) -> impl Iterator<Item = (&'static str, &ParamStore)> {
+        self.moments.iter().map(|(name, store)| (*name, store))
+    }
+
+    /// The same optimiser with other moments, which `take` gives by their names.
+    pub fn with_moments(
+        &self,
+        mut take: impl FnMut(&'static str) -> IndexMap<String, Array>,
+    ) -> Result<Self, StoreError> {
+        let moment = |name: &&'static str| Ok((*name, ParamStore::from_arrays(&self.params, self.dtype, take(name))?));
+        let moments = self.method.moments().iter().map(moment).collect::<Result<_, StoreError>>()?;
+        Ok(Optimizer { moments, ..self.clone() })
+    }
+
+    /// Step `t`, counted from 1: changes the parameters by their gradients, each multiplied by `scale`.
+    pub fn update(
+        &mut self,
+        params: &mut ParamStore,
+        gradients: &IndexMap<Arc<str>, Array>,
+        t: u64,
+        rate: f64,
+        scale: f64,
+    ) -> Result<(), StoreError> {
+        for (name, gradient) in gradients {
+            match self.dtype {
+                DType::F32 => self.update_as::<f32>(params, name, gradient, t, rate, scale)?,
+                DType::F64 => self.update_as::<f64>(params, name, gradient, t, rate, scale)?,
+                dtype @ (DType::I32 | DType::Bool) => return Err(StoreError::NotFloat(dtype)),
+            }
+        }
+        Ok(())
+    }
+
+    fn update_as<T: Float>(
+        &mut self,
+        params: &mut ParamStore,
+        name: &str,
+        gradient: &Array,
+        t: u64,
+        rate: f64,
+        scale: f64,
+    ) -> Result<(), StoreError> {
+        let wrong = |given| StoreError::DType { name: name.to_owned(), given, wanted: T::DTYPE };
+        let gradient = T::read(gradient.view().elements()).ok_or_else(|| wrong(gradient.dtype()))?;
+        let mut moments = Vec::with_capacity(2);
+        for store in self.moments.values_mut() {
+            moments.extend(T::write(store.get_mut(name)?.into_elements()));
+        }
+        let params = params.get_mut(name)?;
+        let given = params.dtype();
+        let params = T::write(params.into_elements()).ok_or_else(|| wrong(given))?;
+        let each = params.iter_mut().zip(gradient.iter().map(|g| scale * g.wide()));
+        match (self.method, moments.as_mut_slice()) {
+            (Method::Sgd { momentum }, [trace]) => {
+                for ((p, g), trace) in each.zip(trace.iter_mut()) {
+                    let step = g + momentum * trace.wide();
+                    (*trace, *p) = (T::round(step), T::round(p.wide() - rate * step));
+                }
+            }
+            (Method::Adam { b1, b2, eps, weight_decay }, [mu, nu]) => {
+                let (a1, a2) = (1.0 - b1.powf(t as f64), 1.0 - b2.powf(t as f64));
+                for (((p, g), mu), nu) in each.zip(mu.iter_mut()).zip(nu.iter_mut()) {
+                    let m = b1 * mu.wide() + (1.0 - b1) * g;
+                    let n = b2 * nu.wide() + (1.0 - b2) * g * g;
+                    let step = m / a1 / ((n / a2).sqrt() + eps) + weight_decay * p.wide();
+                    (*mu, *nu, *p) = (T::round(m), T::round(n), T::round(p.wide() - rate * step));
+                }
+            }
+            (Method::Sgd { .. } | Method::Adam { .. }, _) => return Err(wrong(self.dtype)),
+        }
+        Ok(())
+    }
+}
+
+/// The Euclidean norm of all gradients together.
+pub fn norm(gradients: &IndexMap<Arc<str>, Array>) -> f64 {
+    let squares = |array: &Array| match array.view().elements() {
+        Elements::F32(v) => v.iter().map(|x| f64::from(*x) * f64::from(*x)).sum(),
+        Elements::F64(v) => v.iter().map(|x| x * x).sum(),
+        Elements::I32(_) | Elements::Bool(_) => 0.0,
+    };
+    gradients.values().map(squares).sum::<f64>().sqrt()
+}
+
+/// An element of a parameter.
+trait Float: Copy {
+    const DTYPE: DType;
+    fn wide(self) -> f64;
+    fn round(value: f64) -> Self;
+    fn read(elements: Elements<'_>) -> Option<&[Self]>;
+    fn write(elements: ElementsMut<'_>) -> Option<&mut [Self]>;
+}
+
+impl Float for f32 {
+    const DTYPE: DType = DType::F32;
+
+    fn wide(self) -> f64 {
+        self.into()
+    }
+
+    fn round(value: f64) -> Self {
+        value as f32
+    }
+
+    fn read(elements: Elements<'_>) -> Option<&[Self]> {
+        if let Elements::F32(slice) = elements { Some(slice) } else { None }
+    }
+
+    fn write(elements: ElementsMut<'_>) -> Option<&mut [Self]> {
+        if let ElementsMut::F32(slice) = elements { Some(slice) } else { None }
+    }
+}
+
+impl Float for f64 {
+    const DTYPE: DType = DType::F64;
+
+    fn wide(self) -> f64 {
+        self
+    }
+
+    fn round(value: f64) -> Self {
+        value
+    }
+
+    fn read(elements: Elements<'_>) -> Option<&[Self]> {
+        if let Elements::F64(slice) = elements { Some(slice) } else { None }
+    }
+
+    fn write(elements: ElementsMut<'_>) -> Option<&mut [Self]> {
+        if let ElementsMut::F64(slice) = elements { Some(slice) } else { None }
+    }
+}

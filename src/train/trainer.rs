@@ -1,0 +1,290 @@
+//! A run: parameters, optimiser and progress, and what a step does to them.
+//!
+//! Invariant: everything that later steps depend on is in the [`Settings`], the data, and what a checkpoint holds.
+
+use std::sync::Arc;
+
+use schur_compiler::compile::{CompileOptions, compile};
+use schur_ir::build::Mode;
+use schur_ir::graph::Graph;
+use schur_ir::program::Program;
+use schur_ir::ty::DType;
+use schur_runtime::array::{Array, Data};
+use schur_runtime::bind::{CallError, RequirementError};
+use schur_runtime::executor::{Executor, Outputs};
+use schur_runtime::rotation::Rotation;
+use schur_runtime::store::ParamStore;
+
+use super::batches::{DataSet, order};
+use super::error::{DataFault, TrainError};
+use super::loss::{COTANGENT, LOSS, Loss, target_input, training_graph};
+use super::optimizer::{Method, Optimizer, norm};
+use super::schedule::Schedule;
+use crate::error::Error;
+use crate::model::Model;
+
+/// How to train.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// What is minimised.
+    pub loss: Loss,
+    /// How.
+    pub method: Method,
+    /// The learning rates.
+    pub schedule: Schedule,
+    /// Where gradients are longer than this, all together, they are shortened to it.
+    pub clip: Option<f64>,
+    /// How often the training set is gone through.
+    pub epochs: u64,
+    /// The rows of a batch; what is left of an epoch after the last whole batch is passed over.
+    pub batch: usize,
+    /// What the order of rows depends on.
+    pub seed: u64,
+}
+
+/// What an epoch ended with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Epoch {
+    /// The mean of the losses of its steps.
+    pub loss: f64,
+    /// The root mean square error of the test set.
+    pub error: f64,
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// The loss before it.
+    pub loss: f64,
+    /// The epoch that it ended, if it did.
+    pub ended: Option<Epoch>,
+}
+
+/// How far a run is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Progress {
+    /// The steps done.
+    pub(super) step: u64,
+    /// The sum of the losses of the epoch that is not yet over.
+    pub(super) loss: f64,
+    /// The error of the test set before the first step.
+    pub(super) untrained: f64,
+    /// The epochs that are over.
+    pub(super) epochs: Vec<Epoch>,
+}
+
+/// A run of training.
+#[derive(Debug)]
+pub struct Trainer {
+    pub(super) settings: Settings,
+    pub(super) params: ParamStore,
+    pub(super) optimizer: Optimizer,
+    pub(super) progress: Progress,
+    pub(super) train: DataSet,
+    test: DataSet,
+    stepping: Executor,
+    predictor: Predictor,
+    target_input: String,
+    one: Array,
+    /// What the last step returned, to be written over.
+    results: Option<Outputs>,
+    /// The order of rows of an epoch.
+    order: Option<(u64, Vec<usize>)>,
+}
+
+impl Trainer {
+    /// A run that is about to begin with these parameters. Compiles the model, and calls it with every row of both
+    /// sets, so that a wrong row is found now.
+    pub fn new(
+        model: &Model,
+        params: ParamStore,
+        settings: Settings,
+        train: DataSet,
+        test: DataSet,
+    ) -> Result<Self, Error> {
+        if settings.batch == 0 || settings.batch > train.len() {
+            return Err(TrainError::Batch { batch: settings.batch, rows: train.len() }.into());
+        }
+        let target = train.layout().target.clone();
+        let target_input = target_input(&target);
+        let stepping = executor(&training_graph(&model.graph(Mode::Train)?, &target, settings.loss)?)?;
+        let program = stepping.program();
+        let trained = program.params.iter().map(|slot| &slot.param).filter(|param| param.name.starts_with("params/"));
+        let optimizer = Optimizer::new(settings.method, trained, program.dtype)?;
+        let one = match program.dtype {
+            DType::F64 => Data::F64(vec![1.0]),
+            DType::F32 | DType::I32 | DType::Bool => Data::F32(vec![1.0]),
+        };
+        let mut trainer = Trainer {
+            settings,
+            params,
+            optimizer,
+            progress: Progress::default(),
+            train,
+            test,
+            stepping,
+            predictor: Predictor { executor: executor(&model.graph(Mode::Infer)?)?, target, batch: settings.batch },
+            target_input,
+            one: Array::new([1], one)?,
+            results: None,
+            order: None,
+        };
+        trainer.predictor.error(&trainer.params, &trainer.train)?;
+        trainer.progress.untrained = trainer.test_error()?;
+        Ok(trainer)
+    }
+
+    pub(super) fn program(&self) -> &Program {
+        self.stepping.program()
+    }
+
+    /// The parameters and statistics as they are now.
+    pub fn params(&self) -> &ParamStore {
+        &self.params
+    }
+
+    /// How it is trained.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The steps done so far.
+    pub fn steps_done(&self) -> u64 {
+        self.progress.step
+    }
+
+    /// The steps of an epoch.
+    pub fn steps_an_epoch(&self) -> u64 {
+        (self.train.len() / self.settings.batch) as u64
+    }
+
+    /// The steps of the whole run.
+    pub fn steps(&self) -> u64 {
+        self.settings.epochs.saturating_mul(self.steps_an_epoch())
+    }
+
+    /// True where no step is left.
+    pub fn is_done(&self) -> bool {
+        self.progress.step >= self.steps()
+    }
+
+    /// The epochs that are over.
+    pub fn epochs(&self) -> &[Epoch] {
+        &self.progress.epochs
+    }
+
+    /// The error of the test set before the first step.
+    pub fn untrained_error(&self) -> f64 {
+        self.progress.untrained
+    }
+
+    /// The root mean square error of the test set.
+    pub fn test_error(&mut self) -> Result<f64, TrainError> {
+        self.predictor.error(&self.params, &self.test)
+    }
+
+    /// The same of the test set with an element of O(3) acting on its inputs and its target.
+    pub fn turned_error(&mut self, rotation: Rotation) -> Result<f64, TrainError> {
+        self.predictor.error(&self.params, &self.test.turned(rotation))
+    }
+
+    /// Does the next step. A step that diverges changes nothing.
+    pub fn step(&mut self) -> Result<Step, Error> {
+        let (epoch, place) = (self.progress.step / self.steps_an_epoch(), self.progress.step % self.steps_an_epoch());
+        let batch = self.batch(epoch, place as usize);
+        let results = self.call(&batch)?;
+        let loss = results.outputs[LOSS].to_f64().sum();
+        let length = norm(&results.gradients);
+        let step = self.progress.step;
+        for (what, value) in [("loss", loss), ("gradient's norm", length)] {
+            if !value.is_finite() {
+                return Err(TrainError::Diverged { what, step: step + 1, value }.into());
+            }
+        }
+        let scale = self.settings.clip.filter(|clip| length > *clip).map_or(1.0, |clip| clip / length);
+        let rate = self.settings.schedule.at(step, self.steps());
+        self.optimizer.update(&mut self.params, &results.gradients, step + 1, rate, scale)?;
+        self.params.apply(results.statistics.clone())?;
+        self.results = Some(results);
+        self.progress.step += 1;
+        self.progress.loss += loss;
+        let ended = if place + 1 == self.steps_an_epoch() { Some(self.end_epoch()?) } else { None };
+        Ok(Step { loss, ended })
+    }
+
+    fn end_epoch(&mut self) -> Result<Epoch, TrainError> {
+        let loss = std::mem::take(&mut self.progress.loss) / self.steps_an_epoch() as f64;
+        let epoch = Epoch { loss, error: self.test_error()? };
+        self.progress.epochs.push(epoch);
+        Ok(epoch)
+    }
+
+    fn batch(&mut self, epoch: u64, place: usize) -> DataSet {
+        let Settings { seed, batch, .. } = self.settings;
+        let rows = self.train.len();
+        let (_, order) = match self.order.take() {
+            Some(known) if known.0 == epoch => self.order.insert(known),
+            Some(_) | None => self.order.insert((epoch, order(seed, epoch, rows))),
+        };
+        self.train.rows(&order[place * batch..][..batch])
+    }
+
+    /// The loss of a batch, its gradients, and the updated statistics.
+    fn call(&mut self, batch: &DataSet) -> Result<Outputs, TrainError> {
+        let mut inputs = batch.views();
+        inputs.extend([(self.target_input.as_str(), batch.target().view()), (COTANGENT, self.one.view())]);
+        match self.results.take() {
+            Some(mut results) => {
+                let written = self.stepping.call_into(&inputs, &self.params, &mut results.views_mut());
+                written.map_err(|error| batch.fault(error))?;
+                Ok(results)
+            }
+            None => self.stepping.call(&inputs, &self.params).map_err(|error| batch.fault(error)),
+        }
+    }
+}
+
+/// The model as it predicts.
+#[derive(Debug)]
+struct Predictor {
+    executor: Executor,
+    target: String,
+    /// The rows of a call.
+    batch: usize,
+}
+
+impl Predictor {
+    /// The root mean square error of a set.
+    fn error(&mut self, params: &ParamStore, set: &DataSet) -> Result<f64, TrainError> {
+        let (mut sum, mut count) = (0.0, 0);
+        let all: Vec<usize> = (0..set.len()).collect();
+        for (k, rows) in all.chunks(self.batch).enumerate() {
+            let part = set.rows(rows);
+            let found = self.executor.call(&part.views(), params);
+            let found = found.map_err(|error| set.fault(of_row(error, k * self.batch)))?;
+            let (found, wanted) = (&found.outputs[&*self.target], part.target());
+            if found.shape() != wanted.shape() {
+                let (given, wanted) = (wanted.shape().to_vec(), found.shape().to_vec());
+                return Err(set.fault(DataFault::Shape { name: self.target.clone(), given, wanted }));
+            }
+            sum += (found.to_f64() - wanted.to_f64()).mapv(|x| x * x).sum();
+            count += found.len();
+        }
+        Ok((sum / count as f64).sqrt())
+    }
+}
+
+/// The error with the place of an index in the whole set, whose rows from `start` were called.
+fn of_row(mut error: CallError, start: usize) -> CallError {
+    if let CallError::Requirement(RequirementError::IndexBelow { place, .. }) = &mut error
+        && let Some(row) = place.first_mut()
+    {
+        *row += start;
+    }
+    error
+}
+
+fn executor(graph: &Graph) -> Result<Executor, Error> {
+    let program = compile(graph, &CompileOptions::default(), &mut |_, _| {})?;
+    Ok(Executor::new(Arc::new(program))?)
+}

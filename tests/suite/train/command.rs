@@ -1,0 +1,161 @@
+//! `schur train`: what it prints and writes, and how it refuses.
+
+use std::path::Path;
+
+use schur_ir::ty::DType;
+use schur_runtime::array::Array;
+
+use super::{NETWORK, network_data};
+use crate::cli::{Folder, arrays, json, printed, refused, schur, text, write};
+use crate::levels::Arrays;
+
+/// A folder with a spec and data, whose target is called `goal`.
+struct Run {
+    folder: Folder,
+    spec: String,
+    train: String,
+    test: String,
+    out: String,
+}
+
+impl Run {
+    fn new() -> Self {
+        let folder = Folder::new();
+        let spec = folder.write("network.toml", &NETWORK.replace("\"f64\"", "\"f32\""));
+        let [train, test, out] = ["train", "test", "out"].map(|name| folder.path(&format!("{name}.safetensors")));
+        for (path, rows, seed) in [(&train, 200, 1), (&test, 50, 2)] {
+            let mut data = network_data(rows, DType::F32, seed);
+            let goal = data.swap_remove("y").unwrap();
+            data.insert("goal".into(), goal);
+            write(path, &data);
+        }
+        Run { folder, spec, train, test, out }
+    }
+
+    fn arguments<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
+        let files = ["train", &self.spec, "--data", &self.train, "--test", &self.test, "--out", &self.out];
+        let target = if more.contains(&"--target") { &[][..] } else { &["--target", "y=goal"] };
+        let batch = if more.contains(&"--batch") { &[][..] } else { &["--batch", "32"] };
+        [&files, target, batch, more].concat()
+    }
+
+    fn refused(&self, status: i32, more: &[&str]) -> String {
+        self.folder.strip(&refused(status, &self.arguments(more)))
+    }
+}
+
+#[test]
+fn a_model_is_trained_from_files_to_files() {
+    let run = Run::new();
+    let curve = run.folder.path("curve.svg");
+    let settings = ["--epochs", "25", "--rate", "0.02", "--schedule", "cosine", "--curve", &curve];
+    let report = json(&run.arguments(&[&settings[..], &["--json"]].concat()));
+    let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("{name}"));
+    assert_eq!(report["epochs"].as_array().map(Vec::len), Some(25));
+    assert!(number("test_rmse") < 0.3 * number("untrained_test_rmse"), "{report}");
+    assert!((number("test_rmse") - number("rotated_test_rmse")).abs() < 1e-5, "{report}");
+    assert_eq!(report["epochs"][24]["test_rmse"], report["test_rmse"]);
+    let picture = std::fs::read_to_string(curve).unwrap();
+    assert!(picture.starts_with("<svg") && picture.contains("network: y") && picture.contains("test RMSE"));
+
+    // What is saved can be run as it is.
+    let outputs = run.folder.path("outputs.safetensors");
+    printed(&["run", &run.spec, "--params", &run.out, "--inputs", &run.test, "--outputs", &outputs]);
+    let apart = arrays(&outputs)["y"].to_f64() - arrays(&run.test)["goal"].to_f64();
+    let error = apart.mapv(|x| x * x).mean().unwrap().sqrt();
+    assert!((error - number("test_rmse")).abs() < 1e-6, "{error}");
+}
+
+#[test]
+fn epochs_are_a_table_and_notes() {
+    let run = Run::new();
+    let arguments = run.arguments(&["--epochs", "3"]);
+    let output = schur(&arguments);
+    let (out, notes) = (text(&output.stdout), text(&output.stderr));
+    assert!(out.contains("epoch  steps  training loss  test RMSE") && out.contains(", rotated "), "{out}");
+    assert!(notes.contains("epoch 3: loss ") && notes.contains("wrote "), "{notes}");
+    assert_eq!(text(&schur(&[&["-q"][..], &arguments].concat()).stderr), "");
+}
+
+#[test]
+fn longer_training_goes_on_from_what_is_saved() {
+    let run = Run::new();
+    printed(&run.arguments(&["--epochs", "4"]));
+    let whole = std::fs::read(&run.out).unwrap();
+    printed(&run.arguments(&["--epochs", "2"]));
+    printed(&run.arguments(&["--epochs", "4", "--resume", &run.out]));
+    assert!(std::fs::read(&run.out).unwrap() == whole);
+    assert!(run.refused(1, &["--resume", &run.out, "--rate", "0.5"]).contains("its `rate` is 0.001, and 0.5 here"));
+    // The parameters alone are where another run can start.
+    let start = run.folder.path("start.safetensors");
+    let params: Arrays = arrays(&run.out).into_iter().filter(|(name, _)| !name.contains("optimizer/")).collect();
+    write(&start, &params);
+    printed(&run.arguments(&["--epochs", "1", "--params", &start, "--optimizer", "sgd", "--momentum", "0.9"]));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_saves_first() {
+    let run = Run::new();
+    printed(&run.arguments(&["--epochs", "400", "--schedule", "cosine"]));
+    let whole = std::fs::read(&run.out).unwrap();
+    std::fs::remove_file(&run.out).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_schur"));
+    command.args(run.arguments(&["--epochs", "400", "--schedule", "cosine"]));
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    // The first epoch is over when there is a file.
+    while !Path::new(&run.out).exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let signal = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(signal.success());
+    let output = child.wait_with_output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("the run is saved in ") && said.contains("--resume "), "{said}");
+    printed(&run.arguments(&["--epochs", "400", "--schedule", "cosine", "--resume", &run.out]));
+    assert!(std::fs::read(&run.out).unwrap() == whole);
+}
+
+#[test]
+fn wrong_arguments_are_told_before_anything_is_done() {
+    let run = Run::new();
+    assert!(run.refused(1, &["--target", "hiden"]).contains("no output `hiden`; did you mean `hidden`?"));
+    assert!(run.refused(1, &["--target", "y"]).contains("train.safetensors: there is no array `y`"));
+    assert!(run.refused(1, &["--target", "y=gaol"]).contains("there is no array `gaol`; did you mean `goal`?"));
+    assert!(run.refused(1, &["--target", "y=x"]).contains("the input `x` has 10 elements on its last axis"));
+    assert!(run.refused(1, &["--batch", "201"]).contains("a batch of 201 rows cannot be made of 200"));
+    assert!(run.refused(2, &["--momentum", "0.5"]).contains("--momentum has an effect with --optimizer sgd alone"));
+    assert!(run.refused(2, &["--huber-delta", "1"]).contains("--loss huber alone"));
+    assert!(run.refused(2, &["--weight-decay", "1"]).contains("--optimizer adamw alone"));
+    assert!(run.refused(2, &["--rate", "-1"]).contains("must be above 0"));
+    assert!(run.refused(2, &["--loss", "mean"]).contains("[possible values: mse, mae, huber]"));
+    assert!(run.refused(1, &["--resume", &run.train]).contains("it holds no run of training"));
+    let nowhere = run.folder.path("none/curve.svg");
+    assert!(run.refused(1, &["--curve", &nowhere]).contains("there is no such folder"));
+    assert!(!Path::new(&run.out).exists());
+}
+
+#[test]
+fn wrong_rows_are_found_before_the_first_step() {
+    let run = Run::new();
+    let data = arrays(&run.train);
+    let with = |name: &str, array: Array| {
+        let mut data = data.clone();
+        data.insert(name.to_owned(), array);
+        write(&run.train, &data);
+        run.refused(1, &[])
+    };
+    let mut species = vec![0; 200];
+    species[150] = 3;
+    let said = with("species", ndarray::Array1::from(species).into());
+    assert!(said.contains("train.safetensors: the index 3 at [150] of `species` is not in 0..3"), "{said}");
+    let said = with("species", ndarray::arr1(&[0i32; 7]).into());
+    assert!(said.contains("`species` has 7 rows, `goal` has 200"), "{said}");
+    let said = with("goal", ndarray::Array2::<f64>::zeros((200, 4)).into());
+    assert!(said.contains("the target `goal` is f64 where the output is f32"), "{said}");
+    let said = with("x", ndarray::Array2::<f64>::zeros((200, 10)).into());
+    assert!(said.contains("the input `x` is f64 where f32 is wanted"), "{said}");
+    assert!(!Path::new(&run.out).exists());
+}
