@@ -16,12 +16,11 @@ use crate::compiled::{CompiledModel, Timings};
 use crate::error::Error;
 
 /// What a call computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
-    /// The outputs, and in training the updated statistics.
+    /// Outputs and statistics: [`Model::graph`].
     Forward,
-    /// Also the vector-Jacobian product: every output has an input `cotangent/<output>` of its type, and every float
-    /// input and every `params/…` has a gradient.
+    /// These, and gradients: [`Model::joint`].
     Joint,
 }
 
@@ -58,8 +57,9 @@ impl Model {
         self.graph_of(&self.spec, mode)
     }
 
-    /// The graph of one call that also returns gradients; see [`Pass::Joint`].
-    pub fn joint_graph(&self, mode: Mode) -> Result<Graph, Error> {
+    /// The graph of one call that returns gradients too: the vector-Jacobian product of the outputs, for an input
+    /// `cotangent/<name>` an output, with respect to every float input and every parameter.
+    pub fn joint(&self, mode: Mode) -> Result<Graph, Error> {
         let graph = self.graph(mode)?;
         Ok(vjp(&graph, &VjpOptions::new(&graph))?)
     }
@@ -96,28 +96,30 @@ impl Model {
 
     /// Compiles for this machine.
     pub fn compile(&self, mode: Mode, options: &CompileOptions) -> Result<CompiledModel, Error> {
-        self.compile_observed(mode, Pass::Forward, options, &mut |_| {})
+        self.compile_observed(Pass::Forward, mode, options, &mut |_| {})
     }
 
-    /// Compiles a program that returns gradients too; see [`Pass::Joint`].
+    /// Compiles the joint graph for this machine: calls take cotangents as well, and return gradients.
     pub fn compile_joint(&self, mode: Mode, options: &CompileOptions) -> Result<CompiledModel, Error> {
-        self.compile_observed(mode, Pass::Joint, options, &mut |_| {})
+        self.compile_observed(Pass::Joint, mode, options, &mut |_| {})
     }
 
     /// Compiles for this machine, and shows what every stage made.
     pub fn compile_observed(
         &self,
-        mode: Mode,
         pass: Pass,
+        mode: Mode,
         options: &CompileOptions,
         observe: &mut dyn FnMut(Stage<'_>),
     ) -> Result<CompiledModel, Error> {
         let clock = Instant::now();
-        let graph = match pass {
-            Pass::Forward => self.graph(mode)?,
-            Pass::Joint => self.joint_graph(mode)?,
-        };
+        let mut graph = self.graph(mode)?;
         let mut timings = Timings(vec![("spec", self.reading), ("graph", clock.elapsed())]);
+        if pass == Pass::Joint {
+            let clock = Instant::now();
+            graph = vjp(&graph, &VjpOptions::new(&graph))?;
+            timings.0.push(("joint", clock.elapsed()));
+        }
         let program = compile(&graph, options, &mut |stage, time| {
             timings.0.push((stage.name(), time));
             observe(stage);

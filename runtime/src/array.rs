@@ -202,6 +202,12 @@ from_ndarray! {
     bool => Bool, u8::from;
 }
 
+/// A shape as an array of `rank` axes has it: `[1]` also stands for `[]`, since numpy's `ascontiguousarray`, through
+/// which most safetensors files are written, has no arrays without axes.
+pub(crate) fn with_rank(shape: &[usize], rank: usize) -> &[usize] {
+    if rank == 0 && *shape == [1] { &[] } else { shape }
+}
+
 #[cfg(test)]
 mod tests {
     use ndarray::{ShapeBuilder, array};
@@ -228,10 +234,4 @@ mod tests {
         assert_eq!(array.to_f64(), array![[1.0, 2.0], [3.0, 4.0]].into_dyn());
         assert_eq!(Array::from_f64(&array.to_f64(), DType::F32), array);
     }
-}
-
-/// A shape as an array of `rank` axes has it: `[1]` also stands for `[]`, since numpy's `ascontiguousarray`, through
-/// which most safetensors files are written, has no arrays without axes.
-pub(crate) fn with_rank(shape: &[usize], rank: usize) -> &[usize] {
-    if rank == 0 && *shape == [1] { &[] } else { shape }
 }

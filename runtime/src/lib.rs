@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`mod@array`], [`view`] | owned and borrowed arrays of the four element types |
 //! | [`store`], [`init`] | the parameters by name, and how they begin |
-//! | [`checkpoint`] | named arrays in safetensors files |
+//! | [`checkpoint`] | named arrays in files: safetensors, and flax's msgpack |
 //! | [`executor`] | calls of a program: what goes in, what comes out |
 //! | [`bind`], [`argument`] | the checks of a call's arrays: names, shapes, sizes of symbols, requirements |
 //! | [`plan`] | the checks of a program |

@@ -7,7 +7,7 @@ use clap::Args;
 use indexmap::IndexMap;
 use schur::compiler::loops::LoopOptions;
 use schur::runtime::reference::{Arrays, evaluate};
-use schur::{Array, CompileOptions, CompiledModel, Graph, Mode, Model, ParamStore, Timings};
+use schur::{Array, CompileOptions, CompiledModel, Graph, Mode, Model, ParamStore, Pass, Timings};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
@@ -28,7 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// all that can be fused, one kernel an op, and the reference evaluator, which is plain f64 code. The reference runs
 /// once, and not at all where it would take longer than ten seconds.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  schur bench model.toml\n  schur bench model.toml --rows 100,5000 --train --json")]
+#[command(
+    after_help = "Examples:\n  schur bench model.toml\n  schur bench model.toml --rows 100,5000 --train --gradients --json"
+)]
 pub(crate) struct Bench {
     /// The model spec: a .toml or .json file.
     spec: PathBuf,
@@ -38,6 +40,9 @@ pub(crate) struct Bench {
     /// Compile for training: batch norms use the statistics of the batch.
     #[arg(long)]
     train: bool,
+    /// Compute gradients as well.
+    #[arg(long)]
+    gradients: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -55,13 +60,18 @@ impl Bench {
     pub(crate) fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
         let model = Model::from_file(&self.spec)?;
         let mode = if self.train { Mode::Train } else { Mode::Infer };
+        let pass = if self.gradients { Pass::Joint } else { Pass::Forward };
+        let compile = |options| model.compile_observed(pass, mode, &options, &mut |_| {});
         let progress = terminal.progress(1 + 3 * self.rows.len());
         progress.step("compiling");
-        let (compile, mut fused) = compile(&model, mode)?;
+        let (timings, mut fused) = repeated(|| compile(CompileOptions::default()))?;
         let unfused = LoopOptions { fuse: false, ..LoopOptions::default() };
-        let unfused = CompileOptions { loops: unfused, ..CompileOptions::default() };
-        let mut unfused = model.compile(mode, &unfused)?;
-        let (graph, params) = (model.graph(mode)?, model.init(0)?);
+        let mut unfused = compile(CompileOptions { loops: unfused, ..CompileOptions::default() })?;
+        let params = model.init(0)?;
+        let graph = match pass {
+            Pass::Forward => model.graph(mode)?,
+            Pass::Joint => model.joint(mode)?,
+        };
         let mut rows = Vec::new();
         for &size in &self.rows {
             let inputs = random::inputs(&graph, size)?;
@@ -73,16 +83,16 @@ impl Bench {
             rows.push(Row { rows: size, fused, unfused, reference });
         }
         drop(progress);
-        if self.json { terminal.json(&to_json(&compile, &rows)) } else { terminal.print(&to_text(&compile, &rows)) }
+        if self.json { terminal.json(&to_json(&timings, &rows)) } else { terminal.print(&to_text(&timings, &rows)) }
     }
 }
 
 /// Compiles several times: the median of every stage, and the model.
-fn compile(model: &Model, mode: Mode) -> Result<(Timings, CompiledModel), Failure> {
-    let mut compiled = model.compile(mode, &CompileOptions::default())?;
+fn repeated(compile: impl Fn() -> Result<CompiledModel, schur::Error>) -> Result<(Timings, CompiledModel), Failure> {
+    let mut compiled = compile()?;
     let mut runs = vec![compiled.timings().clone()];
     for _ in 1..COMPILATIONS {
-        compiled = model.compile(mode, &CompileOptions::default())?;
+        compiled = compile()?;
         runs.push(compiled.timings().clone());
     }
     let stages = runs[0].0.iter().enumerate();

@@ -10,26 +10,32 @@ use super::failure::Failure;
 
 /// Reads the inputs of a model from a file, which may hold other arrays too.
 pub(crate) fn read_inputs(model: &Model, path: &Path) -> Result<IndexMap<String, Array>, Failure> {
-    take(path, model.spec().inputs.keys().map(String::as_str), "an input")
+    let names = model.spec().inputs.keys().map(|name| (name.as_str(), name.as_str()));
+    read(path, names, "an input of the model")
 }
 
-/// Reads the cotangents of a model's outputs from a file, named as the inputs of the joint program are.
-pub(crate) fn read_cotangents(model: &Model, path: &Path) -> Result<IndexMap<String, Array>, Failure> {
-    let outputs = model.spec().outputs.iter().map(|name| name.value.as_str());
-    let arrays = take(path, outputs, "the cotangent of an output")?;
-    Ok(arrays.into_iter().map(|(output, array)| (format!("cotangent/{output}"), array)).collect())
+/// Reads the cotangents of a joint model's outputs from a file, where they have the names of the outputs.
+pub(crate) fn read_cotangents(model: &CompiledModel, path: &Path) -> Result<IndexMap<String, Array>, Failure> {
+    // No input of a spec has a slash in its name.
+    let inputs = model.program().inputs.iter();
+    let names = inputs.filter_map(|slot| Some((&*slot.name, slot.name.strip_prefix("cotangent/")?)));
+    read(path, names, "an output of the model")
 }
 
-/// Reads these arrays from a file that may hold others too.
-fn take<'n>(path: &Path, names: impl Iterator<Item = &'n str>, what: &str) -> Result<IndexMap<String, Array>, Failure> {
+/// Reads arrays by pairs of a call's name and the file's name.
+fn read<'n>(
+    path: &Path,
+    names: impl Iterator<Item = (&'n str, &'n str)>,
+    what: &str,
+) -> Result<IndexMap<String, Array>, Failure> {
     let mut arrays = checkpoint::read(path)?;
     let found = arrays.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let take = |name: &str| {
+    let take = |(to, name): (&str, &str)| {
         let array = arrays.swap_remove(name).ok_or_else(|| {
-            let message = format!("{} has no array `{name}`, {what} of the model", path.display());
+            let message = format!("{} has no array `{name}`, {what}", path.display());
             Failure::user(message, format!("it holds {}", if found.is_empty() { "nothing" } else { &found }))
         })?;
-        Ok((name.to_owned(), array))
+        Ok((to.to_owned(), array))
     };
     names.map(take).collect()
 }

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use schur::compiler::codegen::KernelCode;
 use schur::compiler::loops::Loops;
 use schur::compiler::simplify::Report;
-use schur::{CompileOptions, Graph, Listings, Mode, Model, Pass, Stage};
+use schur::{CompileOptions, Listings, Mode, Model, Pass, Stage};
 
 use super::failure::Failure;
 use super::terminal::{Terminal, count, table};
@@ -16,7 +16,7 @@ use super::terminal::{Terminal, count, table};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  schur inspect model.toml --stage simplified
+  schur inspect model.toml --stage graph
   schur inspect model.toml --stage loops --train
   schur inspect model.toml --stage asm --kernel mix")]
 pub(crate) struct Inspect {
@@ -28,7 +28,7 @@ pub(crate) struct Inspect {
     /// Compile for training: batch norms use the statistics of the batch.
     #[arg(long)]
     train: bool,
-    /// Compile the joint graph, which returns gradients too: for the stages from simplified on.
+    /// Compile the gradients as well: for the stages after joint.
     #[arg(long)]
     gradients: bool,
     /// Only the kernels whose name contains this: for the stages loops, clif and asm.
@@ -43,9 +43,9 @@ enum StageName {
     Spec,
     /// The typed graph of primitive ops.
     Graph,
-    /// The graph with the backward pass.
+    /// The graph with its gradients.
     Joint,
-    /// The graph after equality saturation, and the rules that made it.
+    /// The graph after equality saturation.
     Simplified,
     /// Fused loop nests over tiles of rows.
     Loops,
@@ -62,7 +62,7 @@ impl Inspect {
         match self.stage {
             StageName::Spec => terminal.print(&format!("{:#?}", model.spec())),
             StageName::Graph => terminal.print(&model.graph(mode)?.to_string()),
-            StageName::Joint => terminal.print(&model.joint_graph(mode)?.to_string()),
+            StageName::Joint => terminal.print(&model.joint(mode)?.to_string()),
             StageName::Simplified | StageName::Loops | StageName::Clif | StageName::Asm => {
                 terminal.print(&self.compiled(&model, mode)?)
             }
@@ -74,9 +74,9 @@ impl Inspect {
         let options = CompileOptions { listings: Listings::Keep, ..CompileOptions::default() };
         let mut text = Ok(String::new());
         let pass = if self.gradients { Pass::Joint } else { Pass::Forward };
-        model.compile_observed(mode, pass, &options, &mut |stage| match stage {
+        model.compile_observed(pass, mode, &options, &mut |stage| match stage {
             Stage::Simplified(graph, report) if self.stage == StageName::Simplified => {
-                text = Ok(simplified(graph, report))
+                text = Ok(format!("{graph}\n{}", rules(report)));
             }
             Stage::Loops(loops) if self.stage == StageName::Loops => text = self.loops(loops),
             Stage::Code(code) if self.stage == StageName::Clif => text = self.code(code, |k| k.clif.clone()),
@@ -117,10 +117,16 @@ impl Inspect {
     }
 }
 
-/// The graph, and how often each rule was applied on the way.
-fn simplified(graph: &Graph, report: &Report) -> String {
-    let rules = report.rules.iter().map(|(rule, times)| [(*rule).to_owned(), count(*times)]);
-    format!("{graph}\n{}", table(["rule", "applied"], 1, rules))
+/// What was done to a graph, as comments of its text form.
+fn rules(report: &Report) -> String {
+    let mut text = format!(
+        "; {} iterations, {} e-nodes in {} e-classes, then {:?}\n",
+        report.iterations, report.e_nodes, report.e_classes, report.stop
+    );
+    for (rule, times) in report.rules.iter().filter(|(_, times)| *times > 0) {
+        let _ = writeln!(text, "; {rule}: {times}");
+    }
+    text
 }
 
 /// The size of every kernel's code.

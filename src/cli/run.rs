@@ -1,11 +1,9 @@
 //! `schur run`: one call, from files to files.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use clap::Args;
-use indexmap::IndexMap;
-use schur::{Array, CompileOptions, Mode, Model, checkpoint};
+use schur::{CompileOptions, Mode, Model, checkpoint};
 
 use super::failure::Failure;
 use super::files::{named, read_cotangents, read_inputs, read_params};
@@ -21,7 +19,7 @@ Examples:
   schur run model.toml --params p.safetensors --inputs x.safetensors --outputs y.safetensors \\
       --train --batch-stats updated.safetensors
   schur run model.toml --params p.safetensors --inputs x.safetensors --outputs y.safetensors \\
-      --cotangents dy.safetensors --gradients dx.safetensors")]
+      --cotangents c.safetensors --gradients g.safetensors")]
 pub(crate) struct Run {
     /// The model spec: a .toml or .json file.
     spec: PathBuf,
@@ -40,10 +38,10 @@ pub(crate) struct Run {
     /// Where the updated running statistics are written.
     #[arg(long, value_name = "FILE", requires = "train")]
     batch_stats: Option<PathBuf>,
-    /// One array an output, by its name: what its Jacobian is multiplied with.
+    /// The cotangents, one array an output, by its name: the gradients are their product with the Jacobian.
     #[arg(long, value_name = "FILE", requires = "gradients")]
     cotangents: Option<PathBuf>,
-    /// Where the gradients are written: one array a float input and a parameter, by its name.
+    /// Where the gradients are written: one array for every float input and every `params/…`, by its name.
     #[arg(long, value_name = "FILE", requires = "cotangents")]
     gradients: Option<PathBuf>,
 }
@@ -53,30 +51,29 @@ impl Run {
         let model = Model::from_file(&self.spec)?;
         let mut inputs = read_inputs(&model, &self.inputs)?;
         let mode = if self.train { Mode::Train } else { Mode::Infer };
-        let options = CompileOptions::default();
         let mut compiled = match &self.cotangents {
             Some(path) => {
-                inputs.extend(read_cotangents(&model, path)?);
-                model.compile_joint(mode, &options)?
+                let compiled = model.compile_joint(mode, &CompileOptions::default())?;
+                inputs.extend(read_cotangents(&compiled, path)?);
+                compiled
             }
-            None => model.compile(mode, &options)?,
+            None => model.compile(mode, &CompileOptions::default())?,
         };
         let params = read_params(&model, &self.params)?;
         let results = compiled.run(named(&inputs), &params)?;
-        write(&self.outputs, &results.outputs)?;
-        if let Some(path) = &self.batch_stats {
-            write(path, &results.statistics)?;
-        }
-        if let Some(path) = &self.gradients {
-            write(path, &results.gradients)?;
+        let files = [
+            (Some(&self.outputs), &results.outputs),
+            (self.batch_stats.as_ref(), &results.statistics),
+            (self.gradients.as_ref(), &results.gradients),
+        ];
+        for (path, arrays) in files {
+            if let Some(path) = path {
+                checkpoint::write(path, arrays.iter().map(|(name, array)| (&**name, array)))?;
+            }
         }
         let names = results.outputs.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let time = duration(compiled.timings().total());
         terminal.note(&format!("compiled in {time}; wrote {names} to {}", self.outputs.display()));
         Ok(())
     }
-}
-
-fn write(path: &Path, arrays: &IndexMap<Arc<str>, Array>) -> Result<(), Failure> {
-    Ok(checkpoint::write(path, arrays.iter().map(|(name, array)| (&**name, array)))?)
 }

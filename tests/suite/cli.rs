@@ -76,12 +76,20 @@ pub(crate) fn write(path: &str, arrays: &Arrays) {
     checkpoint::write(Path::new(path), arrays).unwrap_or_else(|e| panic!("{e}"));
 }
 
-fn assert_near(found: &Array, wanted: &Array, name: &str) {
-    assert_eq!(found.shape(), wanted.shape(), "{name}");
-    let (found, wanted) = (found.to_f64(), wanted.to_f64());
-    let scale = wanted.iter().fold(1e-3, |m: f64, x| m.max(x.abs()));
-    let worst = (found - wanted).iter().fold(0.0, |m: f64, x| m.max(x.abs()));
-    assert!(worst <= 2e-5 * scale, "{name} is off by {worst}");
+fn largest(array: &Array) -> f64 {
+    array.to_f64().iter().fold(0.0, |m, x| m.max(x.abs()))
+}
+
+/// Checks arrays relative to their largest element, or to a hundredth of the file's where that is more.
+fn assert_near(found: &Arrays, wanted: &Arrays, case: &str) {
+    assert_eq!(found.len(), wanted.len(), "{case}");
+    let floor = wanted.values().map(largest).fold(0.0, f64::max) / 100.0;
+    for (name, wanted) in wanted {
+        let found = &found[name];
+        assert_eq!(found.shape(), wanted.shape(), "{case}: {name}");
+        let worst = (found.to_f64() - wanted.to_f64()).iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+        assert!(worst <= 5e-5 * largest(wanted).max(floor), "{case}: {name} is off by {worst}");
+    }
 }
 
 #[test]
@@ -152,23 +160,58 @@ fn a_call_from_files_is_e3nn_jaxs() {
     for (name, train) in [("weighted_chain_0175", true), ("chain_0012", false)] {
         let folder = Folder::new();
         let file = |name_of_file: &str| case(name).join(name_of_file).to_string_lossy().into_owned();
-        let (outputs, statistics) = (folder.path("outputs.safetensors"), folder.path("statistics.safetensors"));
+        let [outputs, statistics, gradients] =
+            ["outputs", "statistics", "gradients"].map(|name| folder.path(&format!("{name}.safetensors")));
         let (spec, params, inputs) = (file("spec.json"), file("params.safetensors"), file("inputs.safetensors"));
+        let cotangents = file("cotangents.safetensors");
         let mut arguments = vec!["run", &spec, "--params", &params, "--inputs", &inputs, "--outputs", &outputs];
+        arguments.extend(["--cotangents", &cotangents, "--gradients", &gradients]);
         if train {
             arguments.extend(["--train", "--batch-stats", &statistics]);
         }
         assert_eq!(printed(&arguments), "");
-        let mut pairs = vec![(outputs, file("outputs.safetensors"))];
+        let mut pairs = vec![(outputs, file("outputs.safetensors")), (gradients, file("gradients.safetensors"))];
         pairs.extend(train.then(|| (statistics, file("batch_stats.safetensors"))));
         for (found, wanted) in pairs {
-            let (found, wanted) = (arrays(found), arrays(wanted));
-            assert_eq!(found.len(), wanted.len(), "{name}");
-            for (array, wanted) in &wanted {
-                assert_near(&found[array], wanted, &format!("{name}: {array}"));
-            }
+            assert_near(&arrays(found), &arrays(wanted), name);
         }
     }
+}
+
+#[test]
+fn inputs_of_every_type_can_be_returned() {
+    let folder = Folder::new();
+    let spec = folder.write(
+        "model.toml",
+        r#"
+name = "m"
+outputs = ["y", "species", "real", "x"]
+layers = [{ name = "y", op = "regroup", input = "x" }]
+
+[inputs]
+x = { shape = ["N"], irreps = "1o + 0e" }
+species = { shape = ["N"], dtype = "i32" }
+real = { shape = ["N"], dtype = "bool" }
+"#,
+    );
+    let [params, inputs, outputs, cotangents, gradients] =
+        ["p", "x", "y", "dy", "dx"].map(|name| folder.path(&format!("{name}.safetensors")));
+    let features: Array = ndarray::arr2(&[[1f32, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]]).into();
+    let given = Arrays::from([
+        ("x".into(), features.clone()),
+        ("species".into(), ndarray::arr1(&[3i32, 0]).into()),
+        ("real".into(), ndarray::arr1(&[true, false]).into()),
+    ]);
+    write(&inputs, &given);
+    // Indices and masks have no cotangent.
+    write(&cotangents, &Arrays::from([("x".into(), features.clone()), ("y".into(), features)]));
+    printed(&["init", &spec, "--out", &params]);
+    let run = ["run", &spec, "--params", &params, "--inputs", &inputs, "--outputs", &outputs];
+    printed(&[&run[..], &["--cotangents", &cotangents, "--gradients", &gradients]].concat());
+    let returned = arrays(&outputs);
+    assert!(given.iter().all(|(name, array)| returned[name] == *array), "{returned:?}");
+    assert_eq!(returned["y"], ndarray::arr2(&[[4f32, 1.0, 2.0, 3.0], [8.0, 5.0, 6.0, 7.0]]).into());
+    assert_eq!(arrays(&gradients)["x"], ndarray::arr2(&[[3f32, 5.0, 7.0, 5.0], [11.0, 13.0, 15.0, 13.0]]).into());
 }
 
 #[test]
@@ -224,6 +267,9 @@ fn every_stage_can_be_inspected() {
     let stage = |name: &str, more: &[&str]| printed(&[&["inspect", FORCES, "--stage", name][..], more].concat());
     assert!(stage("spec", &[]).contains("num_indexed_weights: Some("));
     assert!(stage("graph", &[]).starts_with("graph \"forces\""));
+    assert!(stage("joint", &[]).contains("input \"cotangent/forces\""));
+    assert!(stage("simplified", &[]).contains("e-nodes"));
+    assert_ne!(stage("simplified", &[]), stage("simplified", &["--gradients"]));
     assert!(stage("loops", &[]).contains("kernel k0"));
     assert_ne!(stage("loops", &[]), stage("loops", &["--train"]));
     assert!(stage("clif", &["--kernel", "k1"]).starts_with("function "));
@@ -247,7 +293,7 @@ fn the_example_is_equivariant() {
 #[test]
 fn bench_measures_what_it_is_asked_for() {
     let spec = case("chain_0012").join("spec.json").to_string_lossy().into_owned();
-    let report = json(&["bench", &spec, "--rows", "0,3", "--json"]);
+    let report = json(&["bench", &spec, "--rows", "0,3", "--gradients", "--json"]);
     assert_eq!((&report["calls"][0]["rows"], &report["calls"][1]["rows"]), (&0.into(), &3.into()));
     for time in ["fused_seconds", "unfused_seconds", "reference_seconds"] {
         assert!(report["calls"][1][time].as_f64().is_some_and(|t| t > 0.0), "{time}");

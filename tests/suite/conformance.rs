@@ -5,9 +5,6 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use ndarray::ArrayD;
 use schur_compiler::autodiff::{VjpOptions, vjp};
-use schur_compiler::codegen::Features;
-use schur_compiler::compile::CompileOptions;
-use schur_compiler::loops::LoopOptions;
 use schur_ir::build::{Mode, build};
 use schur_ir::graph::Graph;
 use schur_ir::spec::{ModelSpec, Source};
@@ -15,7 +12,7 @@ use schur_ir::ty::DType;
 use schur_runtime::checkpoint;
 use schur_runtime::reference::{Evaluated, evaluate};
 
-use crate::levels::{Arrays, compiled, distance, interpreted};
+use crate::levels::{Arrays, compiled, distance, interpreted, ways};
 
 /// A case of e3nn_jax.
 struct Case {
@@ -129,18 +126,6 @@ fn interpreted_loops_agree_with_e3nn_jax() {
             case.check("interpreter", |graph, inputs, params| interpreted(graph, inputs, params, fuse));
         }
     }
-}
-
-/// The ways that a graph is compiled in tests: optimised, plain, and each part of it left out.
-fn ways() -> [(&'static str, CompileOptions); 4] {
-    let optimised = CompileOptions::default();
-    let unfused = LoopOptions { fuse: false, ..LoopOptions::default() };
-    [
-        ("optimised", optimised.clone()),
-        ("not simplified", CompileOptions { simplify: None, ..optimised.clone() }),
-        ("not fused, baseline", CompileOptions { loops: unfused, features: Features::Baseline, ..optimised.clone() }),
-        ("plain", CompileOptions { simplify: None, loops: unfused, features: Features::Baseline, ..optimised }),
-    ]
 }
 
 #[test]

@@ -1,27 +1,38 @@
-//! Random graphs and sizes: loops and compiled code against the reference.
+//! Random graphs and sizes, forward and with gradients: loops and compiled code against the reference.
 
-use schur_compiler::codegen::Features;
-use schur_compiler::compile::CompileOptions;
-use schur_compiler::loops::LoopOptions;
+use schur_compiler::autodiff::{VjpOptions, vjp};
+use schur_ir::graph::Graph;
 use schur_ir::ty::DType;
 use schur_runtime::reference::{Evaluated, evaluate};
 
-use crate::levels::{compiled, distance, interpreted};
-use crate::random_graph::{random_arrays, random_graph, random_sizes};
+use crate::levels::{Arrays, compiled, distance, interpreted, ways};
+use crate::random_graph::{random_arrays, random_graph, random_sizes, random_smooth_graph};
 
 fn assert_close(found: &Evaluated, wanted: &Evaluated, tolerance: f64, what: &dyn Fn() -> String) {
-    for (found, wanted) in [(&found.outputs, &wanted.outputs), (&found.statistics, &wanted.statistics)] {
+    for (found, wanted) in [
+        (&found.outputs, &wanted.outputs),
+        (&found.statistics, &wanted.statistics),
+        (&found.gradients, &wanted.gradients),
+    ] {
         let (apart, name) = distance(found, wanted);
         assert!(apart <= tolerance, "`{name}` is {apart:e} off: {}", what());
     }
+}
+
+fn arrays(graph: &Graph, seed: u64) -> (Arrays, Arrays) {
+    random_arrays(graph, &random_sizes(graph, seed), seed)
+}
+
+fn reference(graph: &Graph, inputs: &Arrays, params: &Arrays) -> Evaluated {
+    evaluate(graph, inputs, params).unwrap_or_else(|e| panic!("{e}\n{graph}"))
 }
 
 #[test]
 fn interpreted_loops_agree_with_the_reference() {
     for seed in 0..300 {
         let graph = random_graph(seed, DType::F64);
-        let (inputs, params) = random_arrays(&graph, &random_sizes(&graph, seed), seed);
-        let wanted = evaluate(&graph, &inputs, &params).unwrap_or_else(|e| panic!("{e}"));
+        let (inputs, params) = arrays(&graph, seed);
+        let wanted = reference(&graph, &inputs, &params);
         for fuse in [true, false] {
             let found = interpreted(&graph, &inputs, &params, fuse);
             assert_close(&found, &wanted, 1e-12, &|| format!("seed {seed}, fuse {fuse}\n{graph}"));
@@ -35,14 +46,25 @@ fn compiled_code_agrees_with_the_reference() {
         // In f32 a sum that cancels keeps few digits of the reference's.
         let (dtype, tolerance) = if seed % 3 == 0 { (DType::F32, 2e-4) } else { (DType::F64, 1e-11) };
         let graph = random_graph(seed, dtype);
-        let features = if seed % 2 == 0 { Features::Native } else { Features::Baseline };
-        let loops = LoopOptions { fuse: seed % 5 != 0, ..LoopOptions::default() };
-        let options = CompileOptions { features, loops, ..CompileOptions::default() };
+        let (level, options) = &ways()[seed as usize % 4];
         for round in 0..3 {
-            let (inputs, params) = random_arrays(&graph, &random_sizes(&graph, seed + 1000 * round), seed);
-            let wanted = evaluate(&graph, &inputs, &params).unwrap_or_else(|e| panic!("{e}"));
-            let found = compiled(&graph, &inputs, &params, &options);
-            assert_close(&found, &wanted, tolerance, &|| format!("seed {seed}, {options:?}\n{graph}"));
+            let (inputs, params) = arrays(&graph, seed + 1000 * round);
+            let wanted = reference(&graph, &inputs, &params);
+            let found = compiled(&graph, &inputs, &params, options);
+            assert_close(&found, &wanted, tolerance, &|| format!("seed {seed}, {level}\n{graph}"));
         }
+    }
+}
+
+#[test]
+fn compiled_gradients_agree_with_the_reference() {
+    for seed in 0..150 {
+        let graph = random_smooth_graph(seed, DType::F64);
+        let joint = vjp(&graph, &VjpOptions::new(&graph)).unwrap_or_else(|e| panic!("{e}\n{graph}"));
+        let (level, options) = &ways()[seed as usize % 4];
+        let (inputs, params) = arrays(&joint, seed);
+        let wanted = reference(&joint, &inputs, &params);
+        let found = compiled(&joint, &inputs, &params, options);
+        assert_close(&found, &wanted, 1e-10, &|| format!("seed {seed}, {level}\n{joint}"));
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use ndarray::{ArrayD, IxDyn};
+use schur_compiler::codegen::Features;
 use schur_compiler::compile::{CompileOptions, compile};
 use schur_compiler::loops::{LoopOptions, Loops, interpret, lower};
 use schur_ir::graph::{Graph, OutputKind};
@@ -33,6 +34,18 @@ pub(crate) fn interpreted(graph: &Graph, inputs: &Arrays, params: &Arrays, fuse:
         let shape: Vec<usize> = dims.chain([buffer.width]).collect();
         (shape, buffers[slot.index()].clone())
     })
+}
+
+/// The ways that a graph is compiled in tests: optimised, plain, and each part of it left out.
+pub(crate) fn ways() -> [(&'static str, CompileOptions); 4] {
+    let optimised = CompileOptions::default();
+    let unfused = LoopOptions { fuse: false, ..LoopOptions::default() };
+    [
+        ("optimised", optimised.clone()),
+        ("not simplified", CompileOptions { simplify: None, ..optimised.clone() }),
+        ("not fused, baseline", CompileOptions { loops: unfused, features: Features::Baseline, ..optimised.clone() }),
+        ("plain", CompileOptions { simplify: None, loops: unfused, features: Features::Baseline, ..optimised }),
+    ]
 }
 
 /// What compiled code makes of a graph.

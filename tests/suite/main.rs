@@ -9,6 +9,7 @@ mod levels;
 mod random_graph;
 mod reference;
 mod simplify;
+mod stability;
 mod stages;
 mod text;
 mod train;

@@ -10,6 +10,7 @@
 //! its array's width.
 
 mod interpret;
+mod layout;
 mod print;
 mod schedule;
 mod statements;

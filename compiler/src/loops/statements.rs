@@ -3,8 +3,9 @@
 use schur_ir::dim::Dim;
 use schur_ir::graph::{Axis, Contract, Graph, Map, Op, Operand, RowMap, Segment, ValueId};
 
+use super::layout::{split_path, to_components};
 use super::schedule::{Schedule, root};
-use super::storage::{Place, Storage, is_serial, split_path, to_components};
+use super::storage::{Place, Storage, is_serial};
 use super::{Access, Array, Kernel, Layout, LoopOptions, MapStmt, Nest, Pick, RowAddress, RowTerm, Stmt, Write};
 
 /// The kernels with their bodies.

@@ -5,11 +5,11 @@
 
 use schur_ir::dim::Dim;
 use schur_ir::expr::Scalar;
-use schur_ir::graph::{Axis, Contract, Factor, Graph, Op, Operand, OutputKind, Path, RowMap, Segment, ValueId};
-use schur_ir::irreps::Irreps;
+use schur_ir::graph::{Axis, Contract, Factor, Graph, Op, Operand, Output, OutputKind, Path, RowMap, Segment, ValueId};
 use schur_ir::program::{Buffer, BufferId, BufferKind, InputSlot, OutputSlot, ParamSlot, Step};
 use schur_ir::ty::{DType, Type};
 
+use super::layout::layout_of;
 use super::schedule::{Schedule, aligned_reads, root};
 use super::{Array, Layout, LoopsError, Scratch, ScratchId};
 
@@ -32,6 +32,14 @@ pub(super) struct Storage {
     pub(super) inputs: Vec<InputSlot>,
     pub(super) params: Vec<ParamSlot>,
     pub(super) outputs: Vec<OutputSlot>,
+}
+
+/// The whole shape of an output whose elements are not `[dims…, width]`. Indices and masks have no axis but `dims`.
+fn fixed_shape(graph: &Graph, output: &Output) -> Option<Vec<usize>> {
+    let ty = graph.ty(output.value);
+    let beyond = output.shape.as_ref().filter(|_| ty.dtype.is_float())?;
+    let leading = ty.dims.iter().map(|dim| usize::try_from(dim.constant()?).ok());
+    leading.chain(beyond.iter().map(|&size| Some(size))).collect()
 }
 
 /// The graph with a copy wherever an output is a leaf, or the same array as another output.
@@ -78,73 +86,6 @@ pub(super) fn float_type(graph: &Graph) -> Result<DType, LoopsError> {
         }
     }
     Ok(found.unwrap_or(DType::F32))
-}
-
-/// The segment of a value of the given irreps when its chunks are stored component by component; `None` where the
-/// segment does not keep multiplicities and components apart.
-pub(super) fn to_components(segment: &Segment, axes: &[Axis], irreps: &Irreps) -> Option<Segment> {
-    let last = segment.last(axes)?;
-    let (chunk, start) =
-        irreps.iter().zip(irreps.offsets()).find(|(c, at)| *at <= segment.offset && segment.offset < at + c.dim())?;
-    if last >= start + chunk.dim() {
-        return None;
-    }
-    let d = chunk.ir.dim();
-    let (u, i) = ((segment.offset - start) / d, (segment.offset - start) % d);
-    let mut component = i;
-    let strides = segment.strides.iter().zip(axes).map(|(&stride, axis)| {
-        if axis.size == 1 || stride % d == 0 {
-            Some(if axis.size == 1 { 0 } else { stride / d })
-        } else if stride < d {
-            component += stride * (axis.size - 1);
-            Some(stride * chunk.mul)
-        } else {
-            None
-        }
-    });
-    let strides = strides.collect::<Option<_>>()?;
-    (component < d).then_some(Segment { offset: start + u + i * chunk.mul, strides })
-}
-
-/// A path's axes split so that none runs over both multiplicities and components of a chunk, where sizes allow.
-pub(super) fn split_axes(path: &Path, irreps_of: impl Fn(Option<usize>) -> Irreps) -> Path {
-    let mut path = path.clone();
-    let mut k = 0;
-    while k < path.axes.len() {
-        match splitting_size(&path, k, &irreps_of) {
-            Some(d) => split_axis(&mut path, k, d),
-            None => k += 1,
-        }
-    }
-    path
-}
-
-fn splitting_size(path: &Path, k: usize, irreps_of: &impl Fn(Option<usize>) -> Irreps) -> Option<usize> {
-    let size = path.axes[k].size;
-    let segments = path.factors.iter().map(|f| (Some(f.operand), &f.segment)).chain([(None, &path.out)]);
-    for (operand, segment) in segments.filter(|(_, s)| s.strides[k] == 1) {
-        let irreps = irreps_of(operand);
-        let offsets = irreps.offsets();
-        let within = |c: usize| offsets[c] <= segment.offset && segment.offset < offsets[c] + irreps.chunks()[c].dim();
-        let Some(chunk) = (0..irreps.len()).find(|&c| within(c)) else { continue };
-        let d = irreps.chunks()[chunk].ir.dim();
-        if d > 1 && size > d && size.is_multiple_of(d) && (segment.offset - offsets[chunk]).is_multiple_of(d) {
-            return Some(d);
-        }
-    }
-    None
-}
-
-fn split_axis(path: &mut Path, k: usize, d: usize) {
-    let letters: Vec<char> = path.axes.iter().map(|a| a.letter).collect();
-    let letter = ('a'..='z').rev().find(|c| !letters.contains(c)).unwrap_or('?');
-    path.axes[k].size /= d;
-    path.axes.insert(k + 1, Axis { letter, size: d });
-    for segment in path.factors.iter_mut().map(|f| &mut f.segment).chain([&mut path.out]) {
-        let stride = segment.strides[k];
-        segment.strides[k] = stride * d;
-        segment.strides.insert(k + 1, stride);
-    }
 }
 
 /// Assigns a place to every value.
@@ -235,9 +176,8 @@ impl Storage {
                 OutputKind::Gradient => format!("d {}", output.name),
             };
             let buffer = self.push_buffer(label, graph.ty(output.value), BufferKind::Output);
-            let leading = graph.ty(output.value).dims.iter().filter_map(|d| usize::try_from(d.constant()?).ok());
-            let shape = output.shape.as_ref().map(|last| leading.chain(last.iter().copied()).collect());
-            self.outputs.push(OutputSlot { name: output.name.clone(), kind: output.kind, buffer, shape });
+            let (name, kind, shape) = (output.name.clone(), output.kind, fixed_shape(graph, output));
+            self.outputs.push(OutputSlot { name, kind, buffer, shape });
             self.place_in_memory(root(graph, output.value), buffer);
         }
     }
@@ -322,47 +262,6 @@ pub(super) fn has_partial_sums(graph: &Graph, value: ValueId) -> bool {
 /// True where rows are accumulated into an array that has no partial sums, so that they must come in order.
 pub(super) fn is_serial(graph: &Graph, value: ValueId) -> bool {
     start_value(&graph.node(value).op).is_some() && !has_partial_sums(graph, value)
-}
-
-/// Component by component, where there are components and every statement that touches the value can say so.
-fn layout_of(graph: &Graph, schedule: &Schedule, value: ValueId) -> Layout {
-    let irreps = &graph.ty(value).irreps;
-    if irreps.iter().all(|c| c.ir.l == 0) {
-        return Layout::Irreps;
-    }
-    let touches = |op: &Op, user: ValueId| match op {
-        Op::Contract(c) => contract_touches(graph, c, user, value).iter().all(|ok| *ok),
-        Op::Map(_) | Op::Max(_) => false,
-        Op::Input(_) | Op::Param(_) | Op::Reshape(_) => true,
-    };
-    let users = graph.values().filter(|(user, node)| {
-        let reads = node.op.reads().iter().any(|&read| root(graph, read) == value);
-        schedule.kernel_of[user.index()].is_some() && (reads || *user == value)
-    });
-    let all = users.into_iter().all(|(user, node)| touches(&node.op, user));
-    if all { Layout::Components } else { Layout::Irreps }
-}
-
-/// For every segment of `value` in a contraction: whether it can be said component by component.
-fn contract_touches(graph: &Graph, contract: &Contract, user: ValueId, value: ValueId) -> Vec<bool> {
-    let irreps = &graph.ty(value).irreps;
-    let mut found = Vec::new();
-    for path in &contract.paths {
-        let path = split_path(graph, contract, path, user);
-        let is_value = |f: &&Factor| root(graph, contract.operands[f.operand].value) == value;
-        let read = path.factors.iter().filter(is_value).map(|f| &f.segment);
-        let written = (user == value).then_some(&path.out);
-        found.extend(read.chain(written).map(|s| to_components(s, &path.axes, irreps).is_some()));
-    }
-    found
-}
-
-/// A path of the contraction that makes `user`, its axes split at components.
-pub(super) fn split_path(graph: &Graph, contract: &Contract, path: &Path, user: ValueId) -> Path {
-    split_axes(path, |operand| {
-        let value = operand.map_or(user, |k| contract.operands[k].value);
-        graph.ty(root(graph, value)).irreps.clone()
-    })
 }
 
 /// Gives every scratch array its offset: first fit among the arrays that are alive at the same time.

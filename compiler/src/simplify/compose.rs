@@ -45,31 +45,50 @@ fn through(reader: &RowMap, written: &RowMap, operand: &RowMap) -> Option<RowMap
     Some(RowMap { index, axes: axes.iter().map(moved).collect::<Option<_>>()? })
 }
 
+/// True where some element that the paths write may be a sum of several terms.
+fn is_sum(paths: &[&Path]) -> bool {
+    let sums = |p: &Path| p.axes.iter().zip(&p.out.strides).any(|(axis, stride)| axis.size > 1 && *stride == 0);
+    let range = |p: &Path| p.out.last(&p.axes).map(|last| (p.out.offset, last));
+    let mut ranges: Vec<_> = paths.iter().filter_map(|p| range(p)).collect();
+    ranges.sort_unstable();
+    paths.iter().any(|p| sums(p)) || ranges.windows(2).any(|w| w[1].0 <= w[0].1)
+}
+
 /// `reader` with its operand `k` replaced by what makes it: `writer`, which sums no rows. `None` where rows or segments
 /// do not align, or a term would get more than two factors.
+///
+/// A product is not distributed over a sum: `(x - mean)²` must not become `x² - 2 x mean + mean²`, whose terms cancel.
 pub(super) fn read_through(reader: &Contract, k: usize, writer: &Contract) -> Option<Contract> {
     let map = &reader.operands[k].map;
     let base = reader.operands.len();
-    let mut out = Contract { paths: Vec::new(), ..reader.clone() };
+    let mut operands = reader.operands.clone();
     for operand in &writer.operands {
-        out.operands.push(Operand { value: operand.value, map: through(map, &writer.out, &operand.map)? });
+        operands.push(Operand { value: operand.value, map: through(map, &writer.out, &operand.map)? });
     }
     let limit = 32 + 8 * (reader.paths.len() + writer.paths.len());
-    let mut open: Vec<Path> = reader.paths.clone();
+    let (mut open, mut paths) = (reader.paths.clone(), Vec::new());
     while let Some(path) = open.pop() {
         let Some(factor) = path.factors.iter().position(|f| f.operand == k) else {
-            out.paths.push(path);
+            paths.push(path);
             continue;
         };
+        let mut met = Vec::new();
         for written in &writer.paths {
-            open.extend(meet(&path, factor, written, base)?);
+            let pieces = meet(&path, factor, written, base)?;
+            if !pieces.is_empty() {
+                met.push(written);
+            }
+            open.extend(pieces);
         }
-        let too_large = out.paths.len() + open.len() > limit || open.iter().any(|p| p.factors.len() > 2);
-        if too_large {
+        if path.factors.len() > 1 && is_sum(&met) {
+            return None;
+        }
+        if paths.len() + open.len() > limit {
             return None;
         }
     }
-    Some(out)
+    let Contract { rows, out, divisor, .. } = reader;
+    Some(Contract { rows: rows.clone(), operands, out: out.clone(), divisor: divisor.clone(), paths })
 }
 
 /// `writer`, which may sum rows, with the selections, scales and sums of `reader`, which reads nothing else, applied to

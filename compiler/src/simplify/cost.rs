@@ -56,7 +56,8 @@ impl Cost {
     /// The time in nanoseconds where every symbol has the size `nominal`.
     pub fn nanoseconds(&self, nominal: usize) -> f64 {
         let value = |dim: &Dim| -> f64 {
-            dim.terms().map(|(c, symbols)| c as f64 * (nominal as f64).powi(symbols.len() as i32)).sum()
+            // `powi` may round differently from machine to machine.
+            dim.terms().map(|(c, symbols)| symbols.iter().fold(c as f64, |value, _| value * nominal as f64)).sum()
         };
         NANOSECONDS_PER_FLOP * value(&self.flops)
             + NANOSECONDS_PER_BYTE * value(&self.bytes)

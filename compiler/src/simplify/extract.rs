@@ -13,12 +13,14 @@ use super::cost::Cost;
 use super::language::{Enode, id_of};
 use super::saturate::Saturation;
 
-/// The classes that outputs can reach, numbered in order of discovery.
-pub(super) struct Extraction<'s, 'r> {
-    saturation: &'s Saturation<'r>,
+/// The classes that outputs can reach, without leaves, numbered in order of discovery.
+pub(super) struct Extraction<'s> {
+    saturation: &'s Saturation,
     ids: Vec<Id>,
     index: HashMap<Id, usize>,
     classes: Vec<Vec<Candidate>>,
+    /// For every class those that have an op that reads it and one that does not.
+    readers: Vec<Vec<usize>>,
     roots: Vec<usize>,
 }
 
@@ -40,19 +42,19 @@ const PER_VALUE: f64 = 0.5;
 /// Rounds of moves.
 const MAX_ROUNDS: usize = 8;
 
-impl<'s, 'r> Extraction<'s, 'r> {
-    pub(super) fn new(saturation: &'s Saturation<'r>, roots: impl Iterator<Item = Id>, nominal: usize) -> Self {
+impl<'s> Extraction<'s> {
+    pub(super) fn new(saturation: &'s Saturation, roots: impl Iterator<Item = Id>, nominal: usize) -> Self {
         let originals = saturation.originals.iter().enumerate().rev();
         let originals: HashMap<Enode, usize> = originals.map(|(k, e)| (saturation.canonical(e), k)).collect();
-        let mut this =
-            Extraction { saturation, ids: Vec::new(), index: HashMap::new(), classes: Vec::new(), roots: Vec::new() };
-        this.roots = roots.map(|id| this.number(id)).collect();
+        let (ids, index, classes) = Default::default();
+        let mut this = Extraction { saturation, ids, index, classes, readers: Vec::new(), roots: Vec::new() };
+        this.roots = roots.filter_map(|id| this.number(id)).collect();
         let mut at = 0;
         while let Some(&id) = this.ids.get(at) {
             let nodes = saturation.egraph[id].nodes.iter().map(|n| saturation.canonical(n));
             let mut candidates: Vec<Candidate> = nodes
                 .map(|enode| Candidate {
-                    children: enode.children.iter().map(|c| this.number(*c)).collect(),
+                    children: enode.children.iter().filter_map(|c| this.number(*c)).collect(),
                     nanoseconds: this.nanoseconds(&enode, nominal),
                     original: originals.get(&enode).copied(),
                     enode,
@@ -60,25 +62,43 @@ impl<'s, 'r> Extraction<'s, 'r> {
                 .filter(|c| !c.children.contains(&at))
                 .collect();
             candidates.sort_by_key(|c| c.original.unwrap_or(usize::MAX));
+            drop_dominated(&mut candidates);
             this.classes.push(candidates);
             at += 1;
         }
+        this.find_readers();
         this
     }
 
-    fn number(&mut self, id: Id) -> usize {
-        let id = self.saturation.egraph.find(id);
-        *self.index.entry(id).or_insert_with(|| {
+    /// Fills in the classes that can choose whether to read a class.
+    fn find_readers(&mut self) {
+        self.readers = vec![Vec::new(); self.classes.len()];
+        for (class, candidates) in self.classes.iter().enumerate().filter(|(_, c)| c.len() > 1) {
+            for of in candidates.iter().flat_map(|c| &c.children) {
+                let reads = candidates.iter().filter(|c| c.children.contains(of)).count();
+                if reads < candidates.len() && self.readers[*of].last() != Some(&class) {
+                    self.readers[*of].push(class);
+                }
+            }
+        }
+    }
+
+    /// The number of a class; none for leaves, which cost nothing and are always there.
+    fn number(&mut self, id: Id) -> Option<usize> {
+        let Saturation { egraph, .. } = self.saturation;
+        let id = egraph.find(id);
+        let leaf = |op: &Op| matches!(op, Op::Input(_) | Op::Param(_));
+        if egraph[id].leaves().any(|enode| leaf(&egraph.analysis.interner.head(enode).op)) {
+            return None;
+        }
+        Some(*self.index.entry(id).or_insert_with(|| {
             self.ids.push(id);
             self.ids.len() - 1
-        })
+        }))
     }
 
     fn nanoseconds(&self, enode: &Enode, nominal: usize) -> f64 {
         let head = self.saturation.egraph.analysis.interner.head(enode);
-        if matches!(head.op, Op::Input(_) | Op::Param(_)) {
-            return 0.0;
-        }
         let types = |place: ValueId| &*self.saturation.egraph[enode.children[place.index()]].data.ty;
         PER_VALUE + Cost::of(&head.op, &head.ty, types).nanoseconds(nominal)
     }
@@ -112,59 +132,22 @@ impl<'s, 'r> Extraction<'s, 'r> {
         }
     }
 
-    /// The cost of what the outputs need, and which classes that is; `None` where the plan has a cycle.
-    fn total(&self, plan: &Plan, used: &mut Vec<usize>) -> Option<f64> {
-        #[derive(Clone, Copy, PartialEq)]
-        enum Mark {
-            New,
-            Open,
-            Done,
-        }
-        used.clear();
-        let mut marks = vec![Mark::New; self.classes.len()];
-        let mut stack: Vec<(usize, usize)> = Vec::new();
-        let mut total = 0.0;
-        for root in &self.roots {
-            stack.push((*root, 0));
-            while let Some((class, next)) = stack.pop() {
-                let candidate = &self.classes[class][plan[class]];
-                if next == 0 {
-                    match marks[class] {
-                        Mark::New => marks[class] = Mark::Open,
-                        Mark::Open => return None,
-                        Mark::Done => continue,
-                    }
-                }
-                if let Some(child) = candidate.children.get(next) {
-                    stack.extend([(class, next + 1), (*child, 0)]);
-                } else {
-                    marks[class] = Mark::Done;
-                    used.push(class);
-                    total += candidate.nanoseconds;
-                }
-            }
-        }
-        Some(total)
-    }
-
     fn improve(&self, mut plan: Plan) -> (Plan, f64) {
-        let mut used = Vec::new();
-        let Some(mut best) = self.total(&plan, &mut used) else { return (plan, f64::INFINITY) };
-        let mut scratch = Vec::new();
+        let (mut tally, mut trial) = (Tally::default(), Tally::default());
+        let Some(mut best) = tally.total(self, &plan) else { return (plan, f64::INFINITY) };
         for _ in 0..MAX_ROUNDS {
             let before = best;
-            let classes = used.clone();
-            for changes in classes.iter().flat_map(|class| self.moves(*class)) {
-                let changes: Vec<(usize, usize)> = changes.of(self, &plan, &used);
+            for change in (0..self.classes.len()).flat_map(|class| self.moves(class)) {
+                let changes = change.of(self, &plan, &tally);
                 if changes.is_empty() {
                     continue;
                 }
                 let undo: Vec<(usize, usize)> = changes.iter().map(|(class, _)| (*class, plan[*class])).collect();
                 changes.iter().for_each(|(class, k)| plan[*class] = *k);
-                match self.total(&plan, &mut scratch) {
+                match trial.total(self, &plan) {
                     Some(total) if total < best - 1e-9 * best => {
                         best = total;
-                        std::mem::swap(&mut used, &mut scratch);
+                        std::mem::swap(&mut tally, &mut trial);
                     }
                     Some(_) | None => undo.iter().for_each(|(class, k)| plan[*class] = *k),
                 }
@@ -178,7 +161,79 @@ impl<'s, 'r> Extraction<'s, 'r> {
 
     fn moves(&self, class: usize) -> impl Iterator<Item = Move> {
         let others = (0..self.classes[class].len()).map(move |k| Move::Take(class, k));
-        others.chain([Move::Evict(class), Move::Adopt(class)])
+        let choice = !self.readers[class].is_empty();
+        others.chain(choice.then_some(Move::Evict(class))).chain(choice.then_some(Move::Adopt(class)))
+    }
+}
+
+/// Drops, but for the first, what reads all that a cheaper op reads: no plan is better for it.
+fn drop_dominated(candidates: &mut Vec<Candidate>) {
+    let beats = |a: &Candidate, b: &Candidate| {
+        a.nanoseconds <= b.nanoseconds && a.children.iter().all(|c| b.children.contains(c))
+    };
+    let mut k = 1;
+    while k < candidates.len() {
+        let beaten = (0..candidates.len()).any(|j| {
+            let (a, b) = (&candidates[j], &candidates[k]);
+            j != k && beats(a, b) && (j < k || !beats(b, a))
+        });
+        if beaten {
+            candidates.remove(k);
+        } else {
+            k += 1;
+        }
+    }
+}
+
+/// What a plan needs.
+#[derive(Default)]
+struct Tally {
+    marks: Vec<Mark>,
+    stack: Vec<(usize, usize)>,
+    /// The classes that are needed, operands before their readers.
+    used: Vec<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mark {
+    New,
+    Open,
+    Done,
+}
+
+impl Tally {
+    /// The cost of what the outputs need; `None` where the plan has a cycle.
+    fn total(&mut self, extraction: &Extraction<'_>, plan: &Plan) -> Option<f64> {
+        self.marks.clear();
+        self.marks.resize(plan.len(), Mark::New);
+        self.used.clear();
+        self.stack.clear();
+        let mut total = 0.0;
+        for root in &extraction.roots {
+            self.stack.push((*root, 0));
+            while let Some((class, next)) = self.stack.pop() {
+                let candidate = &extraction.classes[class][plan[class]];
+                if next == 0 {
+                    match self.marks[class] {
+                        Mark::New => self.marks[class] = Mark::Open,
+                        Mark::Open => return None,
+                        Mark::Done => continue,
+                    }
+                }
+                if let Some(child) = candidate.children.get(next) {
+                    self.stack.extend([(class, next + 1), (*child, 0)]);
+                } else {
+                    self.marks[class] = Mark::Done;
+                    self.used.push(class);
+                    total += candidate.nanoseconds;
+                }
+            }
+        }
+        Some(total)
+    }
+
+    fn is_used(&self, class: usize) -> bool {
+        self.marks[class] == Mark::Done
     }
 }
 
@@ -193,20 +248,22 @@ enum Move {
 }
 
 impl Move {
-    fn of(&self, extraction: &Extraction<'_, '_>, plan: &Plan, used: &[usize]) -> Vec<(usize, usize)> {
+    fn of(&self, extraction: &Extraction<'_>, plan: &Plan, tally: &Tally) -> Vec<(usize, usize)> {
         let switch = |of: usize, read: bool| {
-            let turned = used.iter().filter_map(|&class| {
+            let readers = extraction.readers[of].iter().filter(|class| tally.is_used(**class));
+            let turned = readers.filter_map(|&class| {
                 let candidates = &extraction.classes[class];
-                if candidates[plan[class]].children.contains(&of) == read {
+                let fits = |c: &Candidate| c.children.contains(&of) == read;
+                if fits(&candidates[plan[class]]) {
                     return None;
                 }
-                let fit = candidates.iter().enumerate().filter(|(_, c)| c.children.contains(&of) == read);
+                let fit = candidates.iter().enumerate().filter(|(_, c)| fits(c));
                 fit.min_by(|a, b| a.1.nanoseconds.total_cmp(&b.1.nanoseconds)).map(|(k, _)| (class, k))
             });
             turned.collect()
         };
         match *self {
-            Move::Take(class, k) if plan[class] != k => vec![(class, k)],
+            Move::Take(class, k) if plan[class] != k && tally.is_used(class) => vec![(class, k)],
             Move::Take(..) => Vec::new(),
             Move::Evict(class) => switch(class, false),
             Move::Adopt(class) => switch(class, true),
@@ -214,37 +271,30 @@ impl Move {
     }
 }
 
-impl Extraction<'_, '_> {
+impl Extraction<'_> {
     /// The graph of a plan: all leaves of the graph as it was, in order, then what the outputs need.
     pub(super) fn graph(&self, plan: &Plan, source: &Graph) -> Graph {
-        let Graph { name, outputs, requirements, .. } = source.clone();
-        let mut out = Graph { name, outputs, requirements, nodes: Vec::new() };
-        let mut values: HashMap<usize, ValueId> = HashMap::new();
+        let Graph { name, outputs, requirements, .. } = source;
+        let (name, outputs, requirements) = (name.clone(), outputs.clone(), requirements.clone());
+        let mut out = Graph { name, outputs, requirements, nodes: Vec::with_capacity(source.nodes.len()) };
+        let mut values: HashMap<Id, ValueId> = HashMap::new();
         for (at, node) in source.values() {
             if matches!(node.op, Op::Input(_) | Op::Param(_)) {
                 let value = out.push(node.op.clone(), node.ty.clone(), &node.layer);
-                let class = self.index.get(&self.saturation.class(at));
-                if let Some(class) = class {
-                    values.entry(*class).or_insert(value);
-                }
+                values.insert(self.saturation.class(at), value);
             }
         }
-        let mut used = Vec::new();
-        let acyclic = self.total(plan, &mut used);
+        let mut tally = Tally::default();
+        let acyclic = tally.total(self, plan);
         debug_assert!(acyclic.is_some());
-        for class in used {
-            if !values.contains_key(&class) {
-                let enode = &self.classes[class][plan[class]].enode;
-                let op = self
-                    .saturation
-                    .resolve(enode)
-                    .map_reads(|v| values[&self.index[&self.saturation.egraph.find(id_of(v))]]);
-                let data = &self.saturation.egraph[self.ids[class]].data;
-                values.insert(class, out.push(op, (*data.ty).clone(), &data.layer));
-            }
+        for class in tally.used {
+            let op = self.saturation.resolve(&self.classes[class][plan[class]].enode);
+            let op = op.map_reads(|v| values[&self.saturation.egraph.find(id_of(v))]);
+            let data = &self.saturation.egraph[self.ids[class]].data;
+            values.insert(self.ids[class], out.push(op, (*data.ty).clone(), &data.layer));
         }
-        for (output, root) in out.outputs.iter_mut().zip(&self.roots) {
-            output.value = values[root];
+        for output in &mut out.outputs {
+            output.value = values[&self.saturation.class(output.value)];
         }
         out
     }

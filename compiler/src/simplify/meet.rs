@@ -14,11 +14,15 @@ use super::path_algebra::{hull, restrict, tile};
 const MAX_CUTS: usize = 64;
 
 /// The terms of `reader` in which its factor `factor` is what `writer` adds to its output, with that factor replaced by
-/// `writer`'s factors (operands numbered from `base`). `None` where the segments do not align.
+/// `writer`'s factors (operands numbered from `base`). `None` where the segments do not align, or a term would get more
+/// than two factors.
 pub(super) fn meet(reader: &Path, factor: usize, writer: &Path, base: usize) -> Option<Vec<Path>> {
     let (read, written) = (hull(reader, &reader.factors[factor].segment), hull(writer, &writer.out));
     if read.start >= written.end || written.start >= read.end {
         return Some(Vec::new());
+    }
+    if reader.factors.len() + writer.factors.len() > 3 {
+        return None;
     }
     let mut found = Vec::new();
     let mut open = vec![Pair { reader: reader.clone(), writer: writer.clone(), factor }];
@@ -169,7 +173,7 @@ impl Pair {
             let radix = pair[0] / pair[1];
             for (_, axis) in self.digits(side).into_iter().filter(|d| d.0 == pair[1]) {
                 let size = self.size(side, axis);
-                if size > radix && size % radix != 0 {
+                if size > radix && !size.is_multiple_of(radix) {
                     return Some(Aligned::Cut(side, axis, size - size % radix));
                 }
                 if size > radix {

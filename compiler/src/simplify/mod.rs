@@ -17,6 +17,11 @@ mod path_algebra;
 mod ranges;
 mod rules;
 mod saturate;
+#[cfg(test)]
+mod tests;
+mod variants;
+
+use std::sync::Arc;
 
 use schur_ir::graph::Graph;
 use schur_ir::ty::Type;
@@ -26,12 +31,10 @@ pub use extract::total_cost;
 pub use rules::{RULES, Rule};
 pub use variants::{Variant, variants};
 
-mod variants;
-
 /// Limits, and what is assumed of sizes.
 #[derive(Clone, Debug)]
 pub struct SimplifyOptions {
-    /// The rules that are applied.
+    /// The rules that are applied, beside those of normal form, which always are.
     pub rules: Vec<&'static Rule>,
     /// Passes over the e-graph.
     pub iterations: usize,
@@ -43,7 +46,7 @@ pub struct SimplifyOptions {
 
 impl Default for SimplifyOptions {
     fn default() -> Self {
-        SimplifyOptions { rules: RULES.to_vec(), iterations: 12, nodes: 20_000, nominal: 1000 }
+        SimplifyOptions { rules: RULES.to_vec(), iterations: 12, nodes: 10_000, nominal: 1000 }
     }
 }
 
@@ -88,7 +91,7 @@ pub struct Simplified {
 pub enum SimplifyError {
     /// Values of unequal types were found equal.
     #[error("a rule merged values of the types {0} and {1}")]
-    UnequalTypes(Type, Type),
+    UnequalTypes(Arc<Type>, Arc<Type>),
 }
 
 /// Simplifies a graph that verifies.

@@ -45,7 +45,7 @@ struct Demand<'g> {
     /// The elements that are not known to be zero.
     written: Vec<Ranges>,
     /// The ops without what is dead; segments are those of the original values.
-    ops: Vec<Op>,
+    ops: Vec<Cow<'g, Op>>,
 }
 
 impl<'g> Demand<'g> {
@@ -54,7 +54,7 @@ impl<'g> Demand<'g> {
         let (live, kept) = (vec![false; n], vec![Ranges::default(); n]);
         let mut this = Demand { graph, whole: vec![false; n], live, kept, written: Vec::new(), ops: Vec::new() };
         for node in &graph.nodes {
-            let written = this.written_by(node.op.clone(), &node.ty);
+            let written = this.written_by(&node.op, &node.ty);
             this.written.push(written);
         }
         this
@@ -63,16 +63,15 @@ impl<'g> Demand<'g> {
     /// Gathers what is needed of every value; false where an elementwise op turned out to stay whole after all.
     fn sweep(&mut self, nominal: usize) -> bool {
         let graph = self.graph;
-        self.ops = graph.nodes.iter().map(|node| node.op.clone()).collect();
+        self.ops = graph.nodes.iter().map(|node| Cow::Borrowed(&node.op)).collect();
         self.live.fill(false);
         self.kept.fill(Ranges::default());
         graph.outputs.iter().for_each(|o| self.read_all(o.value));
-        let order = (0..graph.nodes.len()).rev();
-        order.for_each(|k| {
+        for k in (0..graph.nodes.len()).rev() {
             if self.live[k] {
-                self.visit(k)
+                self.visit(k);
             }
-        });
+        }
         let whole: Vec<usize> =
             (0..graph.nodes.len()).filter(|&k| self.live[k] && self.is_dearer(k, nominal)).collect();
         whole.iter().for_each(|&k| self.whole[k] = true);
@@ -81,7 +80,7 @@ impl<'g> Demand<'g> {
 
     /// True where an elementwise op needs selections of operands that cost more than it saves.
     fn is_dearer(&self, k: usize, nominal: usize) -> bool {
-        let (op, ty) = (&self.ops[k], &self.graph.nodes[k].ty);
+        let (op, ty) = (&*self.ops[k], &self.graph.nodes[k].ty);
         let elementwise = matches!(op, Op::Map(_) | Op::Max(_));
         if !elementwise || self.is_whole(k) {
             return false;
@@ -108,11 +107,11 @@ impl<'g> Demand<'g> {
         is_void(path) || path.factors.iter().any(unwritten)
     }
 
-    fn written_by(&self, op: Op, ty: &Type) -> Ranges {
+    fn written_by(&self, op: &Op, ty: &Type) -> Ranges {
         let mut written = Ranges::default();
         match op {
             Op::Contract(c) => {
-                let paths = c.paths.iter().filter(|p| !self.is_dead(&c, p));
+                let paths = c.paths.iter().filter(|p| !self.is_dead(c, p));
                 paths.for_each(|p| written.insert(hull(p, &p.out)));
             }
             Op::Input(_) | Op::Param(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => {
@@ -138,11 +137,13 @@ impl<'g> Demand<'g> {
         let all = Ranges::all(ty.width());
         let wanted = whole_copies(&ty.irreps, &self.kept[k]);
         self.kept[k] = all.clone();
-        let mut op = self.ops[k].clone();
+        let mut op = self.graph.nodes[k].op.clone();
         match &mut op {
             Op::Input(_) | Op::Param(_) => {}
             Op::Contract(c) => {
-                c.paths = c.paths.iter().filter(|path| !self.is_dead(c, path)).cloned().collect();
+                let live: Vec<bool> = c.paths.iter().map(|path| !self.is_dead(c, path)).collect();
+                let mut live = live.into_iter();
+                c.paths.retain(|_| live.next() == Some(true));
                 if let Some(paths) = cut(c, &wanted) {
                     self.kept[k] = wanted;
                     c.paths = paths;
@@ -158,7 +159,7 @@ impl<'g> Demand<'g> {
             Op::Max(max) => self.read_elementwise(k, &[max.value], wanted),
             Op::Reshape(value) => self.read_all(*value),
         }
-        self.ops[k] = op;
+        self.ops[k] = Cow::Owned(op);
     }
 }
 
@@ -187,8 +188,9 @@ impl Demand<'_> {
 
     /// The graph with packed values.
     fn emit(self) -> (Graph, usize) {
-        let Graph { name, requirements, outputs, .. } = self.graph.clone();
-        let mut out = Graph { name, requirements, outputs, nodes: Vec::with_capacity(self.ops.len()) };
+        let Graph { name, outputs, requirements, .. } = self.graph;
+        let (name, outputs, requirements) = (name.clone(), outputs.clone(), requirements.clone());
+        let mut out = Graph { name, outputs, requirements, nodes: Vec::with_capacity(self.ops.len()) };
         let mut moved = vec![ValueId(0); self.ops.len()];
         let mut narrowed = 0;
         for (k, node) in self.graph.nodes.iter().enumerate() {
@@ -198,7 +200,7 @@ impl Demand<'_> {
             if !leaf && !self.live[k] {
                 continue;
             }
-            let op = match &self.ops[k] {
+            let op = match &*self.ops[k] {
                 Op::Contract(c) => Op::Contract(self.packed_contract(k, c)).map_reads(|v| moved[v.index()]),
                 op @ (Op::Map(_) | Op::Max(_)) => op.map_reads(|v| self.selected(&mut out, &moved, v, k)),
                 op @ (Op::Input(_) | Op::Param(_) | Op::Reshape(_)) => op.map_reads(|v| moved[v.index()]),

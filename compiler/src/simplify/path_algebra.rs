@@ -2,7 +2,7 @@
 //!
 //! Every operation keeps what a path computes, up to the order of a sum; `restrict` keeps a part of it.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::ops::Range;
 
 use schur_ir::expr::Scalar;
@@ -99,7 +99,7 @@ pub(super) fn sort_path(path: &mut Path) -> bool {
     if is_sorted(path) {
         return false;
     }
-    path.factors.sort_by_key(factor_key);
+    path.factors.sort_by(factor_order);
     let mut order: Vec<usize> = (0..path.axes.len()).collect();
     order.sort_by_key(|&k| axis_key(path, k));
     path.axes = order.iter().map(|&k| path.axes[k]).collect();
@@ -113,16 +113,20 @@ pub(super) fn sort_path(path: &mut Path) -> bool {
 }
 
 fn is_sorted(path: &Path) -> bool {
-    path.factors.is_sorted_by_key(factor_key)
+    path.factors.is_sorted_by(|a, b| factor_order(a, b).is_le())
         && (0..path.axes.len()).is_sorted_by_key(|k| axis_key(path, k))
         && (0..path.axes.len()).all(|k| path.axes[k].letter == letter(path, k))
 }
 
 /// Independent of the order of the axes, which depends on the order of the factors.
-fn factor_key(factor: &Factor) -> (usize, usize, Vec<usize>) {
-    let mut strides = factor.segment.strides.clone();
-    strides.sort_unstable();
-    (factor.operand, factor.segment.offset, strides)
+fn factor_order(a: &Factor, b: &Factor) -> Ordering {
+    let sorted = |factor: &Factor| {
+        let mut strides = factor.segment.strides.clone();
+        strides.sort_unstable();
+        strides
+    };
+    let place = |factor: &Factor| (factor.operand, factor.segment.offset);
+    place(a).cmp(&place(b)).then_with(|| sorted(a).cmp(&sorted(b)))
 }
 
 fn axis_key(path: &Path, axis: usize) -> ([Reverse<usize>; 3], usize) {

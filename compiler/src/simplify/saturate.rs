@@ -15,28 +15,29 @@ use schur_ir::ty::Type;
 
 use super::analysis::Types;
 use super::language::{Enode, id_of, value_of};
-use super::rules::{Action, Found, Inner, Rule, Site};
+use super::rules::{Action, Found, Inner, RULES, Rule, Site};
 use super::{Report, SimplifyError, SimplifyOptions, Stop};
 
 /// Rounds of the rules of normal form; few are ever needed.
 const MAX_ROUNDS: usize = 64;
 
 /// The e-graph of a graph with all that the rules find.
-pub(super) fn saturate<'r>(
+pub(super) fn saturate(
     graph: &Graph,
-    options: &'r SimplifyOptions,
+    options: &SimplifyOptions,
     report: &mut Report,
-) -> Result<Saturation<'r>, SimplifyError> {
-    let mut saturation = Saturation::new(graph, &options.rules);
+) -> Result<Saturation, SimplifyError> {
+    let chosen = |rule: &&'static Rule| rule.is_normal_form() || options.rules.iter().any(|r| r.name == rule.name);
+    let mut saturation = Saturation::new(graph, RULES.into_iter().filter(chosen).collect());
     saturation.run(options, report);
     match saturation.egraph.analysis.clash.take() {
-        Some((a, b)) => Err(SimplifyError::UnequalTypes((*a).clone(), (*b).clone())),
+        Some((a, b)) => Err(SimplifyError::UnequalTypes(a, b)),
         None => Ok(saturation),
     }
 }
 
 /// The e-graph of a graph.
-pub(super) struct Saturation<'r> {
+pub(super) struct Saturation {
     pub(super) egraph: EGraph<Enode, Types>,
     /// The e-class of every value of the graph.
     classes: Vec<Id>,
@@ -44,27 +45,27 @@ pub(super) struct Saturation<'r> {
     pub(super) originals: Vec<Enode>,
     /// The rule that made an e-node.
     pub(super) made_by: IndexMap<Enode, &'static str>,
-    rules: &'r [&'static Rule],
+    rules: Vec<&'static Rule>,
     counts: Vec<usize>,
-    outputs: HashSet<Id>,
+    outputs: Vec<Id>,
     /// The resolved ops of e-nodes, and whether they are known to be normal.
     ops: HashMap<Enode, (Arc<Op>, bool)>,
     /// How many e-nodes the children of an e-node had when the rules last looked at it.
     seen: HashMap<Enode, usize>,
 }
 
-impl<'r> Saturation<'r> {
+impl Saturation {
     /// The e-graph that holds `graph` in normal form.
-    fn new(graph: &Graph, rules: &'r [&'static Rule]) -> Self {
+    fn new(graph: &Graph, rules: Vec<&'static Rule>) -> Self {
         let types = Types { interner: Default::default(), layer: Arc::from(""), clash: None };
         let mut this = Saturation {
             egraph: EGraph::new(types),
             classes: Vec::with_capacity(graph.nodes.len()),
             originals: Vec::with_capacity(graph.nodes.len()),
             made_by: IndexMap::new(),
-            rules,
             counts: vec![0; rules.len()],
-            outputs: HashSet::new(),
+            rules,
+            outputs: Vec::new(),
             ops: HashMap::new(),
             seen: HashMap::new(),
         };
@@ -237,7 +238,8 @@ impl<'r> Saturation<'r> {
             let nodes: Vec<Enode> = self.egraph[child].nodes.iter().map(|n| self.canonical(n)).collect();
             let ops = nodes.iter().map(|n| self.resolved(n)).collect();
             let apart = |parent: Id| self.egraph.find(parent) != class;
-            let exclusive = !self.outputs.contains(&child) && !self.egraph[child].parents().any(apart);
+            let returned = self.outputs.iter().any(|id| self.egraph.find(*id) == child);
+            let exclusive = !returned && !self.egraph[child].parents().any(apart);
             inner.push(Inner { value: value_of(child), ops, exclusive });
         }
         inner

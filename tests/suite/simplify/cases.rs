@@ -1,6 +1,6 @@
 //! What simplification makes of graphs as layers build them.
 
-use schur_ir::graph::{Contract, Graph, Op};
+use schur_ir::graph::{Contract, Graph, Node, Op};
 
 use super::check;
 
@@ -10,11 +10,13 @@ fn simplified(text: &str) -> Graph {
 }
 
 fn contracts(graph: &Graph) -> Vec<&Contract> {
-    let contract = |op| match op {
-        &Op::Contract(ref c) => Some(c),
-        Op::Input(_) | Op::Param(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => None,
-    };
-    graph.nodes.iter().filter_map(|n| contract(&n.op)).collect()
+    fn contract(node: &Node) -> Option<&Contract> {
+        match &node.op {
+            Op::Contract(c) => Some(c),
+            Op::Input(_) | Op::Param(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => None,
+        }
+    }
+    graph.nodes.iter().filter_map(contract).collect()
 }
 
 fn maps(graph: &Graph) -> usize {

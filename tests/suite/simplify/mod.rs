@@ -1,6 +1,7 @@
 //! Simplification: every rule on random graphs, and the whole on random and hand-made ones.
 
 mod cases;
+mod rules;
 
 use std::collections::BTreeMap;
 

@@ -66,7 +66,8 @@ fn inline_products(site: &Site<'_>) -> Vec<Found> {
         })
     };
     let all = replace(reader, product);
-    let own = replace(reader, |value| product(value).filter(|_| site.is_exclusive(value)));
+    let own = |value| product(value).filter(|_| site.is_exclusive(value));
+    let own = if all.is_some() && site.shares() { replace(reader, own) } else { None };
     all.into_iter().chain(own).collect()
 }
 

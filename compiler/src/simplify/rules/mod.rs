@@ -26,6 +26,16 @@ pub struct Rule {
     pub(super) action: Action,
 }
 
+impl Rule {
+    /// True where it is one of the normal form that every op has in the e-graph.
+    pub fn is_normal_form(&self) -> bool {
+        match self.action {
+            Action::Contract(_) | Action::Map(_) => true,
+            Action::Graph | Action::Rewrite(_) => false,
+        }
+    }
+}
+
 /// How a rule is applied.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Action {
@@ -111,6 +121,11 @@ impl Site<'_> {
 
     fn oldest<'s, T>(&'s self, value: ValueId, accept: impl Fn(&'s Op) -> Option<T>) -> Option<T> {
         self.ops(value).find_map(accept)
+    }
+
+    /// True where something that is read has other readers.
+    fn shares(&self) -> bool {
+        self.inner.iter().any(|i| !i.exclusive)
     }
 
     fn is_exclusive(&self, value: ValueId) -> bool {

@@ -77,7 +77,8 @@ fn fuse(site: &Site<'_>) -> Vec<Found> {
     };
     // The newest map has more fused into it, the oldest leaves scales to the weights before it.
     let all = fuse_maps(reader, newest);
-    let own = fuse_maps(reader, |value| newest(value).filter(|_| site.is_exclusive(value)));
+    let own = |value| newest(value).filter(|_| site.is_exclusive(value));
+    let own = if all.is_some() && site.shares() { fuse_maps(reader, own) } else { None };
     let first = fuse_maps(reader, |value| site.oldest(value, map));
     let fused = all.into_iter().chain(own).chain(first).filter(|map| map.expr.size() <= MAX_EXPR);
     fused.map(|map| Found::Op(Op::Map(map))).collect()

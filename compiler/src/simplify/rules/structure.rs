@@ -52,6 +52,10 @@ fn drop_unit_rows(contract: &mut Contract) -> bool {
     true
 }
 
+fn is_ordered(operands: &[Operand], used: &[bool]) -> bool {
+    used.iter().all(|used| *used) && operands.is_sorted_by(|a, b| a < b)
+}
+
 /// The order of the operands in use, without repetition, and the new place of every old one.
 fn order(operands: &[Operand], used: &[bool]) -> (Vec<Operand>, Vec<usize>) {
     let mut kept: Vec<Operand> = operands.iter().zip(used).filter(|(_, used)| **used).map(|(o, _)| o.clone()).collect();
@@ -64,10 +68,10 @@ fn order(operands: &[Operand], used: &[bool]) -> (Vec<Operand>, Vec<usize>) {
 pub(in crate::simplify) fn merge_operands(contract: &mut Contract) -> bool {
     let mut used = vec![false; contract.operands.len()];
     contract.paths.iter().flat_map(|p| &p.factors).for_each(|f| used[f.operand] = true);
-    let (kept, place) = order(&contract.operands, &used);
-    if kept == contract.operands {
+    if is_ordered(&contract.operands, &used) {
         return false;
     }
+    let (kept, place) = order(&contract.operands, &used);
     contract.paths.iter_mut().flat_map(|p| &mut p.factors).for_each(|f| f.operand = place[f.operand]);
     contract.operands = kept;
     true
@@ -76,10 +80,10 @@ pub(in crate::simplify) fn merge_operands(contract: &mut Contract) -> bool {
 pub(in crate::simplify) fn merge_map_operands(map: &mut Map) -> bool {
     let mut used = vec![false; map.operands.len()];
     mark(&map.expr, &mut used);
-    let (kept, place) = order(&map.operands, &used);
-    if kept == map.operands {
+    if is_ordered(&map.operands, &used) {
         return false;
     }
+    let (kept, place) = order(&map.operands, &used);
     map.expr = map.expr.substitute(&|k| Expr::Arg(place[k]));
     map.operands = kept;
     true
