@@ -8,7 +8,7 @@ const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 220.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 24.0;
-const TOP: f64 = 44.0;
+const TOP: f64 = 52.0;
 const GAP: f64 = 44.0;
 const GREY: &str = "#808080";
 
@@ -96,16 +96,17 @@ fn nice(k: i32) -> f64 {
     [1.0, 2.0, 5.0][((k - 1) % 3) as usize] * 10f64.powi((k - 1) / 3)
 }
 
-/// Between two and about eight values to write at an axis: of 1, 2, 5 times powers of ten those between the ends, or
-/// the ends.
+/// Values to write at an axis: round ones between the ends, at least three; where there are none, the ends.
 fn ticks(low: f64, high: f64) -> Vec<f64> {
     let (from, to) = (low.log10().floor() as i32, high.log10().ceil() as i32);
-    let digits: &[f64] = if to - from > 4 { &[1.0] } else { &[1.0, 2.0, 5.0] };
     let stride = ((to - from) / 8 + 1) as usize;
-    let powers = (from..=to).step_by(stride).map(|power| 10f64.powi(power));
-    let all = powers.flat_map(|power| digits.iter().map(move |digit| digit * power));
-    let inside: Vec<f64> = all.filter(|value| (low..=high).contains(value)).collect();
-    if inside.len() < 2 { vec![low, high] } else { inside }
+    let of = |digits: &'static [f64]| {
+        let powers = (from..=to).step_by(stride).map(|power| 10f64.powi(power));
+        let all = powers.flat_map(move |power| digits.iter().map(move |digit| digit * power));
+        all.filter(|value| (low..=high).contains(value)).collect::<Vec<f64>>()
+    };
+    let choices: [&[f64]; 3] = [&[1.0], &[1.0, 2.0, 5.0], &[1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0]];
+    choices.into_iter().map(of).find(|values| values.len() > 2).unwrap_or_else(|| vec![low, high])
 }
 
 /// `0.002`, `1e-7`: what a value is called at an axis.
@@ -129,8 +130,9 @@ mod tests {
     #[test]
     fn axes_have_round_values() {
         assert_eq!(ticks(0.9, 11.0), [1.0, 2.0, 5.0, 10.0]);
-        assert_eq!(ticks(1e-9, 1e3).len(), 7);
-        assert_eq!(ticks(1.1, 1.3), [1.1, 1.3]);
+        assert_eq!(ticks(1.02, 3.4), [1.2, 1.5, 2.0, 2.5, 3.0]);
+        assert_eq!(ticks(0.9e-9, 1.1e3).len(), 7);
+        assert_eq!(ticks(1.1, 1.14), [1.1, 1.14]);
         assert_eq!([0.02, 1.0, 1.234, 250.0, 1e-7, 20.0].map(tick), ["0.02", "1", "1.23", "250", "1.0e-7", "20"]);
         assert_eq!([1, 2, 3, 4, 5].map(nice), [1.0, 2.0, 5.0, 10.0, 20.0]);
     }

@@ -129,7 +129,7 @@ fn wrong_arguments_are_told_before_anything_is_done() {
     assert!(run.refused(2, &["--momentum", "0.5"]).contains("--momentum has an effect with --optimizer sgd alone"));
     assert!(run.refused(2, &["--huber-delta", "1"]).contains("--loss huber alone"));
     assert!(run.refused(2, &["--weight-decay", "1"]).contains("--optimizer adamw alone"));
-    assert!(run.refused(2, &["--rate", "-1"]).contains("must be above 0"));
+    assert!(run.refused(2, &["--rate", "0"]).contains("must be above 0"));
     assert!(run.refused(2, &["--loss", "mean"]).contains("[possible values: mse, mae, huber]"));
     assert!(run.refused(1, &["--resume", &run.train]).contains("it holds no run of training"));
     let nowhere = run.folder.path("none/curve.svg");

@@ -188,13 +188,13 @@ fn a_linear_regression_is_learnt() {
     "#;
     let model = model(text);
     let (train, test) = (network_data(128, DType::F32, 1), network_data(32, DType::F32, 2));
-    let methods = [(Method::Sgd { momentum: 0.9 }, 0.1), (Method::adam(), 0.05), (Method::adamw(1e-6), 0.05)];
+    let methods = [(Method::Sgd { momentum: 0.9 }, 0.2), (Method::adam(), 0.05), (Method::adamw(1e-6), 0.05)];
     for (loss, (method, rate)) in LOSSES.into_iter().flat_map(|loss| methods.map(|method| (loss, method))) {
         let schedule = Schedule { rate, warmup: 5, decay: Decay::Cosine };
         let settings = Settings { schedule, epochs: 40, clip: Some(5.0), ..settings(loss, method, rate) };
         let trainer = finish(trainer(&model, settings, &train, &test));
         let error = trainer.epochs()[39].error;
-        assert!(trainer.untrained_error() > 0.5 && error < 0.02, "{loss:?} by {method:?}: {error}");
+        assert!(trainer.untrained_error() > 0.5 && error < 0.03, "{loss:?} by {method:?}: {error}");
         assert_eq!(trainer.steps_done(), 40 * 8);
     }
 }
@@ -227,7 +227,9 @@ fn a_run_that_was_stopped_ends_with_the_same_bits() {
         // In the first epoch, at the end of one, and in a later one: an epoch has six steps.
         for stop in [0, 4, 6, 15] {
             let mut stopped = new();
-            (0..stop).for_each(|_| drop(stopped.step().unwrap()));
+            for _ in 0..stop {
+                stopped.step().unwrap();
+            }
             stopped.save(&path("part")).unwrap();
             drop(stopped);
             let mut resumed = new();
