@@ -4,7 +4,7 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 use schur::train::is_state;
-use schur::{Array, Model, ParamStore, checkpoint};
+use schur::{Array, CompiledModel, Model, ParamStore, checkpoint};
 
 use super::failure::Failure;
 
