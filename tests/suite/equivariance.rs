@@ -16,6 +16,9 @@ use crate::levels::{Arrays, compiled, distance};
 use crate::random_graph::{random_arrays, random_sizes};
 use crate::stages::specs;
 
+/// What a level makes of inputs.
+type Level<'a> = &'a dyn Fn(&Arrays) -> Evaluated;
+
 fn name(op: &LayerOp) -> &'static str {
     match op {
         LayerOp::Linear(_) => "linear",
@@ -70,8 +73,7 @@ fn every_layer_is_equivariant() {
                 let turned = rotated_inputs(&graph, &rotation, &inputs);
                 let reference = |inputs: &Arrays| evaluate(&graph, inputs, &params).unwrap_or_else(|e| panic!("{e}"));
                 let native = |inputs: &Arrays| compiled(&graph, inputs, &params, &CompileOptions::default());
-                let levels: [(&str, &dyn Fn(&Arrays) -> Evaluated); 2] =
-                    [("reference", &reference), ("compiled", &native)];
+                let levels: [(&str, Level<'_>); 2] = [("reference", &reference), ("compiled", &native)];
                 for (level, run) in levels {
                     let wanted = rotated_outputs(&graph, &rotation, &run(&inputs));
                     let (apart, output) = distance(&run(&turned).outputs, &wanted.outputs);
