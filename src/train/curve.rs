@@ -109,7 +109,7 @@ fn ticks(low: f64, high: f64) -> Vec<f64> {
     choices.into_iter().map(of).find(|values| values.len() > 2).unwrap_or_else(|| vec![low, high])
 }
 
-/// `0.002`, `1e-7`: what a value is called at an axis.
+/// `0.002`, `1.0e-7`: what a value is called at an axis.
 fn tick(value: f64) -> String {
     if !(1e-3..1e5).contains(&value) {
         return format!("{value:.1e}");
@@ -131,7 +131,7 @@ mod tests {
     fn axes_have_round_values() {
         assert_eq!(ticks(0.9, 11.0), [1.0, 2.0, 5.0, 10.0]);
         assert_eq!(ticks(1.02, 3.4), [1.2, 1.5, 2.0, 2.5, 3.0]);
-        assert_eq!(ticks(0.9e-9, 1.1e3).len(), 7);
+        assert_eq!(ticks(0.9e-9, 1.1e3).len(), 6, "every other power from 1e-8 to 1e2");
         assert_eq!(ticks(1.1, 1.14), [1.1, 1.14]);
         assert_eq!([0.02, 1.0, 1.234, 250.0, 1e-7, 20.0].map(tick), ["0.02", "1", "1.23", "250", "1.0e-7", "20"]);
         assert_eq!([1, 2, 3, 4, 5].map(nice), [1.0, 2.0, 5.0, 10.0, 20.0]);
