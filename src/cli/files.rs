@@ -8,6 +8,15 @@ use schur::{Array, CompiledModel, Model, ParamStore, checkpoint};
 
 use super::failure::Failure;
 
+/// Refuses a file for arrays that only safetensors can hold (flax's msgpack has parameters and statistics alone), before
+/// anything is computed for it.
+pub(crate) fn require_safetensors(path: &Path) -> Result<(), Failure> {
+    if path.extension().is_some_and(|ending| ending == "safetensors") {
+        return Ok(());
+    }
+    Err(Failure::user(format!("{} must end in .safetensors", path.display()), None))
+}
+
 /// Reads the inputs of a model from a file, which may hold other arrays too.
 pub(crate) fn read_inputs(model: &Model, path: &Path) -> Result<IndexMap<String, Array>, Failure> {
     let names = model.spec().inputs.keys().map(|name| (name.as_str(), name.as_str()));

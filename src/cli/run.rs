@@ -6,7 +6,7 @@ use clap::Args;
 use schur::{CompileOptions, Mode, Model, checkpoint};
 
 use super::failure::Failure;
-use super::files::{named, read_cotangents, read_inputs, read_params};
+use super::files::{named, read_cotangents, read_inputs, read_params, require_safetensors};
 use super::terminal::{Terminal, duration};
 
 /// Compile a spec and call it once, from safetensors files to safetensors files.
@@ -48,6 +48,10 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
+        [Some(&self.outputs), self.gradients.as_ref()]
+            .into_iter()
+            .flatten()
+            .try_for_each(|f| require_safetensors(f))?;
         let model = Model::from_file(&self.spec)?;
         let mut inputs = read_inputs(&model, &self.inputs)?;
         let mode = if self.train { Mode::Train } else { Mode::Infer };

@@ -13,7 +13,7 @@ use schur::train::{DataSet, Epoch, Layout, Step, Trainer, svg};
 use schur::{Model, checkpoint};
 
 use super::failure::Failure;
-use super::files::read_params;
+use super::files::{read_params, require_safetensors};
 use super::random::rotations;
 use super::terminal::{Progress, Terminal, count, duration};
 use options::Options;
@@ -76,6 +76,7 @@ impl Train {
         let (target, array) = self.target.split_once('=').unwrap_or((&self.target, &self.target));
         let layout = Arc::new(Layout::new(&model, target)?);
         let (train, test) = (data_set(&layout, &self.data, array)?, data_set(&layout, &self.test, array)?);
+        require_safetensors(&self.out)?;
         [Some(&self.out), self.curve.as_ref()].into_iter().flatten().try_for_each(|path| check_folder(path))?;
         let params = match &self.params {
             Some(path) => read_params(&model, path)?,

@@ -216,7 +216,7 @@ fn the_network_learns_and_stays_equivariant() {
 #[test]
 fn a_run_that_was_stopped_ends_with_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
+    let path = |name: &str| folder.path().join(name).with_extension("safetensors");
     let (train, test) = (network_data(100, DType::F32, 1), network_data(20, DType::F32, 2));
     let model = network(DType::F32);
     for method in [Method::Sgd { momentum: 0.5 }, Method::adamw(0.01)] {
@@ -244,7 +244,7 @@ fn a_run_that_was_stopped_ends_with_the_same_bits() {
 #[test]
 fn a_run_is_resumed_with_its_own_settings_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("run");
+    let path = folder.path().join("run.safetensors");
     let (train, test) = (network_data(40, DType::F32, 1), network_data(20, DType::F32, 2));
     let model = network(DType::F32);
     let of = |settings| trainer(&model, settings, &train, &test);
