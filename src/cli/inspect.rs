@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use schur::compiler::codegen::KernelCode;
+use schur::compiler::codegen::{KernelCode, Listing};
 use schur::compiler::loops::Loops;
 use schur::compiler::simplify::Report;
 use schur::{CompileOptions, Listings, Mode, Model, Pass, Stage};
@@ -79,9 +79,9 @@ impl Inspect {
                 text = Ok(format!("{graph}\n{}", rules(report)));
             }
             Stage::Loops(loops) if self.stage == StageName::Loops => text = self.loops(loops),
-            Stage::Code(code) if self.stage == StageName::Clif => text = self.code(code, |k| k.clif.clone()),
+            Stage::Code(code) if self.stage == StageName::Clif => text = self.code(code, |listing| &listing.clif),
             Stage::Code(code) if self.stage == StageName::Asm => {
-                text = self.code(code, |k| format!("; {}\n{}", k.name, k.asm)).map(|asm| asm + "\n" + &sizes(code));
+                text = self.code(code, |listing| &listing.asm).map(|asm| asm + "\n" + &sizes(code));
             }
             Stage::Simplified(..) | Stage::Loops(_) | Stage::Code(_) | Stage::Program(_) => {}
         })?;
@@ -96,9 +96,10 @@ impl Inspect {
         Ok(kernels.iter().map(ToString::to_string).collect())
     }
 
-    fn code(&self, code: &[KernelCode], listing: impl Fn(&KernelCode) -> String) -> Result<String, Failure> {
+    fn code(&self, code: &[KernelCode], text: impl Fn(&Listing) -> &str) -> Result<String, Failure> {
         let kernels = self.chosen(code.iter().map(|kernel| (kernel.name.as_str(), kernel)))?;
-        Ok(kernels.into_iter().map(listing).collect::<Vec<_>>().join("\n"))
+        let listed = |k: &KernelCode| format!("; {}\n{}", k.name, k.listing.as_ref().map_or("", &text));
+        Ok(kernels.into_iter().map(listed).collect::<Vec<_>>().join("\n"))
     }
 
     /// The kernels that were asked for.

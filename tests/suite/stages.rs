@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use schur_compiler::loops::{LoopOptions, lower};
+use schur_compiler::codegen::{Features, KernelCode, Listings, Target, generate};
+use schur_compiler::loops::{LoopOptions, Loops, lower};
 use schur_compiler::simplify::{SimplifyOptions, simplify};
 use schur_ir::build::{Mode, build};
 use schur_ir::spec::{ModelSpec, Source};
@@ -38,4 +39,40 @@ fn stages_of_every_spec() {
             insta::assert_snapshot!(format!("{name}_train"), stages(&spec, Mode::Train));
         }
     }
+}
+
+/// Every kernel's code, with and without listings.
+fn code(spec: &ModelSpec, listings: Listings) -> (Loops, Vec<KernelCode>) {
+    let graph = build(spec, Mode::Infer).unwrap_or_else(|e| panic!("{e:?}"));
+    let loops = lower(&graph, &LoopOptions::default()).unwrap_or_else(|e| panic!("{e}"));
+    let target = Target::host(Features::Native, true).unwrap_or_else(|e| panic!("{e}"));
+    let code = generate(&loops, &target, listings).unwrap_or_else(|e| panic!("{e}"));
+    (loops, code)
+}
+
+#[test]
+fn listings_lead_from_machine_code_to_statements() {
+    let mut all = (0, 0);
+    for (name, spec) in specs() {
+        let (loops, listed) = code(&spec, Listings::Keep);
+        let (_, silent) = code(&spec, Listings::Skip);
+        for ((kernel, code), silent) in loops.kernels.iter().zip(&listed).zip(&silent) {
+            assert_eq!(code.bytes, silent.bytes, "{name}: listings change the code");
+            let listing = code.listing.as_ref().unwrap_or_else(|| panic!("{name}: a listing was asked for"));
+            assert_eq!(kernel.values.len(), kernel.body.len());
+            assert_eq!(listing.statements.len(), listing.clif.lines().count(), "{name}");
+            // Every statement has instructions, and they have machine code.
+            let mut linked = vec![0; kernel.body.len()];
+            for (place, line) in &listing.places {
+                assert!(place.start < place.end && place.end <= listing.instructions, "{name}: {place:?}");
+                linked.iter_mut().enumerate().for_each(|(k, n)| {
+                    *n += if listing.statements[*line] == Some(k) { place.len() } else { 0 };
+                });
+            }
+            assert!(linked.iter().all(|bytes| *bytes > 0), "{name}: {linked:?}\n{kernel}{}", listing.clif);
+            all = (all.0 + linked.iter().sum::<usize>(), all.1 + listing.instructions);
+        }
+    }
+    // The others are entries and exits.
+    assert!(10 * all.0 > 8 * all.1, "{} of {} bytes are linked", all.0, all.1);
 }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{BlockArg, Function, InstBuilder, MemFlagsData, Type, UserFuncName, Value, types};
+use cranelift_codegen::ir::{
+    BlockArg, Function, InstBuilder, MemFlagsData, SourceLoc, Type, UserFuncName, Value, types,
+};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use schur_ir::dim::{Dim, Symbol};
 use schur_ir::program::BufferId;
@@ -13,6 +15,7 @@ use crate::loops::{Access, Array, Kernel, Loops, Pick, RowAddress, RowTerm, Stmt
 
 use super::address::{accesses, is_regular, sizes_needed};
 use super::control::{Count, Moving};
+use super::listing::location;
 use super::native::signature;
 use super::target::Target;
 
@@ -152,9 +155,11 @@ impl<'a> KernelBuilder<'a> {
         let tile = self.b.ins().iconst(types::I64, self.kernel.tile as i64);
         self.first_row = row;
         self.tile_rows = self.smaller(left, tile);
-        for stmt in &self.kernel.body {
+        for (k, stmt) in self.kernel.body.iter().enumerate() {
+            self.b.set_srcloc(location(k));
             self.statement(stmt);
         }
+        self.b.set_srcloc(SourceLoc::default());
         let next = self.b.ins().iadd_imm_s(row, self.kernel.tile as i64);
         self.b.ins().jump(head, &[BlockArg::Value(next)]);
         self.b.seal_block(head);

@@ -6,6 +6,7 @@
 mod address;
 mod control;
 mod kernel;
+mod listing;
 mod map;
 mod math;
 mod native;
@@ -23,6 +24,7 @@ use schur_ir::program;
 
 use crate::loops::Loops;
 
+pub use listing::Listing;
 pub use native::NativeCode;
 pub use target::{Features, Target};
 
@@ -50,10 +52,8 @@ pub enum CodegenError {
 pub struct KernelCode {
     /// The kernel's name.
     pub name: String,
-    /// Cranelift IR before optimisation, where [`Listings`] were asked for.
-    pub clif: String,
-    /// Machine code as text, likewise.
-    pub asm: String,
+    /// The code as text, where [`Listings`] were asked for.
+    pub listing: Option<Listing>,
     /// Machine code.
     pub bytes: Vec<u8>,
     /// The alignment that the code needs.
@@ -86,14 +86,14 @@ pub fn generate(loops: &Loops, target: &Target, listings: Listings) -> Result<Ve
     let one = |k: &crate::loops::Kernel| {
         context.clear();
         kernel::build(loops, k, &symbols, target, &mut context.func, &mut builder);
-        let clif = if listings == Listings::Keep { context.func.display().to_string() } else { String::new() };
-        context.set_disasm(listings == Listings::Keep);
+        let mut listing = (listings == Listings::Keep).then(|| Listing::of(&mut context.func));
+        context.set_disasm(listing.is_some());
         let compiled = context.compile(target.isa(), &mut ControlPlane::default());
         let code = compiled.map_err(|e| refused(&k.name, &e.inner))?;
+        listing.iter_mut().for_each(|listing| listing.compiled(code));
         Ok(KernelCode {
             name: k.name.clone(),
-            clif,
-            asm: code.vcode.clone().unwrap_or_default(),
+            listing,
             bytes: code.code_buffer().to_vec(),
             align: u64::from(code.buffer.alignment),
         })

@@ -20,7 +20,7 @@ use std::fmt;
 
 use schur_ir::dim::Dim;
 use schur_ir::expr::{Expr, Scalar};
-use schur_ir::graph::{Axis, Graph, Requirement, Segment};
+use schur_ir::graph::{Axis, Graph, Requirement, Segment, ValueId};
 use schur_ir::program::{Buffer, BufferId, InputSlot, OutputSlot, ParamSlot, Step};
 use schur_ir::ty::DType;
 
@@ -64,6 +64,9 @@ pub struct Kernel {
     pub scratch: Vec<Scratch>,
     /// What a tile computes, in order.
     pub body: Vec<Stmt>,
+    /// For every statement the value of the graph that it computes: for people. Values beyond the graph's are copies for
+    /// outputs.
+    pub values: Vec<ValueId>,
 }
 
 impl Kernel {

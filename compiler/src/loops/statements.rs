@@ -14,13 +14,16 @@ pub(super) fn kernels(graph: &Graph, schedule: &Schedule, storage: &Storage, opt
         let values: Vec<ValueId> =
             graph.values().map(|(v, _)| v).filter(|v| schedule.kernel_of[v.index()] == Some(k)).collect();
         let emitter = Emitter { graph, storage };
+        let computed = values.iter().flat_map(|&v| emitter.statements(v).into_iter().map(move |stmt| (stmt, v)));
+        let (body, computes) = computed.unzip();
         let mut kernel = Kernel {
             name: name(graph, k, &values),
             rows: rows.clone(),
             tile: 1,
             serial: values.iter().any(|&v| is_serial(graph, v)),
             scratch: storage.scratch[k].clone(),
-            body: values.iter().flat_map(|&v| emitter.statements(v)).collect(),
+            body,
+            values: computes,
         };
         if !rows.is_empty() {
             kernel.tile = tile(graph, &kernel, storage, options);

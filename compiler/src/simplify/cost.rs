@@ -4,7 +4,7 @@
 
 use schur_ir::dim::Dim;
 use schur_ir::expr::{Binary, Expr, Unary};
-use schur_ir::graph::{Contract, Op, Operand, ValueId};
+use schur_ir::graph::{Contract, Graph, Op, Operand, ValueId};
 use schur_ir::ty::Type;
 
 /// What an op costs.
@@ -26,6 +26,26 @@ const NANOSECONDS_PER_START: f64 = 100.0;
 const FLOPS_PER_PATH: usize = 16;
 
 impl Cost {
+    /// The cost of the op that makes a value.
+    pub fn of_value(graph: &Graph, value: ValueId) -> Cost {
+        let node = graph.node(value);
+        Cost::of(&node.op, &node.ty, |value| graph.ty(value))
+    }
+
+    /// The cost of all values of a graph.
+    pub fn of_graph(graph: &Graph) -> Cost {
+        graph.values().fold(Cost::default(), |sum, (value, _)| sum.plus(&Cost::of_value(graph, value)))
+    }
+
+    /// The cost of both.
+    pub fn plus(&self, other: &Cost) -> Cost {
+        Cost {
+            flops: self.flops.plus(&other.flops),
+            bytes: self.bytes.plus(&other.bytes),
+            starts: self.starts.plus(&other.starts),
+        }
+    }
+
     /// The cost of an op.
     pub(super) fn of<'t>(op: &Op, ty: &Type, types: impl Fn(ValueId) -> &'t Type) -> Cost {
         let written = times(&ty.rows(), ty.width() * ty.dtype.size());

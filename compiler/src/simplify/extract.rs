@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use egg::Id;
 use schur_ir::graph::{Graph, Node, Op, ValueId};
 
+use super::Origin;
 use super::cost::Cost;
 use super::language::{Enode, id_of};
 use super::saturate::Saturation;
@@ -272,23 +273,31 @@ impl Move {
 }
 
 impl Extraction<'_> {
-    /// The graph of a plan: all leaves of the graph as it was, in order, then what the outputs need.
-    pub(super) fn graph(&self, plan: &Plan, source: &Graph) -> Graph {
+    /// The graph of a plan: all leaves of the graph as it was, in order, then what the outputs need; and where its values
+    /// come from.
+    pub(super) fn graph(&self, plan: &Plan, source: &Graph) -> (Graph, Vec<Origin>) {
         let Graph { name, outputs, requirements, .. } = source;
         let (name, outputs, requirements) = (name.clone(), outputs.clone(), requirements.clone());
         let mut out = Graph { name, outputs, requirements, nodes: Vec::with_capacity(source.nodes.len()) };
         let mut values: HashMap<Id, ValueId> = HashMap::new();
+        let mut origins = Vec::with_capacity(source.nodes.len());
         for (at, node) in source.values() {
             if matches!(node.op, Op::Input(_) | Op::Param(_)) {
                 let value = out.push(node.op.clone(), node.ty.clone(), &node.layer);
                 values.insert(self.saturation.class(at), value);
+                origins.push(Origin { sources: vec![at], rules: Vec::new() });
             }
         }
+        let derivations = self.saturation.derivations();
         let mut tally = Tally::default();
         let acyclic = tally.total(self, plan);
         debug_assert!(acyclic.is_some());
         for class in tally.used {
-            let op = self.saturation.resolve(&self.classes[class][plan[class]].enode);
+            let enode = &self.classes[class][plan[class]].enode;
+            let sources = source.values().map(|(value, _)| value);
+            let sources = sources.filter(|value| self.saturation.class(*value) == self.ids[class]).collect();
+            origins.push(Origin { sources, rules: derivations.rules(enode) });
+            let op = self.saturation.resolve(enode);
             let op = op.map_reads(|v| values[&self.saturation.egraph.find(id_of(v))]);
             let data = &self.saturation.egraph[self.ids[class]].data;
             values.insert(self.ids[class], out.push(op, (*data.ty).clone(), &data.layer));
@@ -296,7 +305,7 @@ impl Extraction<'_> {
         for output in &mut out.outputs {
             output.value = values[&self.saturation.class(output.value)];
         }
-        out
+        (out, origins)
     }
 }
 

@@ -9,6 +9,7 @@
 mod analysis;
 mod compose;
 mod cost;
+mod derivation;
 mod extract;
 mod language;
 mod meet;
@@ -23,7 +24,7 @@ mod variants;
 
 use std::sync::Arc;
 
-use schur_ir::graph::Graph;
+use schur_ir::graph::{Graph, ValueId};
 use schur_ir::ty::Type;
 
 pub use cost::Cost;
@@ -62,6 +63,15 @@ pub enum Stop {
     Nodes,
 }
 
+/// Where a value of the result comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The values of the graph before that it is equal to, or whose live chunks it holds.
+    pub sources: Vec<ValueId>,
+    /// The rules that made its op, in the order they were applied.
+    pub rules: Vec<&'static str>,
+}
+
 /// What simplification did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -75,6 +85,8 @@ pub struct Report {
     pub e_classes: usize,
     /// Why it ended.
     pub stop: Stop,
+    /// Where every value of the result comes from.
+    pub origins: Vec<Origin>,
 }
 
 /// A simplified graph.
@@ -98,10 +110,12 @@ pub enum SimplifyError {
 pub fn simplify(graph: &Graph, options: &SimplifyOptions) -> Result<Simplified, SimplifyError> {
     let mut report = Report::default();
     let narrowed = narrow::narrow(graph, options, &mut report);
-    let graph = &*narrowed;
-    let saturation = saturate::saturate(graph, options, &mut report)?;
-    let roots = graph.outputs.iter().map(|o| saturation.class(o.value));
+    let before = &*narrowed.graph;
+    let saturation = saturate::saturate(before, options, &mut report)?;
+    let roots = before.outputs.iter().map(|o| saturation.class(o.value));
     let extraction = extract::Extraction::new(&saturation, roots, options.nominal);
-    let graph = extraction.graph(&extraction.plan(), graph);
-    Ok(Simplified { graph, report })
+    let (simplified, mut origins) = extraction.graph(&extraction.plan(), before);
+    origins.iter_mut().for_each(|origin| narrowed.trace(origin, graph));
+    report.origins = origins;
+    Ok(Simplified { graph: simplified, report })
 }

@@ -20,18 +20,40 @@ use super::meet::meet;
 use super::path_algebra::{hull, is_void};
 use super::ranges::Ranges;
 use super::rules::{Action, merge_map_operands, merge_operands};
-use super::{Report, SimplifyOptions};
+use super::{Origin, Report, SimplifyOptions};
+
+/// A graph without dead values and dead chunks.
+pub(super) struct Narrowed<'g> {
+    pub(super) graph: Cow<'g, Graph>,
+    /// For every value the one it holds the chunks of; for a selection, the one it was made for.
+    sources: Vec<ValueId>,
+    /// The rule, where it is applied.
+    rule: Option<&'static str>,
+}
+
+impl Narrowed<'_> {
+    /// Turns an origin in the narrowed graph into one in the graph before.
+    pub(super) fn trace(&self, origin: &mut Origin, before: &Graph) {
+        let narrower = |value: &ValueId| self.graph.ty(*value) != before.ty(self.sources[value.index()]);
+        if let (Some(rule), true) = (self.rule, origin.sources.iter().any(narrower)) {
+            origin.rules.insert(0, rule);
+        }
+        origin.sources.iter_mut().for_each(|value| *value = self.sources[value.index()]);
+        origin.sources.dedup();
+    }
+}
 
 /// The graph without dead values and dead chunks.
-pub(super) fn narrow<'g>(graph: &'g Graph, options: &SimplifyOptions, report: &mut Report) -> Cow<'g, Graph> {
+pub(super) fn narrow<'g>(graph: &'g Graph, options: &SimplifyOptions, report: &mut Report) -> Narrowed<'g> {
     let Some(rule) = options.rules.iter().find(|rule| matches!(rule.action, Action::Graph)) else {
-        return Cow::Borrowed(graph);
+        let sources = graph.values().map(|(value, _)| value).collect();
+        return Narrowed { graph: Cow::Borrowed(graph), sources, rule: None };
     };
     let mut demand = Demand::new(graph);
     while !demand.sweep(options.nominal) {}
-    let (graph, narrowed) = demand.emit();
-    report.rules.extend((narrowed > 0).then_some((rule.name, narrowed)));
-    Cow::Owned(graph)
+    let (graph, sources, count) = demand.emit();
+    report.rules.extend((count > 0).then_some((rule.name, count)));
+    Narrowed { graph: Cow::Owned(graph), sources, rule: Some(rule.name) }
 }
 
 /// What is needed of every value.
@@ -186,12 +208,13 @@ impl Demand<'_> {
         operands.iter().for_each(|value| self.read(*value, &kept));
     }
 
-    /// The graph with packed values.
-    fn emit(self) -> (Graph, usize) {
+    /// The graph with packed values, the value that each comes from, and how many lost something.
+    fn emit(self) -> (Graph, Vec<ValueId>, usize) {
         let Graph { name, outputs, requirements, .. } = self.graph;
         let (name, outputs, requirements) = (name.clone(), outputs.clone(), requirements.clone());
         let mut out = Graph { name, outputs, requirements, nodes: Vec::with_capacity(self.ops.len()) };
         let mut moved = vec![ValueId(0); self.ops.len()];
+        let mut sources = Vec::with_capacity(self.ops.len());
         let mut narrowed = 0;
         for (k, node) in self.graph.nodes.iter().enumerate() {
             let leaf = matches!(node.op, Op::Input(_) | Op::Param(_));
@@ -207,9 +230,10 @@ impl Demand<'_> {
             };
             let ty = if kept { node.ty.clone() } else { packed(&node.ty, &self.kept[k]) };
             moved[k] = out.push(op, ty, &node.layer);
+            sources.resize(out.nodes.len(), ValueId(k as u32));
         }
         out.outputs.iter_mut().for_each(|o| o.value = moved[o.value.index()]);
-        (out, narrowed)
+        (out, sources, narrowed)
     }
 
     fn is_whole(&self, k: usize) -> bool {

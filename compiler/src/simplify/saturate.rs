@@ -43,15 +43,24 @@ pub(super) struct Saturation {
     classes: Vec<Id>,
     /// The e-node of every value of the graph.
     pub(super) originals: Vec<Enode>,
-    /// The rule that made an e-node.
-    pub(super) made_by: IndexMap<Enode, &'static str>,
+    /// How rules made an e-node.
+    pub(super) made_by: IndexMap<Enode, Made>,
     rules: Vec<&'static Rule>,
     counts: Vec<usize>,
     outputs: Vec<Id>,
+    /// The rules of normal form that an op went through before it became an e-node.
+    pub(super) normalised_by: HashMap<Enode, Vec<&'static str>>,
     /// The resolved ops of e-nodes, and whether they are known to be normal.
     ops: HashMap<Enode, (Arc<Op>, bool)>,
     /// How many e-nodes the children of an e-node had when the rules last looked at it.
     seen: HashMap<Enode, usize>,
+}
+
+/// How a rule made an e-node.
+pub(super) struct Made {
+    pub(super) rule: &'static str,
+    /// The e-node that was rewritten.
+    pub(super) from: Enode,
 }
 
 impl Saturation {
@@ -66,6 +75,7 @@ impl Saturation {
             counts: vec![0; rules.len()],
             rules,
             outputs: Vec::new(),
+            normalised_by: HashMap::new(),
             ops: HashMap::new(),
             seen: HashMap::new(),
         };
@@ -152,7 +162,7 @@ impl Saturation {
         let found = self.matches(class, &op, &ty, &inner);
         let mut changed = self.normal_again(class, &enode, &ty);
         for (rule, found) in found {
-            changed |= self.apply(class, &ty, rule, found);
+            changed |= self.apply(class, &enode, &ty, rule, found);
         }
         changed
     }
@@ -179,13 +189,14 @@ impl Saturation {
         self.egraph.union(class, id)
     }
 
-    fn apply(&mut self, class: Id, ty: &Arc<Type>, rule: usize, found: Found) -> bool {
+    fn apply(&mut self, class: Id, from: &Enode, ty: &Arc<Type>, rule: usize, found: Found) -> bool {
         self.egraph.analysis.layer = self.egraph[self.egraph.find(class)].data.layer.clone();
         let id = match found {
             Found::Op(op) => {
                 let (id, enode) = self.add(op, ty);
                 if self.egraph.find(id) != self.egraph.find(class) {
-                    self.made_by.entry(enode).or_insert(self.rules[rule].name);
+                    let made = Made { rule: self.rules[rule].name, from: from.clone() };
+                    self.made_by.entry(enode).or_insert(made);
                 }
                 id
             }
@@ -198,13 +209,16 @@ impl Saturation {
 
     /// Adds an op in normal form.
     fn add(&mut self, op: Op, ty: &Arc<Type>) -> (Id, Enode) {
-        let op = self.normal(op, ty);
+        let (op, rules) = self.normal(op, ty);
         let enode = self.egraph.analysis.interner.enode(&op, ty.clone());
+        self.normalised_by.entry(enode.clone()).or_insert(rules);
         self.ops.entry(enode.clone()).or_insert_with(|| (Arc::new(op), true));
         (self.egraph.add(enode.clone()), enode)
     }
 
-    fn normal(&mut self, mut op: Op, ty: &Type) -> Op {
+    /// The op in normal form, and the rules that brought it there.
+    fn normal(&mut self, mut op: Op, ty: &Type) -> (Op, Vec<&'static str>) {
+        let mut rules = Vec::new();
         for _ in 0..MAX_ROUNDS {
             let mut changed = false;
             for (rule, count) in self.rules.iter().zip(&mut self.counts) {
@@ -215,12 +229,13 @@ impl Saturation {
                 };
                 *count += usize::from(applied);
                 changed |= applied;
+                rules.extend(applied.then_some(rule.name));
             }
             if !changed {
                 break;
             }
         }
-        op
+        (op, rules)
     }
 
     /// The op of a canonical e-node.

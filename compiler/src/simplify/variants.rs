@@ -27,7 +27,7 @@ pub fn variants(graph: &Graph, options: &SimplifyOptions) -> Result<(Graph, Vec<
         values.entry(saturation.class(ValueId(k as u32))).or_insert(value);
     }
     let mut pairs = Vec::new();
-    for (enode, rule) in &saturation.made_by {
+    for (enode, made) in &saturation.made_by {
         let Some(class) = saturation.egraph.lookup(enode.clone()) else { continue };
         let (Some(&before), data) = (values.get(&class), &saturation.egraph[class].data) else { continue };
         let op = saturation.resolve(enode).map_reads(|v| values[&saturation.egraph.find(id_of(v))]);
@@ -37,7 +37,7 @@ pub fn variants(graph: &Graph, options: &SimplifyOptions) -> Result<(Graph, Vec<
             let output = Output { name: name(value, side).into(), kind: OutputKind::Output, value, shape: None };
             out.outputs.push(output);
         }
-        pairs.push(Variant { rule, before: name(before, "before"), after: name(after, "after") });
+        pairs.push(Variant { rule: made.rule, before: name(before, "before"), after: name(after, "after") });
     }
     Ok((out, pairs))
 }

@@ -228,3 +228,17 @@ output "z" = %4
     assert_eq!(graph.nodes.len(), 4, "{graph}");
     assert_eq!(graph.outputs[0].value, graph.outputs[1].value, "{graph}");
 }
+
+#[test]
+fn values_tell_where_they_come_from() {
+    let text = REGROUPED.replace("output \"y\" = %5", "%6: f32[N] 64x0e = contract %5[0] over [N] ; filter\n    x0@0(u) -> @0(u) for u=32\n    x0@32(u) -> @32(u) for u=32\noutput \"y\" = %6");
+    let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
+    let simplified = check(&graph, 1);
+    let origins = &simplified.report.origins;
+    assert_eq!(origins.len(), simplified.graph.nodes.len());
+    let told: Vec<String> = origins.iter().map(|o| format!("{:?} {}", o.sources, o.rules.join(" "))).collect();
+    assert_eq!(told[..3], ["[ValueId(0)] ", "[ValueId(1)] ", "[ValueId(2)] "]);
+    let [.., last] = origins.as_slice() else { panic!("there are values") };
+    assert!(last.sources.contains(&graph.outputs[0].value), "{told:?}");
+    assert!(["read-through-copy", "inline-into-copy"].iter().any(|rule| last.rules.contains(rule)), "{told:?}");
+}
