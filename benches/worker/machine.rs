@@ -1,0 +1,141 @@
+//! What the machine gives: multiply-adds in registers, and bytes copied.
+//!
+//! Both are measured on as many threads as the process may use.
+
+use std::hint::black_box;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// How long a measurement takes at least, and how often it is repeated: often, for the best counts, and whatever else the
+/// machine does only takes away.
+const TIME: Duration = Duration::from_millis(3);
+const REPEATS: usize = 25;
+
+/// The peak in floating-point operations a second, and the bandwidth in bytes a second for each working set.
+pub(crate) fn measure(bytes: &[usize]) -> Value {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let peak = on_all(threads, |_| Box::new(multiply_adds()));
+    let bandwidths: Vec<f64> =
+        bytes.iter().map(|&bytes| on_all(threads, |k| Box::new(copy(bytes, threads, k)))).collect();
+    json!({ "threads": threads, "flops": peak, "bandwidths": bandwidths })
+}
+
+/// One thread's work: does it once, and says how much was done.
+type Work = Box<dyn FnMut() -> f64>;
+
+/// The best rate of all threads together, from when they start to when the last is done.
+fn on_all(threads: usize, work: impl Fn(usize) -> Work + Sync) -> f64 {
+    let barrier = Barrier::new(threads);
+    let run = |k: usize| {
+        let mut work = work(k);
+        work();
+        let clock = Instant::now();
+        work();
+        let times = (TIME.as_secs_f64() / clock.elapsed().as_secs_f64()).ceil().clamp(1.0, 1e6) as usize;
+        let repeat = || {
+            barrier.wait();
+            let clock = Instant::now();
+            let done: f64 = (0..times).map(|_| work()).sum();
+            barrier.wait();
+            done / clock.elapsed().as_secs_f64()
+        };
+        std::iter::repeat_with(repeat).take(REPEATS).collect::<Vec<f64>>()
+    };
+    let rates: Vec<Vec<f64>> = thread::scope(|scope| {
+        let handles: Vec<_> = (0..threads)
+            .map(|k| {
+                scope.spawn({
+                    let run = &run;
+                    move || run(k)
+                })
+            })
+            .collect();
+        handles.into_iter().map(|handle| handle.join().expect("no measurement panics")).collect()
+    });
+    (0..REPEATS).map(|repeat| rates.iter().map(|rates| rates[repeat]).sum()).fold(0.0, f64::max)
+}
+
+/// Copies a thread's share of an array of half the bytes to another: half is read and half is written.
+fn copy(bytes: usize, threads: usize, k: usize) -> impl FnMut() -> f64 {
+    let elements = (bytes / 8 / threads).max(16);
+    let (from, mut to) = (vec![k as f32; elements], vec![0.0f32; elements]);
+    move || {
+        to.copy_from_slice(black_box(&from));
+        black_box(&mut to);
+        (8 * elements) as f64
+    }
+}
+
+/// Multiply-adds that depend on nothing but themselves.
+fn multiply_adds() -> impl FnMut() -> f64 {
+    const ROUNDS: usize = 10_000;
+    || {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") {
+                // SAFETY: the machine has the instructions.
+                return unsafe { wide::avx512(ROUNDS) };
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                // SAFETY: the machine has the instructions.
+                return unsafe { wide::avx2(ROUNDS) };
+            }
+        }
+        chains::<4>(ROUNDS)
+    }
+}
+
+/// The number of chains: more than the latency of a multiply-add times those that start in a cycle.
+const CHAINS: usize = 12;
+
+#[inline(always)]
+fn chains<const LANES: usize>(rounds: usize) -> f64 {
+    let (x, y) = (black_box([0.999f32; LANES]), black_box([0.001f32; LANES]));
+    let mut sums = [[1.0f32; LANES]; CHAINS];
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            for lane in 0..LANES {
+                sum[lane] = sum[lane].mul_add(x[lane], y[lane]);
+            }
+        }
+    }
+    black_box(sums);
+    (2 * LANES * CHAINS * rounds) as f64
+}
+
+#[cfg(target_arch = "x86_64")]
+mod wide {
+    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_set1_ps, _mm512_fmadd_ps, _mm512_set1_ps};
+    use std::hint::black_box;
+
+    use super::CHAINS;
+
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn avx512(rounds: usize) -> f64 {
+        let (x, y) = (_mm512_set1_ps(black_box(0.999)), _mm512_set1_ps(black_box(0.001)));
+        let mut sums = [_mm512_set1_ps(1.0); CHAINS];
+        for _ in 0..rounds {
+            for sum in &mut sums {
+                *sum = _mm512_fmadd_ps(*sum, x, y);
+            }
+        }
+        black_box(sums);
+        (2 * 16 * CHAINS * rounds) as f64
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) fn avx2(rounds: usize) -> f64 {
+        let (x, y) = (_mm256_set1_ps(black_box(0.999)), _mm256_set1_ps(black_box(0.001)));
+        let mut sums = [_mm256_set1_ps(1.0); CHAINS];
+        for _ in 0..rounds {
+            for sum in &mut sums {
+                *sum = _mm256_fmadd_ps(*sum, x, y);
+            }
+        }
+        black_box(sums);
+        (2 * 8 * CHAINS * rounds) as f64
+    }
+}
