@@ -7,8 +7,8 @@ use indexmap::IndexMap;
 use schur_ir::program::Program;
 use schur_runtime::array::Array;
 use schur_runtime::executor::{Executor, Outputs};
+use schur_runtime::input::Input;
 use schur_runtime::store::ParamStore;
-use schur_runtime::view::ArrayView;
 
 use crate::error::Error;
 
@@ -51,21 +51,31 @@ impl CompiledModel {
         Ok(ParamStore::from_arrays(program.params.iter().map(|slot| &slot.param), program.dtype, arrays)?)
     }
 
-    /// Calls the model with its inputs by name, in any order.
+    /// Calls the model with its inputs by name, in any order: [`Array`]s, or arrays and views of ndarray, which are
+    /// borrowed where they are row-major. [`inputs!`](crate::inputs) puts several of different types together.
     pub fn run<'a, A>(
         &mut self,
         inputs: impl IntoIterator<Item = (&'a str, A)>,
         params: &ParamStore,
     ) -> Result<Outputs, Error>
     where
-        A: Into<ArrayView<'a>>,
+        A: Into<Input<'a>>,
     {
-        let inputs: Vec<_> = inputs.into_iter().map(|(name, array)| (name, array.into())).collect();
-        Ok(self.executor.call(&inputs, params)?)
+        let inputs: Vec<(&str, Input<'a>)> = inputs.into_iter().map(|(name, array)| (name, array.into())).collect();
+        let views: Vec<_> = inputs.iter().map(|(name, input)| (*name, input.view())).collect();
+        Ok(self.executor.call(&views, params)?)
     }
 
     /// The executor, to call the model with memory of your own.
     pub fn executor(&mut self) -> &mut Executor {
         &mut self.executor
     }
+}
+
+/// The inputs of a call by name, of different element types and ranks: `inputs!["x" => &x, "species" => species.view()]`.
+#[macro_export]
+macro_rules! inputs {
+    ($($name:expr => $array:expr),* $(,)?) => {
+        [$(($name, $crate::Input::from($array))),*]
+    };
 }

@@ -4,46 +4,86 @@
 //! size; a [`ParamStore`] holds its parameters under the names that e3nn_jax gives them.
 //!
 //! ```
-//! use schur::{Array, CompileOptions, Mode, Model, Source};
+//! use ndarray::Array2;
+//! use schur::spec::{Activation, SpecBuilder, linear, mlp, norm};
+//! use schur::{CompileOptions, Mode, Model};
 //!
-//! let source = Source::new(
-//!     "invariants.toml",
-//!     r#"
-//!     name = "invariants"
-//!     outputs = ["energy"]
-//!
-//!     [inputs.x]
-//!     shape = ["N"]
-//!     irreps = "8x0e + 4x1o"
-//!
-//!     [[layers]]
-//!     name = "mix"
-//!     op = "linear"
-//!     input = "x"
-//!     irreps_out = "16x0e + 8x1o"
-//!
-//!     [[layers]]
-//!     name = "norms"
-//!     op = "norm"
-//!     input = "mix"
-//!
-//!     [[layers]]
-//!     name = "energy"
-//!     op = "mlp"
-//!     input = "norms"
-//!     list_neurons = [32, 1]
-//!     act = "silu"
-//!     output_activation = false
-//!     "#,
+//! let model = Model::new(
+//!     SpecBuilder::new("invariants")
+//!         .input("x", ["N"], "8x0e + 4x1o")
+//!         .layer("mix", linear("x", "16x0e + 8x1o"))
+//!         .layer("norms", norm("mix"))
+//!         .layer("energy", mlp("norms", [32, 1]).act(Activation::Silu).output_activation(false))
+//!         .outputs(["energy"]),
 //! )?;
-//! let model = Model::parse(&source)?;
 //! let params = model.init(0)?;
 //! let mut compiled = model.compile(Mode::Infer, &CompileOptions::default())?;
 //!
 //! // Five rows now, a thousand later: it is the same code.
-//! let x = Array::from(ndarray::Array2::<f32>::ones((5, 8 + 4 * 3)));
-//! let results = compiled.run([("x", &x)], &params)?;
-//! assert_eq!(results.outputs["energy"].shape(), [5, 1]);
+//! let x = Array2::<f32>::ones((5, 8 + 4 * 3));
+//! let results = compiled.run([("x", x.view())], &params)?;
+//! assert_eq!(results.outputs["energy"].ndarray::<f32>()?.shape(), [5, 1]);
+//! # Ok::<(), schur::Error>(())
+//! ```
+//!
+//! The same spec in a file, in TOML or JSON, is read by [`Model::from_file`], one in memory by [`Model::parse`]. Problems
+//! of a spec that was built in Rust name the call that is at fault.
+//!
+//! # Linear layers as e3nn_jax shows them
+//!
+//! One set of weights, where the input lacks `2e`:
+//!
+//! ```
+//! use ndarray::array;
+//! use schur::spec::{SpecBuilder, linear};
+//! use schur::{CompileOptions, Mode, Model};
+//!
+//! let spec = SpecBuilder::new("vanilla").input("x", (), "0e + 1o").layer("y", linear("x", "2x0e + 1o + 2e"));
+//! let model = Model::new(spec.outputs(["y"]))?;
+//! assert_eq!(model.types(Mode::Infer)?["y"].irreps.to_string(), "2x0e+1x1o");
+//!
+//! let mut compiled = model.compile(Mode::Infer, &CompileOptions::default())?;
+//! let x = array![1.0f32, 0.2, -0.4, 0.8];
+//! let results = compiled.run([("x", &x)], &model.init(0)?)?;
+//! assert_eq!(results.outputs["y"].shape(), [5]);
+//! # Ok::<(), schur::Error>(())
+//! ```
+//!
+//! Weights mixed by four numbers:
+//!
+//! ```
+//! # use ndarray::array;
+//! # use schur::spec::{SpecBuilder, linear};
+//! # use schur::{CompileOptions, Mode, Model};
+//! use schur::inputs;
+//!
+//! let spec = SpecBuilder::new("external")
+//!     .input("e", (), "4x0e")
+//!     .input("x", (), "0e + 1o")
+//!     .layer("y", linear("x", "2x0e + 1o").weights("e"));
+//! let model = Model::new(spec.outputs(["y"]))?;
+//! let mut compiled = model.compile(Mode::Infer, &CompileOptions::default())?;
+//! let (e, x) = (array![1.0f32, 2.0, 3.0, 4.0], array![1.0f32, 0.2, -0.4, 0.8]);
+//! let results = compiled.run(inputs!["e" => &e, "x" => &x], &model.init(0)?)?;
+//! assert_eq!(results.outputs["y"].shape(), [5]);
+//! # Ok::<(), schur::Error>(())
+//! ```
+//!
+//! An index into three sets of weights:
+//!
+//! ```
+//! # use ndarray::{arr0, array};
+//! # use schur::spec::{SpecBuilder, linear};
+//! # use schur::{CompileOptions, Mode, Model, inputs};
+//! let spec = SpecBuilder::new("indexed")
+//!     .index("i", ())
+//!     .input("x", (), "0e + 1o")
+//!     .layer("y", linear("x", "2x0e + 1o").weights("i").num_indexed_weights(3));
+//! let model = Model::new(spec.outputs(["y"]))?;
+//! let mut compiled = model.compile(Mode::Infer, &CompileOptions::default())?;
+//! let (i, x) = (arr0(2), array![1.0f32, 0.2, -0.4, 0.8]);
+//! let results = compiled.run(inputs!["i" => &i, "x" => &x], &model.init(0)?)?;
+//! assert_eq!(results.outputs["y"].shape(), [5]);
 //! # Ok::<(), schur::Error>(())
 //! ```
 //!
@@ -63,6 +103,7 @@ pub use model::{Model, Pass};
 
 pub use schur_compiler as compiler;
 pub use schur_ir as ir;
+pub use schur_ir::spec;
 pub use schur_runtime as runtime;
 
 pub use schur_compiler::codegen::{Features, Listings};
@@ -72,11 +113,12 @@ pub use schur_ir::build::Mode;
 pub use schur_ir::graph::Graph;
 pub use schur_ir::irreps::{Irrep, Irreps};
 pub use schur_ir::program::Program;
-pub use schur_ir::spec::{ModelSpec, Source};
+pub use schur_ir::spec::{ModelSpec, Source, SpecBuilder};
 pub use schur_ir::ty::{DType, Type};
 pub use schur_runtime::array::{Array, Data};
 pub use schur_runtime::checkpoint;
 pub use schur_runtime::executor::Outputs;
+pub use schur_runtime::input::{Element, Input};
 pub use schur_runtime::rotation::Rotation;
 pub use schur_runtime::store::ParamStore;
 pub use schur_runtime::view::{ArrayView, Elements};

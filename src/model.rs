@@ -8,7 +8,7 @@ use schur_compiler::autodiff::{VjpOptions, vjp};
 use schur_compiler::compile::{CompileOptions, Stage, compile};
 use schur_ir::build::{Mode, build};
 use schur_ir::graph::{Graph, Op, Param};
-use schur_ir::spec::{ModelSpec, Source, Spanned};
+use schur_ir::spec::{ModelSpec, Source, Spanned, SpecBuilder};
 use schur_ir::ty::Type;
 use schur_runtime::store::ParamStore;
 
@@ -45,6 +45,18 @@ impl Model {
         let clock = Instant::now();
         let spec = ModelSpec::parse(source)?;
         Ok(Model { source: source.clone(), spec, reading: clock.elapsed() })
+    }
+
+    /// The model of a spec that is built in Rust.
+    pub fn new(spec: SpecBuilder) -> Result<Self, Error> {
+        let clock = Instant::now();
+        let (spec, source) = spec.finish()?;
+        Ok(Model { source, spec, reading: clock.elapsed() })
+    }
+
+    /// The text of the spec: a file's, or what a file would say.
+    pub fn source(&self) -> &Source {
+        &self.source
     }
 
     /// What the spec says, defaults filled in.

@@ -6,6 +6,7 @@ use bytemuck::allocation::try_zeroed_vec;
 use ndarray::{ArrayD, IxDyn};
 use schur_ir::ty::DType;
 
+use crate::input::Element;
 use crate::view::{Elements, ElementsMut};
 
 /// A dense array.
@@ -28,7 +29,7 @@ pub enum Data {
     Bool(Vec<u8>),
 }
 
-/// Why an array cannot be made.
+/// Why an array cannot be made or looked at.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArrayError {
     /// The number of elements is not the shape's.
@@ -46,6 +47,14 @@ pub enum ArrayError {
         value: u8,
         /// Where it is.
         place: usize,
+    },
+    /// The elements have another type.
+    #[error("the elements are {given}, not {wanted}")]
+    DType {
+        /// The type of the elements.
+        given: DType,
+        /// The type asked for.
+        wanted: DType,
     },
 }
 
@@ -184,22 +193,11 @@ impl Array {
     }
 }
 
-macro_rules! from_ndarray {
-    ($($element:ty => $variant:ident, $convert:expr;)*) => {$(
-        impl<D: ndarray::Dimension> From<ndarray::Array<$element, D>> for Array {
-            fn from(array: ndarray::Array<$element, D>) -> Self {
-                let shape = array.shape().to_vec();
-                Array { shape, data: Data::$variant(array.into_iter().map($convert).collect()) }
-            }
-        }
-    )*};
-}
-
-from_ndarray! {
-    f32 => F32, |x| x;
-    f64 => F64, |x| x;
-    i32 => I32, |x| x;
-    bool => Bool, u8::from;
+impl<T: Element, D: ndarray::Dimension> From<ndarray::Array<T, D>> for Array {
+    fn from(array: ndarray::Array<T, D>) -> Self {
+        let shape = array.shape().to_vec();
+        Array { shape, data: T::data(array.into_iter().collect()) }
+    }
 }
 
 /// A shape as an array of `rank` axes has it: `[1]` also stands for `[]`, since numpy's `ascontiguousarray`, through

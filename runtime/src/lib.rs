@@ -3,6 +3,7 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | [`mod@array`], [`view`] | owned and borrowed arrays of the four element types |
+//! | [`input`] | what a call is given: these, or arrays of ndarray |
 //! | [`store`], [`init`] | the parameters by name, and how they begin |
 //! | [`checkpoint`] | named arrays in files: safetensors, and flax's msgpack |
 //! | [`executor`] | calls of a program: what goes in, what comes out |
@@ -26,6 +27,7 @@ pub mod checkpoint;
 mod chunk;
 pub mod executor;
 pub mod init;
+pub mod input;
 pub mod nearest;
 pub mod plan;
 pub mod reference;

@@ -55,16 +55,21 @@ impl Diagnostic for Problem {
 /// All that is wrong with a spec.
 ///
 /// As a [`Diagnostic`], one problem stands for itself and several are related to a heading that counts them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SpecError {
     source: Excerpts,
     problems: Vec<Problem>,
 }
 
 impl SpecError {
-    /// The error that consists of `problems` in `source`. Ranges of several lines are cut to the first.
+    /// The error that consists of `problems` in `source`. Ranges of several lines are cut to the first; where the spec
+    /// was built in Rust, messages name the call behind the place.
     pub fn new(source: &Source, problems: Vec<Problem>) -> Self {
-        let problems = problems.into_iter().map(|problem| problem.clip(source.text())).collect();
+        let traced = |problem: Problem| match source.origin(problem.span.start) {
+            Some(call) => Problem { message: format!("{} ({call})", problem.message), ..problem },
+            None => problem,
+        };
+        let problems = problems.into_iter().map(|problem| traced(problem.clip(source.text()))).collect();
         SpecError { source: Excerpts(source.clone()), problems }
     }
 
@@ -87,6 +92,23 @@ impl fmt::Display for SpecError {
             Some(problem) => write!(f, "{problem}"),
             None => write!(f, "{} has {} problems", self.source.0.name(), self.problems.len()),
         }
+    }
+}
+
+/// What `unwrap` and a `main` that fails print: every problem, with its place.
+impl fmt::Debug for SpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.source.0.text();
+        for problem in &self.problems {
+            let line_start = text[..problem.span.start].rfind('\n').map_or(0, |newline| newline + 1);
+            let line = text[..line_start].matches('\n').count() + 1;
+            let column = text[line_start..problem.span.start].chars().count() + 1;
+            write!(f, "\n{}:{line}:{column}: {problem}", self.source.0.name())?;
+            if let Some(help) = &problem.help {
+                write!(f, "; {help}")?;
+            }
+        }
+        Ok(())
     }
 }
 

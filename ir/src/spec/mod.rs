@@ -2,8 +2,9 @@
 //!
 //! [`ModelSpec::parse`] goes from text to a tree of values that know their place (`tree`, filled by `toml` or `json`),
 //! from the tree to the data model (`parse` and `layers`, on top of `reader` and `values`), and checks names and options
-//! (`check`). Each step reports all the problems that it finds.
+//! (`check`). Each step reports all the problems that it finds. A [`SpecBuilder`] makes the tree from Rust.
 
+mod builder;
 mod check;
 mod error;
 mod json;
@@ -16,6 +17,7 @@ mod toml;
 mod tree;
 mod values;
 
+pub use builder::*;
 pub use error::{Problem, SpecError};
 pub use model::*;
 pub use source::{Format, Source, Spanned, UnknownFormat};

@@ -59,6 +59,19 @@ pub enum IrrepNormalization {
     Norm,
 }
 
+impl IrrepNormalization {
+    /// Both.
+    pub const ALL: [IrrepNormalization; 2] = [IrrepNormalization::Component, IrrepNormalization::Norm];
+
+    /// The name in specs.
+    pub fn name(self) -> &'static str {
+        match self {
+            IrrepNormalization::Component => "component",
+            IrrepNormalization::Norm => "norm",
+        }
+    }
+}
+
 /// One input.
 #[derive(Clone, Debug)]
 pub struct InputSpec {
@@ -339,6 +352,19 @@ pub enum Reduce {
     Max,
 }
 
+impl Reduce {
+    /// Both.
+    pub const ALL: [Reduce; 2] = [Reduce::Mean, Reduce::Max];
+
+    /// The name in specs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reduce::Mean => "mean",
+            Reduce::Max => "max",
+        }
+    }
+}
+
 /// Which chunks a `filter` lets through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FilterRule {
@@ -398,6 +424,12 @@ pub struct Initializer {
     pub mean: f64,
 }
 
+impl Default for Initializer {
+    fn default() -> Self {
+        Initializer { distribution: Distribution::Normal, scale: 1.0, mean: 0.0 }
+    }
+}
+
 /// A family of distributions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Distribution {
@@ -410,4 +442,20 @@ pub enum Distribution {
     TruncatedNormal,
     /// All equal.
     Constant,
+}
+
+impl Distribution {
+    /// All of them.
+    pub const ALL: [Distribution; 4] =
+        [Distribution::Normal, Distribution::Uniform, Distribution::TruncatedNormal, Distribution::Constant];
+
+    /// The name in specs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Distribution::Normal => "normal",
+            Distribution::Uniform => "uniform",
+            Distribution::TruncatedNormal => "truncated_normal",
+            Distribution::Constant => "constant",
+        }
+    }
 }

@@ -15,10 +15,15 @@ impl ModelSpec {
     /// Reads a spec and checks all that can be checked without types. The error holds every problem that was found.
     pub fn parse(source: &Source) -> Result<ModelSpec, SpecError> {
         let root = tree::parse(source).map_err(|problems| SpecError::new(source, problems))?;
+        ModelSpec::read(source, &root)
+    }
+
+    /// Reads a spec from the tree of its text.
+    pub(super) fn read(source: &Source, root: &Node) -> Result<ModelSpec, SpecError> {
         let mut reader = Reader { source, problems: Vec::new() };
-        let spec = read_model(&mut reader, &root);
+        let spec = read_model(&mut reader, root);
         let mut problems = reader.problems;
-        if let Some(spec) = spec.as_ref().filter(|_| declares_names(&root)) {
+        if let Some(spec) = spec.as_ref().filter(|_| declares_names(root)) {
             problems.extend(check::names(spec));
         }
         match spec {

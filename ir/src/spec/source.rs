@@ -1,6 +1,7 @@
 //! The text of a spec, and values that remember their place in it.
 
 use std::ops::{Deref, Range};
+use std::panic::Location;
 use std::sync::Arc;
 
 /// A value and its byte range in the source. Equality ignores the range.
@@ -50,6 +51,14 @@ pub struct Source {
     name: Arc<str>,
     text: Arc<str>,
     format: Format,
+    origins: Arc<[Origin]>,
+}
+
+/// The call in a user's program that stands behind a part of a text.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    pub(super) span: Range<usize>,
+    pub(super) call: &'static Location<'static>,
 }
 
 /// A file whose ending does not tell its format.
@@ -72,7 +81,18 @@ impl Source {
             Some("json") => Format::Json,
             Some(_) | None => return Err(UnknownFormat { name: name.to_string() }),
         };
-        Ok(Source { name, text: text.into(), format })
+        Ok(Source { name, text: text.into(), format, origins: Arc::default() })
+    }
+
+    /// The TOML text of a spec that a program made, with the calls that it was made by.
+    pub(super) fn built(name: &str, text: String, origins: Vec<Origin>) -> Self {
+        let name = format!("{name} (built in Rust)");
+        Source { name: name.into(), text: text.into(), format: Format::Toml, origins: origins.into() }
+    }
+
+    /// The call that made what stands at a place of the text.
+    pub(super) fn origin(&self, place: usize) -> Option<&'static Location<'static>> {
+        self.origins.iter().find(|origin| origin.span.contains(&place)).map(|origin| origin.call)
     }
 
     /// The file's name.

@@ -204,13 +204,19 @@ impl FromNode for DType {
     }
 }
 
+/// The word for a normalisation of 0.
+pub(super) const ELEMENT: &str = "element";
+
+/// The word for a normalisation of 1.
+pub(super) const PATH: &str = "path";
+
 /// A normalisation between `element`, 0, and `path`, 1.
 pub(super) struct Balance(pub(super) f64);
 
 impl FromNode for Balance {
     fn from_node(reader: &mut Reader<'_>, item: Item<'_>) -> Option<Self> {
         if let Value::String(_) = &item.node.value {
-            reader.word(item, "a normalization", &[("element", 0.0), ("path", 1.0)]).map(Balance)
+            reader.word(item, "a normalization", &[(ELEMENT, 0.0), (PATH, 1.0)]).map(Balance)
         } else if item.node.value.number().is_some() {
             f64::from_node(reader, item).map(Balance)
         } else {
@@ -221,14 +227,14 @@ impl FromNode for Balance {
 
 impl FromNode for IrrepNormalization {
     fn from_node(reader: &mut Reader<'_>, item: Item<'_>) -> Option<Self> {
-        let words = [("component", IrrepNormalization::Component), ("norm", IrrepNormalization::Norm)];
+        let words = IrrepNormalization::ALL.map(|normalization| (normalization.name(), normalization));
         reader.word(item, "a normalization of irreps", &words)
     }
 }
 
 impl FromNode for Reduce {
     fn from_node(reader: &mut Reader<'_>, item: Item<'_>) -> Option<Self> {
-        reader.word(item, "a reduction", &[("mean", Reduce::Mean), ("max", Reduce::Max)])
+        reader.word(item, "a reduction", &Reduce::ALL.map(|reduce| (reduce.name(), reduce)))
     }
 }
 
@@ -239,7 +245,7 @@ impl FromNode for Activation {
 }
 
 /// The word for no activation, which TOML needs as it has no null.
-const NONE: &str = "none";
+pub(super) const NONE: &str = "none";
 
 /// An activation, or null or `none` for none.
 impl FromNode for Option<Activation> {
@@ -280,23 +286,18 @@ impl FromNode for Biases {
 
 impl FromNode for Distribution {
     fn from_node(reader: &mut Reader<'_>, item: Item<'_>) -> Option<Self> {
-        let words = [
-            ("normal", Distribution::Normal),
-            ("uniform", Distribution::Uniform),
-            ("truncated_normal", Distribution::TruncatedNormal),
-            ("constant", Distribution::Constant),
-        ];
-        reader.word(item, "a distribution", &words)
+        reader.word(item, "a distribution", &Distribution::ALL.map(|family| (family.name(), family)))
     }
 }
 
 impl FromNode for Initializer {
     fn from_node(reader: &mut Reader<'_>, item: Item<'_>) -> Option<Self> {
         let mut fields = Fields::open(reader, item, "`init`", item.node.span.clone())?;
+        let default = Initializer::default();
         let init = Initializer {
             distribution: fields.required("distribution"),
-            scale: fields.or("scale", 1.0),
-            mean: fields.or("mean", 0.0),
+            scale: fields.or("scale", default.scale),
+            mean: fields.or("mean", default.mean),
         };
         fields.finish();
         Some(init)

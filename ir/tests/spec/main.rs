@@ -1,6 +1,7 @@
 //! The model spec: what is accepted, what is said about faults, and that nothing makes it panic.
 
 mod accepted;
+mod builder;
 mod diagnostics;
 mod robust;
 
