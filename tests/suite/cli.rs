@@ -179,6 +179,21 @@ fn a_call_from_files_is_e3nn_jaxs() {
 }
 
 #[test]
+fn parameters_that_flax_saved_give_e3nn_jaxs_outputs() {
+    let folder = Folder::new();
+    let file = |name: &str| format!("tests/conformance/msgpack/{name}");
+    let [outputs, copy] = ["outputs.safetensors", "copy.msgpack"].map(|name| folder.path(name));
+    let wanted = arrays(file("outputs.safetensors"));
+    let (spec, inputs) = (file("spec.json"), file("inputs.safetensors"));
+    // And back: what Schur writes as msgpack says the same.
+    write(&copy, &arrays(file("params.msgpack")));
+    for params in [file("params.msgpack"), copy] {
+        printed(&["run", &spec, "--params", &params, "--inputs", &inputs, "--outputs", &outputs]);
+        assert_near(&arrays(&outputs), &wanted, &params);
+    }
+}
+
+#[test]
 fn inputs_of_every_type_can_be_returned() {
     let folder = Folder::new();
     let spec = folder.write(
