@@ -27,6 +27,11 @@ impl Terminal {
         write!(out, "{text}{end}").and_then(|()| out.flush()).map_err(Failure::Output)
     }
 
+    /// True where results may have colours: a person sees them, and has not asked for none.
+    pub(crate) fn has_colours(&self) -> bool {
+        io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    }
+
     /// Prints a result for programs.
     pub(crate) fn json(&self, value: &Value) -> Result<(), Failure> {
         self.print(&format!("{value:#}"))

@@ -5,6 +5,7 @@ mod conformance;
 mod differential;
 mod equivariance;
 mod gradients;
+mod inspect;
 mod levels;
 mod random_graph;
 mod reference;

@@ -1,0 +1,101 @@
+//! The kernels of a model as lines of text: loops, Cranelift IR and machine code, each with what it comes from.
+
+use std::ops::Range;
+
+use schur::DType;
+use schur::compiler::codegen::{KernelCode, Listing};
+use schur::compiler::loops::{Kernel, Loops};
+use schur::ir::graph::ValueId;
+
+use super::machine_code;
+
+/// A kernel as text.
+#[derive(Clone, Debug)]
+pub(super) struct KernelText {
+    pub(super) name: String,
+    /// Bytes of machine code.
+    pub(super) size: usize,
+    /// What stands above the body: rows, tile and scratch.
+    pub(super) head: Vec<String>,
+    /// The statements, each with the value that it computes.
+    pub(super) loops: Vec<(String, ValueId)>,
+    /// Lines of Cranelift IR, each with its statement.
+    pub(super) clif: Vec<(String, Option<usize>)>,
+    pub(super) asm: Vec<AsmLine>,
+}
+
+/// A line of machine code.
+#[derive(Clone, Debug)]
+pub(super) struct AsmLine {
+    pub(super) text: String,
+    /// The line of Cranelift IR that it was made for.
+    pub(super) line: Option<usize>,
+    /// The statement that it is part of.
+    pub(super) statement: Option<usize>,
+}
+
+/// The kernels as text.
+pub(super) fn kernels(loops: &Loops, code: &[KernelCode]) -> Vec<KernelText> {
+    loops.kernels.iter().zip(code).map(|(kernel, code)| kernel_text(kernel, code, loops.dtype)).collect()
+}
+
+fn kernel_text(kernel: &Kernel, code: &KernelCode, dtype: DType) -> KernelText {
+    let listing = code.listing.clone().unwrap_or_default();
+    let text = kernel.to_string();
+    let head = text.lines().take(1 + kernel.scratch.len()).map(|line| line.trim_start().to_owned());
+    KernelText {
+        name: kernel.name.clone(),
+        size: code.bytes.len(),
+        head: head.collect(),
+        loops: kernel.body.iter().map(ToString::to_string).zip(kernel.values.iter().copied()).collect(),
+        clif: clif(&listing),
+        asm: asm(code, &listing, dtype),
+    }
+}
+
+/// The names of blocks are of the statement of the instruction that follows.
+fn clif(listing: &Listing) -> Vec<(String, Option<usize>)> {
+    let mut next = None;
+    let mut lines: Vec<(String, Option<usize>)> = Vec::new();
+    let all: Vec<&str> = listing.clif.lines().collect();
+    for (line, statement) in all.iter().zip(&listing.statements).rev() {
+        let is_between = line.is_empty() || line.starts_with("block");
+        next = if is_between { next } else { *statement };
+        lines.push(((*line).to_owned(), next));
+    }
+    lines.reverse();
+    lines
+}
+
+/// What optimisation made has no line; between lines of one statement, it is of that statement.
+fn asm(code: &KernelCode, listing: &Listing, dtype: DType) -> Vec<AsmLine> {
+    let of = |place: &Range<usize>| {
+        let k = listing.places.partition_point(|(range, _)| range.end <= place.start);
+        listing.places.get(k).filter(|(range, _)| range.contains(&place.start)).map(|(_, line)| *line)
+    };
+    let line = |line: machine_code::CodeLine| {
+        let of = line.place.as_ref().and_then(of);
+        AsmLine { text: line.text, line: of, statement: of.and_then(|line| listing.statements[line]) }
+    };
+    let mut lines: Vec<AsmLine> = machine_code::lines(code, listing, dtype).into_iter().map(line).collect();
+    let known: Vec<usize> = (0..lines.len()).filter(|&k| lines[k].line.is_some()).collect();
+    for pair in known.windows(2) {
+        let statement = lines[pair[0]].statement.filter(|s| lines[pair[1]].statement == Some(*s));
+        lines[pair[0] + 1..pair[1]].iter_mut().for_each(|line| line.statement = statement);
+    }
+    lines
+}
+
+impl KernelText {
+    /// The machine code with its name above.
+    pub(super) fn asm_text(&self) -> String {
+        let lines = self.asm.iter().map(|line| format!("{}\n", line.text));
+        std::iter::once(format!("; {}\n", self.name)).chain(lines).collect()
+    }
+
+    /// The Cranelift IR with its name above.
+    pub(super) fn clif_text(&self) -> String {
+        let lines = self.clif.iter().map(|(line, _)| format!("{line}\n"));
+        std::iter::once(format!("; {}\n", self.name)).chain(lines).collect()
+    }
+}

@@ -1,0 +1,59 @@
+//! `schur inspect`: texts, differences, drawings, and the page.
+
+mod browser;
+mod page;
+
+use crate::cli::{Folder, printed, refused, schur, text};
+
+pub(crate) const FORCES: &str = "examples/forces/model.toml";
+
+/// A small spec whose names try to leave their places.
+pub(crate) const NASTY: &str = r#"
+name = '</script><b title="x">&amp;{{data}}'
+outputs = ['<script><!--<i>"&']
+inputs.x = { shape = ["N"], irreps = "4x0e + 2x1o" }
+
+[[layers]]
+name = '<script><!--<i>"&'
+op = "linear"
+input = "x"
+irreps_out = "4x0e + 2x1o"
+"#;
+
+#[test]
+fn differences_between_stages_are_those_of_values() {
+    let folder = Folder::new();
+    let spec = folder.write(
+        "model.toml",
+        r#"
+name = "m"
+outputs = ["y"]
+inputs.x = { shape = ["N"], irreps = "8x0e + 4x1o" }
+layers = [
+    { name = "mix", op = "linear", input = "x", irreps_out = "8x0e + 4x1o" },
+    { name = "y", op = "filter", input = "mix", keep = ["1o"] },
+]
+"#,
+    );
+    insta::assert_snapshot!(printed(&["inspect", &spec, "--diff", "graph", "simplified"]));
+    let joint = printed(&["inspect", &spec, "--diff", "graph", "joint"]);
+    assert!(joint.contains("\n+gradient \"params/mix/w[1,1] 4x1o,4x1o\"") && !joint.contains("\n-%"), "{joint}");
+    let same = schur(&["inspect", &spec, "--diff", "asm", "asm"]);
+    assert_eq!((text(&same.stdout), text(&same.stderr)), (String::new(), "asm and asm are the same\n".into()));
+    assert!(refused(2, &["inspect", &spec, "--diff", "graph"]).contains("2 values required"));
+}
+
+#[test]
+fn graphs_are_drawn_by_graphviz() {
+    let folder = Folder::new();
+    let spec = folder.write("model.toml", NASTY);
+    insta::assert_snapshot!(printed(&["inspect", &spec, "--dot", "--stage", "graph"]));
+    let joint = printed(&["inspect", FORCES, "--dot", "--stage", "joint", "--train"]);
+    assert!(
+        joint.contains("gradient params/forces/w[0,0]") && joint.contains("label=\"f32[N] 64x0e+32x1o\""),
+        "{joint}"
+    );
+    assert_ne!(joint, printed(&["inspect", FORCES, "--dot", "--gradients", "--train"]));
+    assert!(refused(2, &["inspect", FORCES, "--dot", "--stage", "asm"]).contains("`asm` is no graph"));
+    assert!(refused(2, &["inspect", FORCES]).contains("--stage <STAGE>"));
+}
