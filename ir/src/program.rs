@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::dim::{Dim, Symbol};
 use crate::graph::{OutputKind, Param, Requirement};
+use crate::micro::{Entry, Micro};
 use crate::ty::DType;
 
 /// A buffer of a program.
@@ -81,18 +82,19 @@ pub fn chunk_rows(rows: usize, tile: usize) -> usize {
     rows.div_ceil(MAX_CHUNKS).max(MIN_CHUNK_ROWS).next_multiple_of(tile.max(1))
 }
 
-/// How a kernel is called: `(buffers, sizes, begin, end, chunk, scratch)`.
+/// How a kernel is called: `(buffers, sizes, begin, end, chunk, scratch, micro)`.
 ///
 /// - `buffers`: one pointer a buffer of the program, in order;
 /// - `sizes`: one `i64` a symbol of the program, in order;
 /// - `begin..end`: the rows to compute;
 /// - `chunk`: which copy of partial buffers to add to;
-/// - `scratch`: [`Kernel::scratch`] bytes aligned to 64, nobody else's during the call.
+/// - `scratch`: [`Kernel::scratch`] bytes aligned to 64, nobody else's during the call;
+/// - `micro`: one entry a micro-kernel of [`Program::micros`], in order.
 ///
 /// # Safety
 /// The caller gives buffers of the sizes that the program states for these `sizes`, rows inside the kernel's row space,
 /// `chunk` below [`MAX_CHUNKS`], and memory that no other thread writes, but for rows of other chunks.
-pub type KernelFn = unsafe extern "C" fn(*const *mut u8, *const i64, i64, i64, i64, *mut u8);
+pub type KernelFn = unsafe extern "C" fn(*const *mut u8, *const i64, i64, i64, i64, *mut u8, *const Entry);
 
 /// Compiled code that is alive as long as this is.
 pub trait Code: Send + Sync + fmt::Debug {
@@ -178,6 +180,8 @@ pub struct Program {
     pub buffers: Vec<Buffer>,
     /// The kernels.
     pub kernels: Vec<Kernel>,
+    /// The micro-kernels that kernels call.
+    pub micros: Vec<Micro>,
     /// What to do, in order.
     pub steps: Vec<Step>,
     /// What must hold of a call's inputs.

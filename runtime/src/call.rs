@@ -99,7 +99,7 @@ impl<'a> Frame<'a> {
         // SAFETY: there is one array for every buffer (`run`), of the size that the program states for these sizes
         // (`set`), and these are one size a symbol (`new`). The rows are of the kernel's space, which fits in `i64`
         // as `Dim::evaluate` computes in it; the chunk is below `MAX_CHUNKS`; the scratch is as large and as aligned
-        // as the kernel wants. No other thread has any of the memory: what kernels write is exclusively borrowed.
+        // as the kernel wants; the table has an entry for every micro-kernel of the program. No other thread has any of the memory: what kernels write is exclusively borrowed.
         // Indices that are read as rows are in range, as the program's requirements were checked. For all else the
         // program answers: every access stays inside these arrays.
         unsafe {
@@ -110,6 +110,7 @@ impl<'a> Frame<'a> {
                 end,
                 chunk.number as i64,
                 scratch.as_mut_ptr(),
+                self.plan.micros.as_ptr(),
             );
         }
     }

@@ -15,6 +15,7 @@ use crate::argument::{ArgumentError, Fault, Role};
 use crate::array::Array;
 use crate::bind::{CallError, bind, check_requirements};
 use crate::call::{Frame, Table};
+use crate::micro::InstructionSet;
 use crate::plan::{Plan, ProgramError};
 use crate::sizes::Sizes;
 use crate::store::ParamStore;
@@ -47,7 +48,12 @@ pub type OutputView<'a> = (OutputKind, &'a str, ArrayViewMut<'a>);
 impl Executor {
     /// An executor of a program; it allocates when it is called.
     pub fn new(program: Arc<Program>) -> Result<Self, ProgramError> {
-        let plan = Plan::new(&program)?;
+        Self::with_instruction_set(program, InstructionSet::widest())
+    }
+
+    /// An executor whose micro-kernels use these instructions, where the machine has them.
+    pub fn with_instruction_set(program: Arc<Program>, set: InstructionSet) -> Result<Self, ProgramError> {
+        let plan = Plan::new(&program, set)?;
         Ok(Executor { program, plan, sizes: Sizes::default(), arena: Arena::default(), table: Table::default() })
     }
 

@@ -9,12 +9,13 @@
 //! | [`executor`] | calls of a program: what goes in, what comes out |
 //! | [`bind`], [`argument`] | the checks of a call's arrays: names, shapes, sizes of symbols, requirements |
 //! | [`plan`] | the checks of a program |
+//! | [`micro`] | the innermost loops, for every set of vector instructions |
 //! | [`nearest`] | the name that was meant |
 //! | [`mod@reference`] | what a graph means, computed plainly in f64 |
 //! | [`rotation`] | rotations and inversion acting on features |
 //!
 //! Behind the executor stand `slots` (arrays matched by name), `sizes` (all sizes of a call), `chunk` (how rows are cut),
-//! `arena` (the memory of temporaries) and `call`, where kernels are called: the only module with `unsafe`.
+//! `arena` (the memory of temporaries) and `call`, where kernels are called. `unsafe` is in `call` and in [`micro`] alone.
 
 #![deny(unsafe_code)]
 
@@ -28,6 +29,7 @@ mod chunk;
 pub mod executor;
 pub mod init;
 pub mod input;
+pub mod micro;
 pub mod nearest;
 pub mod plan;
 pub mod reference;

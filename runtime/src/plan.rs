@@ -19,6 +19,7 @@ use schur_ir::ty::DType;
 
 use crate::argument::Role;
 use crate::array::elements;
+use crate::micro::{InstructionSet, Table};
 use crate::slots::Slots;
 
 /// A program that contradicts itself: a bug of the compiler.
@@ -36,6 +37,8 @@ pub struct ProgramError {
 pub(crate) struct Plan {
     /// The code of every kernel.
     pub(crate) entries: Vec<KernelFn>,
+    /// The micro-kernels that they call.
+    pub(crate) micros: Table,
     /// One a step. Of a step that fills or combines a partial buffer: the steps whose kernels add to it meanwhile.
     pub(crate) writers: Vec<Range<usize>>,
     /// The most scratch that a kernel needs.
@@ -54,11 +57,11 @@ fn ensure(holds: bool, rule: impl FnOnce() -> String) -> Check {
 
 impl Plan {
     /// Checks a program; see the module's list.
-    pub(crate) fn new(program: &Program) -> Result<Self, ProgramError> {
-        Self::checked(program).map_err(|rule| ProgramError { program: program.name.clone(), rule })
+    pub(crate) fn new(program: &Program, set: InstructionSet) -> Result<Self, ProgramError> {
+        Self::checked(program, set).map_err(|rule| ProgramError { program: program.name.clone(), rule })
     }
 
-    fn checked(program: &Program) -> Check<Self> {
+    fn checked(program: &Program, set: InstructionSet) -> Check<Self> {
         let entry = |k: usize| program.code.kernel(k).ok_or_else(|| format!("kernel {k} has no code"));
         let entries = (0..program.kernels.len()).map(entry).collect::<Check<Vec<_>>>()?;
         check_slots(program)?;
@@ -69,6 +72,7 @@ impl Plan {
         check_symbols(program)?;
         Ok(Plan {
             entries,
+            micros: Table::new(&program.micros, set),
             writers: writers(program)?,
             scratch: program.kernels.iter().map(|kernel| kernel.scratch).max().unwrap_or(0),
             inputs,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use schur_ir::graph::OutputKind;
+use schur_ir::micro::Entry;
 use schur_ir::program::{BufferId, BufferKind, MAX_CHUNKS, Program, Step, chunk_rows};
 use schur_ir::ty::DType;
 use schur_runtime::array::{Array, Data};
@@ -148,6 +149,7 @@ unsafe extern "C" fn running_sum(
     end: i64,
     chunk: i64,
     scratch: *mut u8,
+    _micros: *const Entry,
 ) {
     unsafe {
         assert!(
@@ -170,6 +172,7 @@ unsafe extern "C" fn nothing(
     end: i64,
     _chunk: i64,
     _scratch: *mut u8,
+    _micros: *const Entry,
 ) {
     unsafe { assert!(end == 1 && (*buffers.add(1)).addr().is_multiple_of(8) && !(*buffers).is_null()) }
 }
@@ -184,6 +187,7 @@ fn serial() -> Program {
             buffer("y", &["N"], 1, DType::F64, BufferKind::Output),
         ],
         kernels: vec![kernel("sum", "N", true), kernel("nothing", "1", false)],
+        micros: Vec::new(),
         steps: vec![Step::Run(1), Step::Fill(BufferId(1), 5.0), Step::Run(0)],
         requirements: vec![],
         inputs: vec![input("x", 0)],

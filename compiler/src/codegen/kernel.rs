@@ -59,8 +59,8 @@ pub(super) fn build(
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
     b.seal_block(entry);
-    let [buffers, sizes, begin, end, chunk, scratch] = b.block_params(entry)[..] else {
-        unreachable!("the signature has six parameters")
+    let [buffers, sizes, begin, end, chunk, scratch, _micros] = b.block_params(entry)[..] else {
+        unreachable!("the signature has seven parameters")
     };
     let (scalar, vector, lanes) = match loops.dtype {
         DType::F32 | DType::I32 | DType::Bool => (types::F32, types::F32X4, 4),

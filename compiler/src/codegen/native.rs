@@ -53,7 +53,7 @@ impl NativeCode {
 /// The signature of [`KernelFn`] on the target.
 pub(super) fn signature(target: &Target) -> Signature {
     let mut signature = Signature::new(target.isa().default_call_conv());
-    signature.params = vec![AbiParam::new(types::I64); 6];
+    signature.params = vec![AbiParam::new(types::I64); 7];
     signature
 }
 

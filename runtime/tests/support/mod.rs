@@ -9,6 +9,7 @@ use std::sync::Arc;
 use schur_ir::dim::Dim;
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Init, OutputKind, Param, Requirement};
+use schur_ir::micro::Entry;
 use schur_ir::program::{
     Buffer, BufferId, BufferKind, Code, InputSlot, Kernel, KernelFn, OutputSlot, ParamSlot, Program, Step,
 };
@@ -93,6 +94,7 @@ unsafe extern "C" fn scale(
     end: i64,
     chunk: i64,
     scratch: *mut u8,
+    _micros: *const Entry,
 ) {
     unsafe {
         record(std::slice::from_raw_parts(buffers, 7), begin, end, chunk, scratch);
@@ -117,6 +119,7 @@ unsafe extern "C" fn finish(
     end: i64,
     _chunk: i64,
     _scratch: *mut u8,
+    _micros: *const Entry,
 ) {
     unsafe {
         let (species, t, y) = (
@@ -152,6 +155,7 @@ pub(crate) fn model() -> Program {
             buffer("old sum", &["2"], 1, DType::F32, BufferKind::Param),
         ],
         kernels: vec![kernel("scale", "N", false), kernel("finish", "N", false)],
+        micros: Vec::new(),
         steps: vec![
             Step::Fill(BufferId(4), 0.0),
             Step::Run(0),

@@ -1,0 +1,108 @@
+//! Micro-kernels: the innermost loops that compiled kernels call, as plain data.
+//!
+//! Cranelift has 128-bit vectors alone, so what wants the machine's whole width is written once in the runtime, for every
+//! set of vector instructions, and called by compiled code through a table of [`Entry`]. A program lists what it
+//! calls as [`Micro`]s; the executor makes the table for the machine that it runs on.
+//!
+//! Strides are in elements. Every micro-kernel touches only the elements that its description names.
+
+use crate::ty::DType;
+
+/// How a micro-kernel is called: `(plan, arrays, rows)`.
+///
+/// - `plan`: [`Entry::plan`] of the entry;
+/// - `arrays`: one pointer an array of the [`Micro`], to its first element;
+/// - `rows`: the rows of the tile; not zero.
+///
+/// # Safety
+/// The arrays hold the elements that the [`Micro`] names for this number of rows; no other thread writes them, and what
+/// is written is not read through another array.
+pub type MicroFn = unsafe extern "C" fn(plan: *const u8, arrays: *const *mut u8, rows: i64);
+
+/// A micro-kernel of a program, ready to be called.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The function.
+    pub run: MicroFn,
+    /// What it is given first.
+    pub plan: *const u8,
+}
+
+/// A micro-kernel that a program calls.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Micro {
+    /// A matrix product. Arrays: `out`, `a`, `b`.
+    Product(Product),
+    /// A copy that exchanges two axes. Arrays: `out`, `from`.
+    Transpose(Transpose),
+}
+
+impl Micro {
+    /// The element type of all arrays.
+    pub fn dtype(&self) -> DType {
+        match self {
+            Micro::Product(product) => product.dtype,
+            Micro::Transpose(transpose) => transpose.dtype,
+        }
+    }
+}
+
+/// How far an axis runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Over the rows of the tile.
+    Rows,
+    /// Over this many.
+    Fixed(usize),
+}
+
+/// An axis of a micro-kernel, with a stride in two of its arrays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Along {
+    /// How far it runs.
+    pub extent: Extent,
+    /// The strides, in the order in which the arrays are named.
+    pub strides: [usize; 2],
+}
+
+impl Along {
+    /// An axis of one element.
+    pub const NONE: Along = Along { extent: Extent::Fixed(1), strides: [0, 0] };
+}
+
+/// `out[m, n] (+)= coefficient Σ_k a[m, k] b[k, n]`, where `m` and `k` are pairs of axes and `b` is contiguous along `n`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Product {
+    /// The element type.
+    pub dtype: DType,
+    /// The axes of `out` and `a`, outer and inner.
+    pub m: [Along; 2],
+    /// The axes of `a` and `b` that are summed, outer and inner.
+    pub k: [Along; 2],
+    /// The number of columns.
+    pub n: usize,
+    /// The stride of `out` along `n`.
+    pub n_stride: usize,
+    /// A constant factor.
+    pub coefficient: f64,
+    /// Add to what is there.
+    pub accumulate: bool,
+}
+
+/// `out[r, i, u] = from[r, u, i]`, or the other way round: between `[mul, 2l+1]` and `[2l+1, mul]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transpose {
+    /// The element type.
+    pub dtype: DType,
+    /// The strides of `out` and `from` from row to row.
+    pub rows: [usize; 2],
+    /// The number of neighbours in `from` that come apart, or come together in `out`.
+    pub short: usize,
+    /// How many such groups there are.
+    pub long: usize,
+    /// True where `from` is `[long, short]`, false where it is `[short, long]`.
+    pub apart: bool,
+    /// A constant factor.
+    pub coefficient: f64,
+}

@@ -1,0 +1,305 @@
+//! Micro-kernels: the loops that need the machine's whole width, for every set of vector instructions.
+//!
+//! A micro-kernel is written once over [`simd::Simd`] and compiled for each set; which one is used is found out when an
+//! executor is made, or chosen by the caller. All sets compute the same numbers but for rounding.
+
+#![allow(unsafe_code)]
+
+mod portable;
+mod product;
+mod simd;
+#[cfg(test)]
+mod tests;
+mod transpose;
+mod weave;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use std::any::Any;
+use std::fmt;
+
+use schur_ir::micro::{Entry, Micro, MicroFn};
+use schur_ir::ty::DType;
+
+use portable::Plain;
+use product::{Tile, TileFn, Tiles};
+use simd::Simd;
+
+/// A set of vector instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InstructionSet {
+    /// 512-bit vectors: AVX-512F.
+    Avx512,
+    /// 256-bit vectors: AVX2 and FMA.
+    Avx2,
+    /// Plain Rust, compiled for every machine of the architecture.
+    Portable,
+}
+
+impl InstructionSet {
+    /// All sets, the widest first.
+    pub const ALL: [InstructionSet; 3] = [InstructionSet::Avx512, InstructionSet::Avx2, InstructionSet::Portable];
+
+    /// True where this machine has the instructions.
+    pub fn is_available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 => is_x86_feature_detected!("avx512f"),
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(not(target_arch = "x86_64"))]
+            InstructionSet::Avx512 | InstructionSet::Avx2 => false,
+            InstructionSet::Portable => true,
+        }
+    }
+
+    /// The widest set of this machine.
+    pub fn widest() -> Self {
+        Self::ALL.into_iter().find(|set| set.is_available()).unwrap_or(InstructionSet::Portable)
+    }
+}
+
+impl fmt::Display for InstructionSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            InstructionSet::Avx512 => "AVX-512",
+            InstructionSet::Avx2 => "AVX2",
+            InstructionSet::Portable => "portable",
+        })
+    }
+}
+
+/// The entries of a program's micro-kernels, and what they point to.
+#[derive(Default)]
+pub(crate) struct Table {
+    entries: Vec<Entry>,
+    _plans: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+// SAFETY: entries point to plans that are owned here, are never written, and may be shared between threads.
+unsafe impl Send for Table {}
+// SAFETY: as above.
+unsafe impl Sync for Table {}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Table({} micro-kernels)", self.entries.len())
+    }
+}
+
+impl Table {
+    /// The entries of `micros`, in order. A set that the machine lacks stands for the widest that it has.
+    pub(crate) fn new(micros: &[Micro], set: InstructionSet) -> Self {
+        let set = if set.is_available() { set } else { InstructionSet::widest() };
+        let mut table = Table::default();
+        for micro in micros {
+            match micro.dtype() {
+                DType::F64 => table.push::<f64>(micro, set),
+                DType::F32 | DType::I32 | DType::Bool => table.push::<f32>(micro, set),
+            }
+        }
+        table
+    }
+
+    fn push<T: Float>(&mut self, micro: &Micro, set: InstructionSet) {
+        match micro {
+            Micro::Product(product) => {
+                let plan = product::Plan::new(product, &T::tiles(set), T::rounded(product.coefficient));
+                self.add(plan, run_product::<T>);
+            }
+            Micro::Transpose(transpose) => {
+                let coefficient = T::rounded(transpose.coefficient);
+                let row = T::row(set, transpose.short);
+                self.add(transpose::Plan { transpose: transpose.clone(), coefficient, row }, run_transpose::<T>);
+            }
+        }
+    }
+
+    fn add<P: Send + Sync + 'static>(&mut self, plan: P, run: MicroFn) {
+        let plan = Box::new(plan);
+        self.entries.push(Entry { run, plan: (&raw const *plan).cast() });
+        self._plans.push(plan);
+    }
+
+    /// What kernels are given.
+    pub(crate) fn as_ptr(&self) -> *const Entry {
+        self.entries.as_ptr()
+    }
+}
+
+/// The arrays of a call.
+///
+/// # Safety
+/// There are `N` arrays of elements `T`.
+unsafe fn arrays<T, const N: usize>(arrays: *const *mut u8) -> [*mut T; N] {
+    // SAFETY: the caller's.
+    std::array::from_fn(|k| unsafe { *arrays.add(k) }.cast())
+}
+
+unsafe extern "C" fn run_product<T: Float>(plan: *const u8, given: *const *mut u8, rows: i64) {
+    // SAFETY: the plan is the entry's; arrays and rows are the caller's.
+    unsafe { (*plan.cast::<product::Plan<T>>()).run(arrays(given), rows as usize) }
+}
+
+unsafe extern "C" fn run_transpose<T: Float>(plan: *const u8, given: *const *mut u8, rows: i64) {
+    // SAFETY: the plan is the entry's; arrays and rows are the caller's.
+    unsafe { (*plan.cast::<transpose::Plan<T>>()).run(arrays(given), rows as usize) }
+}
+
+/// A float, with the functions of every instruction set.
+trait Float: Copy + Send + Sync + 'static {
+    /// The nearest to `x`.
+    fn rounded(x: f64) -> Self;
+    /// Register tiles.
+    fn tiles(set: InstructionSet) -> Tiles<Self>;
+    /// The transposing copy of a row of `short` components.
+    fn row(set: InstructionSet, short: usize) -> transpose::RowFn<Self>;
+}
+
+/// The functions of one instruction set for one float.
+macro_rules! functions {
+    ($name:ident, $float:ty, $simd:ty, [$(#[$features:meta])?], [$(($j:literal, $g:literal, $v:literal))*]) => {
+        mod $name {
+            use super::*;
+
+            /// # Safety
+            /// The machine has the instructions, and the tile names elements of its arrays.
+            $(#[$features])?
+            unsafe fn tile<const G: usize, const J: usize, const NV: usize>(tile: &Tile<$float>) {
+                // SAFETY: the caller's.
+                unsafe { product::tile::<$simd, G, J, NV>(tile) }
+            }
+
+            fn get(items: usize, groups: usize, vectors: usize) -> Option<TileFn<$float>> {
+                match (items, groups, vectors) {
+                    $(($j, $g, $v) => Some(tile::<$g, $j, $v>),)*
+                    _ => None,
+                }
+            }
+
+            pub(super) const TILES: Tiles<$float> = Tiles { lanes: <$simd as Simd>::LANES, get };
+
+            /// # Safety
+            /// The machine has the instructions, and the arrays hold a row.
+            $(#[$features])?
+            unsafe fn row_of<const D: usize>(
+                out: *mut $float,
+                from: *const $float,
+                plan: &transpose::Plan<$float>,
+            ) {
+                // SAFETY: the caller's.
+                unsafe { transpose::row::<$simd, D>(out, from, plan) }
+            }
+
+            pub(super) fn row(short: usize) -> Option<transpose::RowFn<$float>> {
+                match short {
+                    3 => Some(row_of::<3>),
+                    5 => Some(row_of::<5>),
+                    7 => Some(row_of::<7>),
+                    9 => Some(row_of::<9>),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+functions!(avx512_f32, f32, x86::F32x16, [#[target_feature(enable = "avx512f")]], [
+    (1, 1, 1) (1, 2, 1) (1, 3, 1) (1, 1, 2) (1, 2, 2) (1, 3, 2)
+    (4, 1, 1) (4, 2, 1) (4, 3, 1) (4, 1, 2) (4, 2, 2) (4, 3, 2)
+    (3, 1, 1) (3, 2, 1) (3, 3, 1) (3, 4, 1) (3, 1, 2) (3, 2, 2) (3, 3, 2) (3, 4, 2)
+    (5, 1, 1) (5, 2, 1) (5, 1, 2) (5, 2, 2)
+    (7, 1, 1) (7, 2, 1) (7, 1, 2) (9, 1, 1) (9, 1, 2) (11, 1, 1) (11, 1, 2)
+]);
+#[cfg(target_arch = "x86_64")]
+functions!(avx512_f64, f64, x86::F64x8, [#[target_feature(enable = "avx512f")]], [
+    (1, 1, 1) (1, 2, 1) (1, 3, 1) (1, 1, 2) (1, 2, 2) (1, 3, 2)
+    (4, 1, 1) (4, 2, 1) (4, 3, 1) (4, 1, 2) (4, 2, 2) (4, 3, 2)
+    (3, 1, 1) (3, 2, 1) (3, 3, 1) (3, 4, 1) (3, 1, 2) (3, 2, 2) (3, 3, 2) (3, 4, 2)
+    (5, 1, 1) (5, 2, 1) (5, 1, 2) (5, 2, 2)
+    (7, 1, 1) (7, 2, 1) (7, 1, 2) (9, 1, 1) (9, 1, 2) (11, 1, 1) (11, 1, 2)
+]);
+#[cfg(target_arch = "x86_64")]
+functions!(avx2_f32, f32, x86::F32x8, [#[target_feature(enable = "avx2,fma")]], [
+    (1, 1, 1) (1, 2, 1) (1, 3, 1) (1, 1, 2) (1, 2, 2) (1, 3, 2)
+    (4, 1, 1) (4, 2, 1) (4, 3, 1) (4, 1, 2)
+    (3, 1, 1) (3, 2, 1) (3, 3, 1) (3, 1, 2) (3, 2, 2)
+    (5, 1, 1) (5, 2, 1) (5, 1, 2) (7, 1, 1) (9, 1, 1) (11, 1, 1)
+]);
+#[cfg(target_arch = "x86_64")]
+functions!(avx2_f64, f64, x86::F64x4, [#[target_feature(enable = "avx2,fma")]], [
+    (1, 1, 1) (1, 2, 1) (1, 3, 1) (1, 1, 2) (1, 2, 2) (1, 3, 2)
+    (4, 1, 1) (4, 2, 1) (4, 3, 1) (4, 1, 2)
+    (3, 1, 1) (3, 2, 1) (3, 3, 1) (3, 1, 2) (3, 2, 2)
+    (5, 1, 1) (5, 2, 1) (5, 1, 2) (7, 1, 1) (9, 1, 1) (11, 1, 1)
+]);
+
+functions!(plain_f32, f32, Plain<f32, 4>, [], [
+    (1, 1, 1) (1, 2, 1) (1, 3, 1) (1, 1, 2) (1, 2, 2) (1, 3, 2)
+    (4, 1, 1) (4, 2, 1) (4, 3, 1) (4, 1, 2)
+    (3, 1, 1) (3, 2, 1) (3, 3, 1) (3, 1, 2) (3, 2, 2)
+    (5, 1, 1) (5, 2, 1) (5, 1, 2) (7, 1, 1) (9, 1, 1) (11, 1, 1)
+]);
+functions!(plain_f64, f64, Plain<f64, 2>, [], [
+    (1, 1, 1) (1, 2, 1) (1, 3, 1) (1, 1, 2) (1, 2, 2) (1, 3, 2)
+    (4, 1, 1) (4, 2, 1) (4, 3, 1) (4, 1, 2)
+    (3, 1, 1) (3, 2, 1) (3, 3, 1) (3, 1, 2) (3, 2, 2)
+    (5, 1, 1) (5, 2, 1) (5, 1, 2) (7, 1, 1) (9, 1, 1) (11, 1, 1)
+]);
+
+/// A transposing copy, element by element.
+///
+/// # Safety
+/// `out` and `from` hold a row.
+unsafe fn plain_row<T: portable::Element>(out: *mut T, from: *const T, plan: &transpose::Plan<T>) {
+    let (short, long) = (plan.transpose.short, plan.transpose.long);
+    let (from_strides, out_strides) = if plan.transpose.apart { ([short, 1], [1, long]) } else { ([1, long], [short, 1]) };
+    for u in 0..long {
+        for i in 0..short {
+            // SAFETY: the caller's.
+            unsafe {
+                let x = *from.add(u * from_strides[0] + i * from_strides[1]);
+                *out.add(u * out_strides[0] + i * out_strides[1]) = x * plan.coefficient;
+            }
+        }
+    }
+}
+
+macro_rules! float {
+    ($float:ty, $avx512:ident, $avx2:ident, $plain:ident) => {
+        impl Float for $float {
+            fn rounded(x: f64) -> Self {
+                x as $float
+            }
+
+            fn tiles(set: InstructionSet) -> Tiles<Self> {
+                match set {
+                    #[cfg(target_arch = "x86_64")]
+                    InstructionSet::Avx512 => $avx512::TILES,
+                    #[cfg(target_arch = "x86_64")]
+                    InstructionSet::Avx2 => $avx2::TILES,
+                    #[cfg(not(target_arch = "x86_64"))]
+                    InstructionSet::Avx512 | InstructionSet::Avx2 => $plain::TILES,
+                    InstructionSet::Portable => $plain::TILES,
+                }
+            }
+
+            fn row(set: InstructionSet, short: usize) -> transpose::RowFn<Self> {
+                let found = match set {
+                    #[cfg(target_arch = "x86_64")]
+                    InstructionSet::Avx512 => $avx512::row(short),
+                    #[cfg(target_arch = "x86_64")]
+                    InstructionSet::Avx2 => $avx2::row(short),
+                    #[cfg(not(target_arch = "x86_64"))]
+                    InstructionSet::Avx512 | InstructionSet::Avx2 => None,
+                    InstructionSet::Portable => $plain::row(short),
+                };
+                found.unwrap_or(plain_row::<$float>)
+            }
+        }
+    };
+}
+
+float!(f32, avx512_f32, avx2_f32, plain_f32);
+float!(f64, avx512_f64, avx2_f64, plain_f64);

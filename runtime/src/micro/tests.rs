@@ -1,0 +1,171 @@
+//! Every instruction set of this machine beside plain loops.
+
+use proptest::prelude::*;
+use schur_ir::micro::{Along, Extent, Micro, Product, Transpose};
+use schur_ir::ty::DType;
+
+use super::{Float, InstructionSet, Table};
+
+/// A value that is exact in `f32`, and so are small sums of products of two.
+fn value(k: usize) -> f64 {
+    ((k * 7919 + 3) % 17) as f64 - 8.0
+}
+
+fn values<T: Float>(count: usize, salt: usize) -> Vec<T> {
+    (0..count).map(|k| T::rounded(value(k + salt))).collect()
+}
+
+fn call<T: Float>(micro: &Micro, set: InstructionSet, arrays: &mut [Vec<T>], rows: usize) {
+    let table = Table::new(std::slice::from_ref(micro), set);
+    let mut pointers: Vec<*mut u8> = arrays.iter_mut().map(|a| a.as_mut_ptr().cast()).collect();
+    let entry = table.entries[0];
+    // SAFETY: the arrays are as long as the description says, by construction.
+    unsafe { (entry.run)(entry.plan, pointers.as_mut_ptr(), rows as i64) }
+}
+
+fn available() -> impl Iterator<Item = InstructionSet> {
+    InstructionSet::ALL.into_iter().filter(|set| set.is_available())
+}
+
+/// The product, as its description says.
+fn plainly(p: &Product, arrays: &[Vec<f64>], rows: usize) -> Vec<f64> {
+    let count = |along: &Along| match along.extent {
+        Extent::Rows => rows,
+        Extent::Fixed(count) => count,
+    };
+    let (mut out, a, b) = (arrays[0].clone(), &arrays[1], &arrays[2]);
+    for m0 in 0..count(&p.m[0]) {
+        for m1 in 0..count(&p.m[1]) {
+            for n in 0..p.n {
+                let mut sum = 0.0;
+                for k0 in 0..count(&p.k[0]) {
+                    for k1 in 0..count(&p.k[1]) {
+                        let a_at = |m: usize, k: usize| m0 * p.m[0].strides[m] + m1 * p.m[1].strides[m] + k;
+                        let a_at = a_at(1, k0 * p.k[0].strides[0] + k1 * p.k[1].strides[0]);
+                        sum += a[a_at] * b[k0 * p.k[0].strides[1] + k1 * p.k[1].strides[1] + n];
+                    }
+                }
+                let out = &mut out[m0 * p.m[0].strides[0] + m1 * p.m[1].strides[0] + n * p.n_stride];
+                *out = p.coefficient * sum + if p.accumulate { *out } else { 0.0 };
+            }
+        }
+    }
+    out
+}
+
+/// A layer on irreps of `d` components, all arrays `[rows, mul, d]` or `[rows, d, mul]`.
+fn layer(dtype: DType, [mul_in, mul_out, d]: [usize; 3], [x_apart, y_apart]: [bool; 2], accumulate: bool) -> Product {
+    let strides = |mul: usize, apart: bool| if apart { [1, mul] } else { [d, 1] };
+    let ([x_mul, x_d], [y_mul, y_d]) = (strides(mul_in, x_apart), strides(mul_out, y_apart));
+    Product {
+        dtype,
+        m: [
+            Along { extent: Extent::Rows, strides: [mul_out * d, mul_in * d] },
+            Along { extent: Extent::Fixed(d), strides: [y_d, x_d] },
+        ],
+        k: [Along::NONE, Along { extent: Extent::Fixed(mul_in), strides: [x_mul, mul_out] }],
+        n: mul_out,
+        n_stride: y_mul,
+        coefficient: 0.5,
+        accumulate,
+    }
+}
+
+/// The gradient of the layer's weights, from `[rows, d, mul]` arrays.
+fn weights(dtype: DType, [mul_in, mul_out, d]: [usize; 3], accumulate: bool) -> Product {
+    Product {
+        dtype,
+        m: [Along { extent: Extent::Fixed(mul_in), strides: [mul_out, 1] }, Along::NONE],
+        k: [
+            Along { extent: Extent::Rows, strides: [mul_in * d, mul_out * d] },
+            Along { extent: Extent::Fixed(d), strides: [mul_in, mul_out] },
+        ],
+        n: mul_out,
+        n_stride: 1,
+        coefficient: -2.0,
+        accumulate,
+    }
+}
+
+fn check_product(product: &Product, lengths: [usize; 3], rows: usize) {
+    let plain: Vec<Vec<f64>> = lengths.iter().enumerate().map(|(k, &n)| values(n, k * 100)).collect();
+    let wanted = plainly(product, &plain, rows);
+    for set in available() {
+        let micro = Micro::Product(product.clone());
+        let found: Vec<f64> = if product.dtype == DType::F64 {
+            let mut arrays = plain.clone();
+            call::<f64>(&micro, set, &mut arrays, rows);
+            arrays.swap_remove(0)
+        } else {
+            let mut arrays: Vec<Vec<f32>> = plain.iter().map(|a| a.iter().map(|x| *x as f32).collect()).collect();
+            call::<f32>(&micro, set, &mut arrays, rows);
+            arrays.swap_remove(0).into_iter().map(f64::from).collect()
+        };
+        assert_eq!(found, wanted, "{set}: {product:?}, {rows} rows");
+    }
+}
+
+fn dtypes() -> impl Strategy<Value = DType> {
+    prop_oneof![Just(DType::F32), Just(DType::F64)]
+}
+
+proptest! {
+    #[test]
+    fn layers_are_what_plain_loops_compute(
+        dtype in dtypes(), mul_in in 1usize..40, mul_out in 1usize..70, l in 0usize..7, rows in 1usize..30,
+        apart: [bool; 2], accumulate: bool,
+    ) {
+        let d = 2 * l + 1;
+        let product = layer(dtype, [mul_in, mul_out, d], apart, accumulate);
+        check_product(&product, [rows * mul_out * d, rows * mul_in * d, mul_in * mul_out], rows);
+    }
+
+    #[test]
+    fn gradients_of_weights_are_what_plain_loops_compute(
+        dtype in dtypes(), mul_in in 1usize..40, mul_out in 1usize..70, l in 0usize..4, rows in 1usize..40,
+        accumulate: bool,
+    ) {
+        let d = 2 * l + 1;
+        let product = weights(dtype, [mul_in, mul_out, d], accumulate);
+        check_product(&product, [mul_in * mul_out, rows * mul_in * d, rows * mul_out * d], rows);
+    }
+
+    #[test]
+    fn long_sums_go_through_memory(dtype in dtypes(), mul_in in 250usize..800, rows in 1usize..6) {
+        check_product(&layer(dtype, [mul_in, 19, 3], [true, false], false), [rows * 57, rows * mul_in * 3, mul_in * 19], rows);
+    }
+
+    #[test]
+    fn transposing_copies_exchange_axes(
+        dtype in dtypes(), long in 1usize..70, short in 2usize..14, rows in 1usize..6, apart: bool,
+    ) {
+        let width = long * short;
+        let transpose = Transpose { dtype, rows: [width + 1, width], short, long, apart, coefficient: 3.0 };
+        let from = values::<f64>(rows * width, 0);
+        let mut wanted = vec![-1.0; rows * (width + 1)];
+        for r in 0..rows {
+            for u in 0..long {
+                for i in 0..short {
+                    let (long_major, short_major) = (u * short + i, i * long + u);
+                    let (to, at) = if apart { (short_major, long_major) } else { (long_major, short_major) };
+                    wanted[r * (width + 1) + to] = 3.0 * from[r * width + at];
+                }
+            }
+        }
+        for set in available() {
+            let micro = Micro::Transpose(transpose.clone());
+            let out = vec![-1.0; rows * (width + 1)];
+            let found: Vec<f64> = if dtype == DType::F64 {
+                let mut arrays = [out, from.clone()];
+                call::<f64>(&micro, set, &mut arrays, rows);
+                arrays[0].clone()
+            } else {
+                let single = |a: &[f64]| a.iter().map(|x| *x as f32).collect::<Vec<f32>>();
+                let mut arrays = [single(&out), single(&from)];
+                call::<f32>(&micro, set, &mut arrays, rows);
+                arrays[0].iter().map(|x| f64::from(*x)).collect()
+            };
+            prop_assert_eq!(&found, &wanted, "{}", set);
+        }
+    }
+}

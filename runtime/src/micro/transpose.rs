@@ -1,0 +1,69 @@
+//! Copies between `[mul, 2l+1]` and `[2l+1, mul]`.
+
+use schur_ir::micro::Transpose;
+
+use super::simd::Simd;
+use super::weave::{unweave, weave};
+
+/// A transposing copy, ready to be called.
+pub(super) struct Plan<T: 'static> {
+    pub(super) transpose: Transpose,
+    pub(super) coefficient: T,
+    /// The copy of one row.
+    pub(super) row: RowFn<T>,
+}
+
+/// Copies a row: `(out, from, plan)`.
+pub(super) type RowFn<T> = unsafe fn(*mut T, *const T, &Plan<T>);
+
+impl<T> Plan<T> {
+    /// Copies all rows.
+    ///
+    /// # Safety
+    /// As [`schur_ir::micro::MicroFn`] says, on a machine with the instruction set of the row's copy.
+    pub(super) unsafe fn run(&self, [out, from]: [*mut T; 2], rows: usize) {
+        let [out_row, from_row] = self.transpose.rows;
+        for row in 0..rows {
+            // SAFETY: elements of the description.
+            unsafe { (self.row)(out.add(row * out_row), from.add(row * from_row), self) }
+        }
+    }
+}
+
+/// Copies a row of `D` components in vectors.
+///
+/// # Safety
+/// As for [`Simd`]; `out` and `from` hold a row.
+#[inline(always)]
+pub(super) unsafe fn row<S: Simd, const D: usize>(out: *mut S::T, from: *const S::T, plan: &Plan<S::T>) {
+    let long = plan.transpose.long;
+    let mut u = 0;
+    // SAFETY: the caller's.
+    unsafe {
+        let coefficient = S::splat(plan.coefficient);
+        while u < long {
+            let count = S::LANES.min(long - u);
+            let (part, all) = (S::first(count), S::first(S::LANES));
+            let woven = |k: usize| S::first((count * D).saturating_sub(k * S::LANES).min(S::LANES));
+            let mut vectors = [S::zero(); D];
+            if plan.transpose.apart {
+                for k in 0..D {
+                    let mask = if count == S::LANES { all } else { woven(k) };
+                    vectors[k] = S::multiply(S::load_first(from.add(u * D + k * S::LANES), mask), coefficient);
+                }
+                for (i, v) in unweave::<S, D>(&vectors).iter().enumerate() {
+                    S::store_first(out.add(i * long + u), *v, part);
+                }
+            } else {
+                for i in 0..D {
+                    vectors[i] = S::multiply(S::load_first(from.add(i * long + u), part), coefficient);
+                }
+                for (k, v) in weave::<S, D>(&vectors).iter().enumerate() {
+                    let mask = if count == S::LANES { all } else { woven(k) };
+                    S::store_first(out.add(u * D + k * S::LANES), *v, mask);
+                }
+            }
+            u += count;
+        }
+    }
+}

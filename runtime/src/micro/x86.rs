@@ -1,0 +1,241 @@
+//! AVX-512 and AVX2 vectors.
+
+use std::arch::x86_64::*;
+
+use super::simd::Simd;
+
+/// 16 `f32` lanes: AVX-512F.
+#[derive(Clone, Copy)]
+pub(super) struct F32x16;
+/// 8 `f64` lanes: AVX-512F.
+#[derive(Clone, Copy)]
+pub(super) struct F64x8;
+/// 8 `f32` lanes: AVX2 and FMA.
+#[derive(Clone, Copy)]
+pub(super) struct F32x8;
+/// 4 `f64` lanes: AVX2 and FMA.
+#[derive(Clone, Copy)]
+pub(super) struct F64x4;
+
+// In all of these: the caller answers for the instruction set and for pointers, as the trait says.
+#[allow(clippy::undocumented_unsafe_blocks, reason = "every block has the reason that the trait's header gives")]
+mod implementations {
+    use super::*;
+
+    impl Simd for F32x16 {
+        type T = f32;
+        type V = __m512;
+        type Mask = __mmask16;
+        const LANES: usize = 16;
+
+        #[inline(always)]
+        unsafe fn zero() -> __m512 {
+            unsafe { _mm512_setzero_ps() }
+        }
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> __m512 {
+            unsafe { _mm512_set1_ps(x) }
+        }
+        #[inline(always)]
+        unsafe fn first(count: usize) -> __mmask16 {
+            ((1u32 << count) - 1) as __mmask16
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> __m512 {
+            unsafe { _mm512_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn load_first(from: *const f32, mask: __mmask16) -> __m512 {
+            unsafe { _mm512_maskz_loadu_ps(mask, from) }
+        }
+        #[inline(always)]
+        unsafe fn store(to: *mut f32, v: __m512) {
+            unsafe { _mm512_storeu_ps(to, v) }
+        }
+        #[inline(always)]
+        unsafe fn store_first(to: *mut f32, v: __m512, mask: __mmask16) {
+            unsafe { _mm512_mask_storeu_ps(to, mask, v) }
+        }
+        #[inline(always)]
+        unsafe fn multiply_add(a: __m512, b: __m512, c: __m512) -> __m512 {
+            unsafe { _mm512_fmadd_ps(a, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn multiply(a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_mul_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn pick(v: __m512, from: __m512, index: *const i32, mask: u32) -> __m512 {
+            unsafe { _mm512_mask_permutexvar_ps(v, mask as __mmask16, _mm512_loadu_si512(index.cast()), from) }
+        }
+    }
+
+    impl Simd for F64x8 {
+        type T = f64;
+        type V = __m512d;
+        type Mask = __mmask8;
+        const LANES: usize = 8;
+
+        #[inline(always)]
+        unsafe fn zero() -> __m512d {
+            unsafe { _mm512_setzero_pd() }
+        }
+        #[inline(always)]
+        unsafe fn splat(x: f64) -> __m512d {
+            unsafe { _mm512_set1_pd(x) }
+        }
+        #[inline(always)]
+        unsafe fn first(count: usize) -> __mmask8 {
+            ((1u32 << count) - 1) as __mmask8
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f64) -> __m512d {
+            unsafe { _mm512_loadu_pd(from) }
+        }
+        #[inline(always)]
+        unsafe fn load_first(from: *const f64, mask: __mmask8) -> __m512d {
+            unsafe { _mm512_maskz_loadu_pd(mask, from) }
+        }
+        #[inline(always)]
+        unsafe fn store(to: *mut f64, v: __m512d) {
+            unsafe { _mm512_storeu_pd(to, v) }
+        }
+        #[inline(always)]
+        unsafe fn store_first(to: *mut f64, v: __m512d, mask: __mmask8) {
+            unsafe { _mm512_mask_storeu_pd(to, mask, v) }
+        }
+        #[inline(always)]
+        unsafe fn multiply_add(a: __m512d, b: __m512d, c: __m512d) -> __m512d {
+            unsafe { _mm512_fmadd_pd(a, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn multiply(a: __m512d, b: __m512d) -> __m512d {
+            unsafe { _mm512_mul_pd(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn pick(v: __m512d, from: __m512d, index: *const i32, mask: u32) -> __m512d {
+            unsafe {
+                let index = _mm512_cvtepi32_epi64(_mm256_loadu_si256(index.cast()));
+                _mm512_mask_permutexvar_pd(v, mask as __mmask8, index, from)
+            }
+        }
+    }
+
+    /// Bit `k` of `mask` in all bits of lane `k`.
+    #[inline(always)]
+    unsafe fn lanes_of_mask(mask: u32) -> __m256i {
+        unsafe {
+            let bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+            _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(mask as i32), bits), bits)
+        }
+    }
+
+    impl Simd for F32x8 {
+        type T = f32;
+        type V = __m256;
+        type Mask = __m256i;
+        const LANES: usize = 8;
+
+        #[inline(always)]
+        unsafe fn zero() -> __m256 {
+            unsafe { _mm256_setzero_ps() }
+        }
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> __m256 {
+            unsafe { _mm256_set1_ps(x) }
+        }
+        #[inline(always)]
+        unsafe fn first(count: usize) -> __m256i {
+            unsafe {
+                _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+            }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> __m256 {
+            unsafe { _mm256_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn load_first(from: *const f32, mask: __m256i) -> __m256 {
+            unsafe { _mm256_maskload_ps(from, mask) }
+        }
+        #[inline(always)]
+        unsafe fn store(to: *mut f32, v: __m256) {
+            unsafe { _mm256_storeu_ps(to, v) }
+        }
+        #[inline(always)]
+        unsafe fn store_first(to: *mut f32, v: __m256, mask: __m256i) {
+            unsafe { _mm256_maskstore_ps(to, mask, v) }
+        }
+        #[inline(always)]
+        unsafe fn multiply_add(a: __m256, b: __m256, c: __m256) -> __m256 {
+            unsafe { _mm256_fmadd_ps(a, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn multiply(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_mul_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn pick(v: __m256, from: __m256, index: *const i32, mask: u32) -> __m256 {
+            unsafe {
+                let picked = _mm256_permutevar8x32_ps(from, _mm256_loadu_si256(index.cast()));
+                _mm256_blendv_ps(v, picked, _mm256_castsi256_ps(lanes_of_mask(mask)))
+            }
+        }
+    }
+
+    impl Simd for F64x4 {
+        type T = f64;
+        type V = __m256d;
+        type Mask = __m256i;
+        const LANES: usize = 4;
+
+        #[inline(always)]
+        unsafe fn zero() -> __m256d {
+            unsafe { _mm256_setzero_pd() }
+        }
+        #[inline(always)]
+        unsafe fn splat(x: f64) -> __m256d {
+            unsafe { _mm256_set1_pd(x) }
+        }
+        #[inline(always)]
+        unsafe fn first(count: usize) -> __m256i {
+            unsafe { _mm256_cmpgt_epi64(_mm256_set1_epi64x(count as i64), _mm256_setr_epi64x(0, 1, 2, 3)) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f64) -> __m256d {
+            unsafe { _mm256_loadu_pd(from) }
+        }
+        #[inline(always)]
+        unsafe fn load_first(from: *const f64, mask: __m256i) -> __m256d {
+            unsafe { _mm256_maskload_pd(from, mask) }
+        }
+        #[inline(always)]
+        unsafe fn store(to: *mut f64, v: __m256d) {
+            unsafe { _mm256_storeu_pd(to, v) }
+        }
+        #[inline(always)]
+        unsafe fn store_first(to: *mut f64, v: __m256d, mask: __m256i) {
+            unsafe { _mm256_maskstore_pd(to, mask, v) }
+        }
+        #[inline(always)]
+        unsafe fn multiply_add(a: __m256d, b: __m256d, c: __m256d) -> __m256d {
+            unsafe { _mm256_fmadd_pd(a, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn multiply(a: __m256d, b: __m256d) -> __m256d {
+            unsafe { _mm256_mul_pd(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn pick(v: __m256d, from: __m256d, index: *const i32, mask: u32) -> __m256d {
+            unsafe {
+                // Lanes of two floats each: 2 k and 2 k + 1.
+                let index = _mm256_cvtepi32_epi64(_mm_loadu_si128(index.cast()));
+                let low = _mm256_slli_epi64::<1>(index);
+                let high = _mm256_slli_epi64::<32>(_mm256_add_epi64(low, _mm256_set1_epi64x(1)));
+                let picked = _mm256_permutevar8x32_epi32(_mm256_castpd_si256(from), _mm256_or_si256(low, high));
+                let mask = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(lanes_of_mask(mask)));
+                _mm256_blendv_pd(v, _mm256_castsi256_pd(picked), _mm256_castsi256_pd(mask))
+            }
+        }
+    }
+}
