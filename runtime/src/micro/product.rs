@@ -261,7 +261,16 @@ unsafe fn sums<S: Simd, const G: usize, const J: usize, const NV: usize>(
                 b = b.add(b_step);
             }
         }
-        sums
+        // A copy, so that the sums themselves are never anywhere but in registers.
+        let mut kept = [[[S::zero(); NV]; J]; G];
+        for g in 0..G {
+            for j in 0..J {
+                for v in 0..NV {
+                    kept[g][j][v] = sums[g][j][v];
+                }
+            }
+        }
+        kept
     }
 }
 
