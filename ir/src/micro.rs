@@ -6,6 +6,8 @@
 //!
 //! Strides are in elements. Every micro-kernel touches only the elements that its description names.
 
+use std::fmt;
+
 use crate::ty::DType;
 
 /// How a micro-kernel is called: `(plan, arrays, rows)`.
@@ -105,4 +107,38 @@ pub struct Transpose {
     pub apart: bool,
     /// A constant factor.
     pub coefficient: f64,
+}
+
+/// `f32 product, rows tile x 3, sums 32, columns 32 at 3`.
+impl fmt::Display for Micro {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Micro::Product(p) => {
+                write!(f, "{} product, rows {}, sums {}, columns {}", p.dtype, Pair(&p.m), Pair(&p.k), p.n)?;
+                if p.n_stride > 1 { write!(f, " at {}", p.n_stride) } else { Ok(()) }
+            }
+            Micro::Transpose(t) => {
+                let (from, to) = if t.apart { (t.long, t.short) } else { (t.short, t.long) };
+                write!(f, "{} transpose, {from} x {to} to {to} x {from}", t.dtype)
+            }
+        }
+    }
+}
+
+/// Two axes, those of one element left out.
+struct Pair<'a>(&'a [Along; 2]);
+
+impl fmt::Display for Pair<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut join = "";
+        for along in self.0.iter().filter(|along| along.extent != Extent::Fixed(1)) {
+            f.write_str(join)?;
+            match along.extent {
+                Extent::Rows => f.write_str("tile")?,
+                Extent::Fixed(size) => write!(f, "{size}")?,
+            }
+            join = " x ";
+        }
+        if join.is_empty() { f.write_str("1") } else { Ok(()) }
+    }
 }

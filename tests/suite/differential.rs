@@ -5,7 +5,7 @@ use schur_ir::graph::Graph;
 use schur_ir::ty::DType;
 use schur_runtime::reference::{Evaluated, evaluate};
 
-use crate::levels::{Arrays, compiled, distance, interpreted, ways};
+use crate::levels::{Arrays, distance, interpreted, ways};
 use crate::random_graph::{random_arrays, random_graph, random_sizes, random_smooth_graph};
 
 fn assert_close(found: &Evaluated, wanted: &Evaluated, tolerance: f64, what: &dyn Fn() -> String) {
@@ -46,12 +46,12 @@ fn compiled_code_agrees_with_the_reference() {
         // In f32 a sum that cancels keeps few digits of the reference's.
         let (dtype, tolerance) = if seed % 3 == 0 { (DType::F32, 2e-4) } else { (DType::F64, 1e-11) };
         let graph = random_graph(seed, dtype);
-        let (level, options) = &ways()[seed as usize % 4];
+        let way = &ways()[seed as usize % 5];
         for round in 0..3 {
             let (inputs, params) = arrays(&graph, seed + 1000 * round);
             let wanted = reference(&graph, &inputs, &params);
-            let found = compiled(&graph, &inputs, &params, options);
-            assert_close(&found, &wanted, tolerance, &|| format!("seed {seed}, {level}\n{graph}"));
+            let found = way.run(&graph, &inputs, &params);
+            assert_close(&found, &wanted, tolerance, &|| format!("seed {seed}, {}\n{graph}", way.name));
         }
     }
 }
@@ -61,10 +61,10 @@ fn compiled_gradients_agree_with_the_reference() {
     for seed in 0..150 {
         let graph = random_smooth_graph(seed, DType::F64);
         let joint = vjp(&graph, &VjpOptions::new(&graph)).unwrap_or_else(|e| panic!("{e}\n{graph}"));
-        let (level, options) = &ways()[seed as usize % 4];
+        let way = &ways()[seed as usize % 5];
         let (inputs, params) = arrays(&joint, seed);
         let wanted = reference(&joint, &inputs, &params);
-        let found = compiled(&joint, &inputs, &params, options);
-        assert_close(&found, &wanted, 1e-10, &|| format!("seed {seed}, {level}\n{joint}"));
+        let found = way.run(&joint, &inputs, &params);
+        assert_close(&found, &wanted, 1e-10, &|| format!("seed {seed}, {}\n{joint}", way.name));
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
-use schur_compiler::compile::CompileOptions;
 use schur_ir::build::{Mode, build};
 use schur_ir::graph::{Graph, Op, OutputKind};
 use schur_ir::spec::LayerOp;
@@ -72,7 +71,7 @@ fn every_layer_is_equivariant() {
             for rotation in [rotation, rotation.inverted()] {
                 let turned = rotated_inputs(&graph, &rotation, &inputs);
                 let reference = |inputs: &Arrays| evaluate(&graph, inputs, &params).unwrap_or_else(|e| panic!("{e}"));
-                let native = |inputs: &Arrays| compiled(&graph, inputs, &params, &CompileOptions::default());
+                let native = |inputs: &Arrays| compiled(&graph, inputs, &params);
                 let levels: [(&str, Level<'_>); 2] = [("reference", &reference), ("compiled", &native)];
                 for (level, run) in levels {
                     let wanted = rotated_outputs(&graph, &rotation, &run(&inputs));

@@ -11,6 +11,7 @@ use schur_ir::graph::{Graph, OutputKind};
 use schur_ir::program::{BufferId, Program};
 use schur_runtime::array::Array;
 use schur_runtime::executor::Executor;
+use schur_runtime::micro::InstructionSet;
 use schur_runtime::reference::{Evaluated, bind};
 use schur_runtime::store::ParamStore;
 use schur_runtime::view::ArrayView;
@@ -36,29 +37,52 @@ pub(crate) fn interpreted(graph: &Graph, inputs: &Arrays, params: &Arrays, fuse:
     })
 }
 
-/// The ways that a graph is compiled in tests: optimised, plain, and each part of it left out.
-pub(crate) fn ways() -> [(&'static str, CompileOptions); 4] {
+/// A way to compile a graph and to run it.
+pub(crate) struct Way {
+    pub(crate) name: &'static str,
+    options: CompileOptions,
+    set: InstructionSet,
+}
+
+impl Way {
+    /// What the compiled code makes of a graph.
+    pub(crate) fn run(&self, graph: &Graph, inputs: &Arrays, params: &Arrays) -> Evaluated {
+        let program = compile(graph, &self.options, &mut |_, _| {}).unwrap_or_else(|e| panic!("{e}\n{graph}"));
+        called(program, inputs, params, self.set).unwrap_or_else(|e| panic!("{e}\n{graph}"))
+    }
+}
+
+/// The ways that a graph is compiled in tests: optimised, plain, each part of it left out, and with the micro-kernels of
+/// every instruction set. Sets that the machine lacks are those that it has.
+pub(crate) fn ways() -> [Way; 5] {
     let optimised = CompileOptions::default();
-    let unfused = LoopOptions { fuse: false, ..LoopOptions::default() };
+    let fused = LoopOptions::default();
+    let unfused = LoopOptions { fuse: false, ..fused };
+    let generated = LoopOptions { micro_kernels: false, ..fused };
+    let way = |name, simplify: bool, loops, features, set| {
+        let simplify = if simplify { optimised.simplify.clone() } else { None };
+        Way { name, options: CompileOptions { simplify, loops, features, ..optimised.clone() }, set }
+    };
+    let (native, baseline) = (Features::Native, Features::Baseline);
     [
-        ("optimised", optimised.clone()),
-        ("not simplified", CompileOptions { simplify: None, ..optimised.clone() }),
-        ("not fused, baseline", CompileOptions { loops: unfused, features: Features::Baseline, ..optimised.clone() }),
-        ("plain", CompileOptions { simplify: None, loops: unfused, features: Features::Baseline, ..optimised }),
+        way("optimised", true, fused, native, InstructionSet::widest()),
+        way("not simplified, AVX2", false, fused, native, InstructionSet::Avx2),
+        way("not fused, baseline, portable", true, unfused, baseline, InstructionSet::Portable),
+        way("no micro-kernels", true, generated, native, InstructionSet::Portable),
+        way("plain", false, LoopOptions { fuse: false, ..generated }, baseline, InstructionSet::Portable),
     ]
 }
 
-/// What compiled code makes of a graph.
-pub(crate) fn compiled(graph: &Graph, inputs: &Arrays, params: &Arrays, options: &CompileOptions) -> Evaluated {
-    let program = compile(graph, options, &mut |_, _| {}).unwrap_or_else(|e| panic!("{e}\n{graph}"));
-    called(program, inputs, params).unwrap_or_else(|e| panic!("{e}\n{graph}"))
+/// What compiled code makes of a graph, with the widest instructions of the machine.
+pub(crate) fn compiled(graph: &Graph, inputs: &Arrays, params: &Arrays) -> Evaluated {
+    ways()[0].run(graph, inputs, params)
 }
 
 /// What a call of a program returns.
-pub(crate) fn called(program: Program, inputs: &Arrays, params: &Arrays) -> Result<Evaluated, String> {
+fn called(program: Program, inputs: &Arrays, params: &Arrays, set: InstructionSet) -> Result<Evaluated, String> {
     let leaves = program.params.iter().map(|slot| &slot.param);
     let store = ParamStore::from_arrays(leaves, program.dtype, params.clone()).map_err(|e| e.to_string())?;
-    let mut executor = Executor::new(Arc::new(program)).map_err(|e| e.to_string())?;
+    let mut executor = Executor::with_instruction_set(Arc::new(program), set).map_err(|e| e.to_string())?;
     let views: Vec<(&str, ArrayView<'_>)> = inputs.iter().map(|(name, array)| (name.as_str(), array.view())).collect();
     let found = executor.call(&views, &store).map_err(|e| e.to_string())?;
     let floats = |arrays: IndexMap<Arc<str>, Array>| arrays.iter().map(|(n, a)| (n.to_string(), a.to_f64())).collect();

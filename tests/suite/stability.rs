@@ -1,7 +1,6 @@
 //! Numbers that a careless order of operations would lose.
 
 use indexmap::IndexMap;
-use schur_compiler::compile::CompileOptions;
 use schur_ir::build::{Mode, build};
 use schur_ir::graph::Op;
 use schur_ir::spec::{ModelSpec, Source};
@@ -41,7 +40,7 @@ fn batch_statistics_are_stable_far_from_zero() {
     let store = ParamStore::init(params, DType::F32, 0).unwrap_or_else(|e| panic!("{e}"));
     let params: IndexMap<String, Array> = store.iter().map(|(name, array)| (name.into(), array.clone())).collect();
     let inputs = IndexMap::from([("x".to_string(), x)]);
-    let found = compiled(&graph, &inputs, &params, &CompileOptions::default());
+    let found = compiled(&graph, &inputs, &params);
     for c in 0..2 {
         let x = column(c);
         let mean = x.iter().sum::<f64>() / rows as f64;

@@ -19,14 +19,6 @@ pub(super) fn accesses(stmt: &Stmt) -> Vec<&Access> {
     }
 }
 
-/// True where the array's place moves by a constant from row to row.
-pub(super) fn is_regular(access: &Access) -> bool {
-    match access.row {
-        RowAddress::Fixed | RowAddress::Row => true,
-        RowAddress::Computed(_) => false,
-    }
-}
-
 /// Every symbolic size that the addresses of a statement need.
 pub(super) fn sizes_needed(stmt: &Stmt, needed: &mut Vec<Dim>) {
     fn strides(terms: &[RowTerm], needed: &mut Vec<Dim>) {

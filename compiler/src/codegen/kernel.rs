@@ -1,22 +1,26 @@
 //! The function of a kernel: entry, the loop over tiles, and the statements of a tile.
 
 use std::collections::HashMap;
+use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
-    BlockArg, Function, InstBuilder, MemFlagsData, SourceLoc, Type, UserFuncName, Value, types,
+    BlockArg, Function, InstBuilder, MemFlagsData, SigRef, SourceLoc, StackSlot, StackSlotData, StackSlotKind, Type,
+    UserFuncName, Value, types,
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use schur_ir::dim::{Dim, Symbol};
+use schur_ir::micro::Entry;
 use schur_ir::program::BufferId;
 use schur_ir::ty::DType;
 
+use crate::loops::strides::is_regular;
 use crate::loops::{Access, Array, Kernel, Loops, Pick, RowAddress, RowTerm, Stmt};
 
-use super::address::{accesses, is_regular, sizes_needed};
+use super::address::{accesses, sizes_needed};
 use super::control::{Count, Moving};
 use super::listing::location;
-use super::native::signature;
+use super::native::{micro_signature, signature};
 use super::target::Target;
 
 /// What is at hand while a kernel's function is built.
@@ -36,12 +40,21 @@ pub(super) struct KernelBuilder<'a> {
     /// Where buffers start.
     pub(super) bases: HashMap<BufferId, Value>,
     pub(super) scratch: Value,
+    /// The table of micro-kernels.
+    pub(super) micros: Value,
+    /// The arrays that a micro-kernel is given.
+    pub(super) micro_arrays: StackSlot,
+    /// How a micro-kernel is called.
+    pub(super) micro_signature: SigRef,
     /// Buffers that the kernel writes.
     pub(super) written: Vec<BufferId>,
     /// The tile: its first row and its number of rows.
     pub(super) first_row: Value,
     pub(super) tile_rows: Value,
 }
+
+/// The most arrays that a micro-kernel is given.
+const MICRO_ARRAYS: usize = 3;
 
 /// Builds the function of a kernel.
 pub(super) fn build(
@@ -59,13 +72,16 @@ pub(super) fn build(
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
     b.seal_block(entry);
-    let [buffers, sizes, begin, end, chunk, scratch, _micros] = b.block_params(entry)[..] else {
+    let [buffers, sizes, begin, end, chunk, scratch, micros] = b.block_params(entry)[..] else {
         unreachable!("the signature has seven parameters")
     };
     let (scalar, vector, lanes) = match loops.dtype {
         DType::F32 | DType::I32 | DType::Bool => (types::F32, types::F32X4, 4),
         DType::F64 => (types::F64, types::F64X2, 2),
     };
+    let bytes = (MICRO_ARRAYS * size_of::<*mut u8>()) as u32;
+    let micro_arrays = b.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, bytes, 3));
+    let micro_signature = b.import_signature(micro_signature(target));
     let mut builder = KernelBuilder {
         b,
         loops,
@@ -78,6 +94,9 @@ pub(super) fn build(
         dims: HashMap::new(),
         bases: HashMap::new(),
         scratch,
+        micros,
+        micro_arrays,
+        micro_signature,
         written: kernel.body.iter().filter_map(|s| memory(accesses(s)[0])).collect(),
         first_row: begin,
         tile_rows: begin,
@@ -174,6 +193,21 @@ impl<'a> KernelBuilder<'a> {
             Stmt::Map(map) => self.map(map),
             Stmt::Max { value, out, count } => self.max(value, out, *count),
         }
+    }
+
+    /// Calls a micro-kernel for the rows of the tile.
+    pub(super) fn call_micro(&mut self, micro: usize, arrays: &[Value]) {
+        let slot = self.micro_arrays;
+        for (k, &array) in arrays.iter().enumerate() {
+            self.b.ins().stack_store(types::I64, array, slot, (k * size_of::<*mut u8>()) as i32);
+        }
+        let flags = MemFlagsData::trusted().with_readonly().with_can_move();
+        let at = |field: usize| (micro * size_of::<Entry>() + field) as i32;
+        let run = self.b.ins().load(types::I64, flags, self.micros, at(offset_of!(Entry, run)));
+        let plan = self.b.ins().load(types::I64, flags, self.micros, at(offset_of!(Entry, plan)));
+        let arrays = self.b.ins().stack_addr(types::I64, slot, 0);
+        let rows = if self.kernel.rows.is_empty() { self.b.ins().iconst(types::I64, 1) } else { self.tile_rows };
+        self.b.ins().call_indirect(self.micro_signature, run, &[plan, arrays, rows]);
     }
 
     /// Emits `body` for every row of the tile, given the places of the accesses in that row.

@@ -122,7 +122,7 @@ pub fn assemble(loops: Loops, code: &[KernelCode], target: &Target) -> Result<pr
         name: loops.name,
         dtype: loops.dtype,
         buffers: loops.buffers,
-        micros: Vec::new(),
+        micros: loops.micros,
         steps: loops.steps,
         requirements: loops.requirements,
         inputs: loops.inputs,

@@ -57,6 +57,13 @@ pub(super) fn signature(target: &Target) -> Signature {
     signature
 }
 
+/// The signature of [`MicroFn`](schur_ir::micro::MicroFn) on the target.
+pub(super) fn micro_signature(target: &Target) -> Signature {
+    let mut signature = Signature::new(target.isa().default_call_conv());
+    signature.params = vec![AbiParam::new(types::I64); 3];
+    signature
+}
+
 impl Code for NativeCode {
     fn kernel(&self, k: usize) -> Option<KernelFn> {
         self.entries.get(k).copied()

@@ -2,12 +2,12 @@
 
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value};
 
-use crate::loops::{Access, Nest, Write};
+use crate::loops::strides::{Extent, Loop, is_regular, loops};
+use crate::loops::{Access, MicroCall, Nest, Write};
 
-use super::address::is_regular;
 use super::control::{Count, Moving};
 use super::kernel::KernelBuilder;
-use super::plan::{BLOCK, Extent, Loop, Plan, Vectors, loops, plan};
+use super::plan::{BLOCK, Plan, Vectors, plan};
 
 /// A nest while it is emitted. Places of accesses are in the order of the strides: the output's, then the factors'.
 struct Emit<'n> {
@@ -34,6 +34,10 @@ impl<'a> KernelBuilder<'a> {
     /// Emits a nest for the rows of the tile.
     pub(super) fn nest(&mut self, nest: &Nest) {
         let accesses: Vec<&Access> = std::iter::once(&nest.out).chain(&nest.factors).collect();
+        if let Some(call) = &nest.call {
+            let places: Vec<Value> = accesses.iter().map(|a| self.tile_pointer(a)).collect();
+            return self.around(nest, call, 0, &places);
+        }
         let regular = accesses.iter().all(|a| is_regular(a));
         let rows = regular && !self.kernel.rows.is_empty();
         let loops = loops(nest, rows);
@@ -47,6 +51,24 @@ impl<'a> KernelBuilder<'a> {
         } else {
             self.each_row(&accesses, &mut |cx, places| emit.outer(cx, 0, places));
         }
+    }
+
+    /// The loops around the call of a micro-kernel, from the `depth`-th on, and the call.
+    fn around(&mut self, nest: &Nest, call: &MicroCall, depth: usize, places: &[Value]) {
+        let Some(&axis) = call.outer.get(depth) else {
+            let arrays: Vec<Value> = call.arrays.iter().map(|&k| places[k]).collect();
+            return self.call_micro(call.micro, &arrays);
+        };
+        let size = self.loops.dtype.size();
+        let accesses = std::iter::once(&nest.out).chain(&nest.factors);
+        let moving: Vec<Moving> = accesses
+            .zip(places)
+            .map(|(a, &value)| Moving { value, step: (a.segment.strides[axis] * size) as i64 })
+            .collect();
+        self.repeat(Count::Static(nest.axes[axis].size), &moving, &[], &mut |cx, places, _| {
+            cx.around(nest, call, depth + 1, places);
+            Vec::new()
+        });
     }
 
     /// `coefficient / divisor` in all lanes; none for 1.

@@ -4,26 +4,7 @@
 //! summed axis (a dot product). A second axis along which the vectors of one factor are constant is blocked, so that
 //! a loaded vector serves several accumulators.
 
-use crate::loops::{Access, Nest, RowAddress};
-
-/// How far a loop runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extent {
-    /// Over the rows of the tile.
-    Rows,
-    /// Over an axis of this size.
-    Axis(usize),
-}
-
-/// A loop of a nest, with the strides of the output and the factors along it, in elements.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Loop {
-    pub(super) extent: Extent,
-    /// The output's stride, then the factors'.
-    pub(super) strides: Vec<usize>,
-    /// True where the output is summed along it.
-    pub(super) summed: bool,
-}
+use crate::loops::strides::{Extent, Loop};
 
 /// What vectors run along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,21 +32,6 @@ pub(super) struct Plan {
 
 /// Rows (or elements of another loop) that are blocked.
 pub(super) const BLOCK: usize = 4;
-
-/// The loops of a nest. Rows are a loop only where every access moves by a constant from row to row.
-pub(super) fn loops(nest: &Nest, rows: bool) -> Vec<Loop> {
-    let accesses: Vec<&Access> = std::iter::once(&nest.out).chain(&nest.factors).collect();
-    let mut loops = Vec::new();
-    if rows {
-        let strides: Vec<usize> = accesses.iter().map(|a| if a.row == RowAddress::Row { a.width } else { 0 }).collect();
-        loops.push(Loop { extent: Extent::Rows, summed: strides[0] == 0, strides });
-    }
-    for (k, axis) in nest.axes.iter().enumerate().filter(|(_, axis)| axis.size > 1) {
-        let strides: Vec<usize> = accesses.iter().map(|a| a.segment.strides[k]).collect();
-        loops.push(Loop { extent: Extent::Axis(axis.size), summed: strides[0] == 0, strides });
-    }
-    loops
-}
 
 /// Chooses a plan for vectors of `lanes` elements.
 pub(super) fn plan(loops: &[Loop], lanes: usize) -> Plan {

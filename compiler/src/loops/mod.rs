@@ -13,14 +13,17 @@ mod interpret;
 mod layout;
 mod print;
 mod schedule;
+mod select;
 mod statements;
 mod storage;
+pub(crate) mod strides;
 
 use std::fmt;
 
 use schur_ir::dim::Dim;
 use schur_ir::expr::{Expr, Scalar};
 use schur_ir::graph::{Axis, Graph, Requirement, Segment, ValueId};
+use schur_ir::micro::Micro;
 use schur_ir::program::{Buffer, BufferId, InputSlot, OutputSlot, ParamSlot, Step};
 use schur_ir::ty::DType;
 
@@ -37,6 +40,8 @@ pub struct Loops {
     pub buffers: Vec<Buffer>,
     /// The kernels.
     pub kernels: Vec<Kernel>,
+    /// The micro-kernels that they call.
+    pub micros: Vec<Micro>,
     /// What to do, in order.
     pub steps: Vec<Step>,
     /// What must hold of a call's inputs.
@@ -208,6 +213,19 @@ pub struct Nest {
     pub coefficient: Scalar,
     /// What the sum is divided by.
     pub divisor: Dim,
+    /// The micro-kernel that computes it; none where code is generated.
+    pub call: Option<MicroCall>,
+}
+
+/// How a nest is computed by a micro-kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MicroCall {
+    /// Its place in [`Loops::micros`].
+    pub micro: usize,
+    /// The arrays that it is given: 0 for the output, 1 and 2 for the factors.
+    pub arrays: Vec<usize>,
+    /// The axes that are loops around the call.
+    pub outer: Vec<usize>,
 }
 
 /// `out[k] = expr(operand_0[k], …)` for `k` in `0..count`.
@@ -230,11 +248,13 @@ pub struct LoopOptions {
     pub fuse: bool,
     /// Bytes that the rows of a tile may take in all arrays touched: a share of the L2 cache.
     pub tile_bytes: usize,
+    /// Call the runtime's micro-kernels, which use the machine's whole width; without, all loops are generated code.
+    pub micro_kernels: bool,
 }
 
 impl Default for LoopOptions {
     fn default() -> Self {
-        LoopOptions { fuse: true, tile_bytes: 160 * 1024 }
+        LoopOptions { fuse: true, tile_bytes: 160 * 1024, micro_kernels: true }
     }
 }
 
@@ -255,13 +275,18 @@ pub fn lower(graph: &Graph, options: &LoopOptions) -> Result<Loops, LoopsError> 
     let dtype = storage::float_type(&graph)?;
     let schedule = schedule::schedule(&graph, options.fuse);
     let storage = storage::assign(&graph, &schedule)?;
-    let kernels = statements::kernels(&graph, &schedule, &storage, options);
+    let mut kernels = statements::kernels(&graph, &schedule, &storage, options);
+    let mut micros = Vec::new();
+    if options.micro_kernels {
+        kernels.iter_mut().for_each(|kernel| select::select(kernel, dtype, &mut micros));
+    }
     Ok(Loops {
         name: graph.name.clone(),
         dtype,
         steps: storage.steps(&graph, &schedule),
         buffers: storage.buffers,
         kernels,
+        micros,
         requirements: graph.requirements.clone(),
         inputs: storage.inputs,
         params: storage.params,

@@ -22,6 +22,9 @@ impl fmt::Display for Loops {
             };
             writeln!(f, "  m{k}: {}{} x {} {kind} {:?}", b.dtype, DisplayDims(&b.dims), b.width, b.label)?;
         }
+        for (k, micro) in self.micros.iter().enumerate() {
+            writeln!(f, "  micro-kernel {k}: {micro}")?;
+        }
         for step in &self.steps {
             match step {
                 Step::Fill(buffer, value) => writeln!(f, "  fill {buffer} = {value}")?,
@@ -97,7 +100,8 @@ impl fmt::Display for Nest {
             write!(f, " / ({})", self.divisor)?;
         }
         f.write_str("  for")?;
-        self.axes.iter().try_for_each(|a| write!(f, " {}<{}", a.letter, a.size))
+        self.axes.iter().try_for_each(|a| write!(f, " {}<{}", a.letter, a.size))?;
+        self.call.as_ref().map_or(Ok(()), |call| write!(f, "  by micro-kernel {}", call.micro))
     }
 }
 

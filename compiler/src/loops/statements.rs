@@ -43,7 +43,7 @@ fn name(graph: &Graph, k: usize, values: &[ValueId]) -> String {
     }
 }
 
-/// Rows a tile: as many as fit, a multiple of 4 from 4 to 64.
+/// Rows a tile: as many as fit, a multiple of 12 (which register tiles divide) from 12 to 96.
 fn tile(graph: &Graph, kernel: &Kernel, storage: &Storage, options: &LoopOptions) -> usize {
     let mut arrays: Vec<Array> = Vec::new();
     let accesses = kernel.body.iter().flat_map(|stmt| match stmt {
@@ -62,7 +62,7 @@ fn tile(graph: &Graph, kernel: &Kernel, storage: &Storage, options: &LoopOptions
         }
     }
     let size = graph.nodes.iter().map(|n| n.ty.dtype.size()).max().unwrap_or(8);
-    (options.tile_bytes / (width * size).max(1)).clamp(4, 64) / 4 * 4
+    (options.tile_bytes / (width * size).max(1)).clamp(12, 96) / 12 * 12
 }
 
 struct Emitter<'a> {
@@ -95,6 +95,7 @@ impl Emitter<'_> {
                 coefficient: path.coefficient,
                 divisor: contract.divisor.clone(),
                 axes: path.axes,
+                call: None,
             })
             .collect();
         if contract.reduces() {

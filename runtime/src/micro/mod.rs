@@ -254,7 +254,8 @@ functions!(plain_f64, f64, Plain<f64, 2>, [], [
 /// `out` and `from` hold a row.
 unsafe fn plain_row<T: portable::Element>(out: *mut T, from: *const T, plan: &transpose::Plan<T>) {
     let (short, long) = (plan.transpose.short, plan.transpose.long);
-    let (from_strides, out_strides) = if plan.transpose.apart { ([short, 1], [1, long]) } else { ([1, long], [short, 1]) };
+    let (from_strides, out_strides) =
+        if plan.transpose.apart { ([short, 1], [1, long]) } else { ([1, long], [short, 1]) };
     for u in 0..long {
         for i in 0..short {
             // SAFETY: the caller's.

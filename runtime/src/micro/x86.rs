@@ -146,9 +146,7 @@ mod implementations {
         }
         #[inline(always)]
         unsafe fn first(count: usize) -> __m256i {
-            unsafe {
-                _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
-            }
+            unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)) }
         }
         #[inline(always)]
         unsafe fn load(from: *const f32) -> __m256 {

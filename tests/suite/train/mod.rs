@@ -9,7 +9,7 @@ use ndarray::{Array1, Array2, ArrayD, s};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use schur::train::{DataSet, Decay, Layout, Loss, Method, Schedule, Settings, Trainer, order, training_graph};
-use schur::{CompileOptions, DType, Mode, Model, ParamStore, Rotation, Source};
+use schur::{DType, Mode, Model, ParamStore, Rotation, Source};
 use schur_runtime::array::Array;
 use schur_runtime::reference::{Evaluated, evaluate};
 
@@ -125,10 +125,7 @@ fn losses_are_means_of_optaxs() {
     // The differences are -3, -0.5, 0, 0.2, 2.
     for (loss, wanted) in LOSSES.into_iter().zip([13.29 / 5.0, 5.7 / 5.0, 3.155 / 5.0]) {
         let graph = training_graph(&graph, "y", loss).unwrap();
-        for found in [
-            evaluate(&graph, &inputs, &Arrays::new()).unwrap(),
-            compiled(&graph, &inputs, &Arrays::new(), &CompileOptions::default()),
-        ] {
+        for found in [evaluate(&graph, &inputs, &Arrays::new()).unwrap(), compiled(&graph, &inputs, &Arrays::new())] {
             let found = found.outputs["loss"].sum();
             assert!((found - wanted).abs() < 1e-12, "{loss:?}: {found} is not {wanted}");
         }
@@ -157,7 +154,7 @@ fn gradients_of_losses_are_slopes_and_compiled_ones_the_same() {
             let found = gradient.as_slice().unwrap()[place];
             assert!((found - slope).abs() < 1e-6, "{loss:?}, {name}: {found} is not {slope}");
         }
-        let code = compiled(&graph, &inputs, &params, &CompileOptions::default());
+        let code = compiled(&graph, &inputs, &params);
         check_same(&code, &evaluated);
     }
 }

@@ -1,0 +1,159 @@
+//! Which nests are computed by micro-kernels of the runtime.
+//!
+//! A nest of two factors is a matrix product where one factor, `b`, is contiguous along an axis `n` that the other one
+//! lacks: axes of `a` and the output alone are rows of the product (`m`), axes of both factors are summed (`k`). Axes
+//! beyond those that a micro-kernel takes are loops around the call. A copy that exchanges multiplicities and components
+//! is a transposing copy. All other nests are generated code.
+
+use schur_ir::micro::{self, Along, Micro, Product, Transpose};
+use schur_ir::ty::DType;
+
+use super::strides::{Extent, Loop, is_regular, loops};
+use super::{Kernel, MicroCall, Nest, Stmt, Write};
+
+/// Fewer columns than this are not worth a call.
+const MIN_COLUMNS: usize = 4;
+
+/// The most components that a transposing copy takes apart in vectors.
+const MOST_COMPONENTS: usize = 9;
+
+/// Chooses the nests of a kernel, and lists what they call.
+pub(super) fn select(kernel: &mut Kernel, dtype: DType, micros: &mut Vec<Micro>) {
+    let has_rows = !kernel.rows.is_empty();
+    for stmt in &mut kernel.body {
+        let Stmt::Nest(nest) = stmt else { continue };
+        if let Some(chosen) = choose(nest, has_rows, dtype) {
+            let micro = micros.iter().position(|m| *m == chosen.micro).unwrap_or(micros.len());
+            if micro == micros.len() {
+                micros.push(chosen.micro);
+            }
+            nest.call = Some(MicroCall { micro, arrays: chosen.arrays, outer: chosen.outer });
+        }
+    }
+}
+
+/// A micro-kernel for a nest.
+struct Chosen {
+    micro: Micro,
+    arrays: Vec<usize>,
+    outer: Vec<usize>,
+}
+
+fn choose(nest: &Nest, has_rows: bool, dtype: DType) -> Option<Chosen> {
+    let regular = std::iter::once(&nest.out).chain(&nest.factors).all(is_regular);
+    if !regular || !nest.divisor.is_one() {
+        return None;
+    }
+    let loops = loops(nest, has_rows);
+    match nest.factors.len() {
+        1 => transpose(nest, &loops, dtype),
+        _ => product(nest, &loops, dtype, [1, 2]).or_else(|| product(nest, &loops, dtype, [2, 1])),
+    }
+}
+
+/// What an axis is to a product of `a` and `b`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    M,
+    K,
+    Outer,
+}
+
+fn role(l: &Loop, [a, b]: [usize; 2]) -> Option<Role> {
+    match (l.strides[0] > 0, l.strides[a] > 0, l.strides[b] > 0) {
+        (true, true, false) => Some(Role::M),
+        (false, true, true) => Some(Role::K),
+        (true, _, true) | (true, false, false) => (l.axis.is_some()).then_some(Role::Outer),
+        (false, _, _) => None,
+    }
+}
+
+/// The nest as a product of the factors at `a` and `b`, counted with the output.
+fn product(nest: &Nest, loops: &[Loop], dtype: DType, [a, b]: [usize; 2]) -> Option<Chosen> {
+    let n = columns(loops, [a, b])?;
+    let Extent::Axis(columns) = loops[n].extent else { return None };
+    let n_stride = loops[n].strides[0];
+    let rest: Vec<&Loop> = loops.iter().enumerate().filter(|(k, _)| *k != n).map(|(_, l)| l).collect();
+    let roles = rest.iter().map(|l| role(l, [a, b])).collect::<Option<Vec<_>>>()?;
+    let of = |wanted: Role| rest.iter().zip(&roles).filter(move |(_, r)| **r == wanted).map(|(l, _)| *l);
+
+    let (m, mut outer) = rows(of(Role::M).collect(), n_stride);
+    outer.extend(of(Role::Outer));
+    let k: Vec<&Loop> = of(Role::K).collect();
+    if k.len() > 2 || outer.iter().any(|l| l.axis.is_none()) {
+        return None;
+    }
+    let along = |l: Option<&&Loop>, x: usize, y: usize| {
+        l.map_or(Along::NONE, |l| Along { extent: extent(l.extent), strides: [l.strides[x], l.strides[y]] })
+    };
+    let micro = Micro::Product(Product {
+        dtype,
+        m: [along(m.first(), 0, a), along(m.get(1), 0, a)],
+        k: ordered([along(k.first(), a, b), along(k.get(1), a, b)]),
+        n: columns,
+        n_stride,
+        coefficient: nest.coefficient.0,
+        accumulate: nest.write == Write::Add,
+    });
+    Some(Chosen { micro, arrays: vec![0, a, b], outer: outer.iter().filter_map(|l| l.axis).collect() })
+}
+
+fn extent(extent: Extent) -> micro::Extent {
+    match extent {
+        Extent::Rows => micro::Extent::Rows,
+        Extent::Axis(size) => micro::Extent::Fixed(size),
+    }
+}
+
+/// The sums, the longer axis inside.
+fn ordered([x, y]: [Along; 2]) -> [Along; 2] {
+    let length = |along: Along| match along.extent {
+        micro::Extent::Rows => usize::MAX,
+        micro::Extent::Fixed(size) => size,
+    };
+    if length(x) > length(y) { [y, x] } else { [x, y] }
+}
+
+/// The axis along which `b` is contiguous and `a` constant: one along which the output is contiguous too, where there
+/// is one.
+fn columns(loops: &[Loop], [a, b]: [usize; 2]) -> Option<usize> {
+    let fits = |l: &Loop| {
+        let wide = matches!(l.extent, Extent::Axis(size) if size >= MIN_COLUMNS);
+        wide && l.strides[0] > 0 && l.strides[a] == 0 && l.strides[b] == 1
+    };
+    (0..loops.len()).filter(|&k| fits(&loops[k])).min_by_key(|&k| loops[k].strides[0])
+}
+
+/// The rows of the product, at most two loops: those of the batch outside, components inside. The others go around.
+fn rows(mut loops: Vec<&Loop>, n_stride: usize) -> (Vec<&Loop>, Vec<&Loop>) {
+    let woven = |l: &&Loop| l.strides[0] == 1 && l.extent == Extent::Axis(n_stride);
+    loops.sort_by_key(|l| (!woven(l), l.extent != Extent::Rows, std::cmp::Reverse(size(l))));
+    let outer = loops.split_off(loops.len().min(2));
+    // Two loops: components are the fewer. One loop: a list.
+    loops.sort_by_key(|l| (woven(l), std::cmp::Reverse(size(l))));
+    (loops, outer)
+}
+
+fn size(l: &Loop) -> usize {
+    match l.extent {
+        Extent::Rows => usize::MAX,
+        Extent::Axis(size) => size,
+    }
+}
+
+/// The nest as a transposing copy.
+fn transpose(nest: &Nest, loops: &[Loop], dtype: DType) -> Option<Chosen> {
+    let (rows, axes): (Vec<&Loop>, Vec<&Loop>) = loops.iter().partition(|l| l.extent == Extent::Rows);
+    let [x, y] = axes[..] else { return None };
+    let (short, long) = if size(x) < size(y) { (x, y) } else { (y, x) };
+    let (d, mul) = (size(short), size(long));
+    let apart = short.strides == [mul, 1] && long.strides == [1, d];
+    let together = short.strides == [1, mul] && long.strides == [d, 1];
+    if nest.write != Write::Set || !(apart || together) || d > MOST_COMPONENTS || mul < MIN_COLUMNS {
+        return None;
+    }
+    let rows = rows.first().map_or([0, 0], |l| [l.strides[0], l.strides[1]]);
+    let coefficient = nest.coefficient.0;
+    let micro = Micro::Transpose(Transpose { dtype, rows, short: d, long: mul, apart, coefficient });
+    Some(Chosen { micro, arrays: vec![0, 1], outer: Vec::new() })
+}
