@@ -4,6 +4,8 @@
 //! multiplied with the vectors of `b`, and added. `J` rows lie at one stride (the components of an irrep, or rows of a
 //! batch), groups at another. Where components are neighbours in `out`, the tile is woven when it is stored.
 
+#![allow(clippy::needless_range_loop, reason = "loops over registers count in several arrays at once")]
+
 use schur_ir::micro::{Along, Extent, Product};
 
 use super::simd::Simd;
@@ -105,47 +107,42 @@ impl<T: Copy> Plan<T> {
             Extent::Fixed(count) => count,
         };
         let [k0, k1] = [count(&self.k[0]), count(&self.k[1])];
-        let mut depth = 0;
-        loop {
-            let here = DEPTH.min(k1 - depth);
-            let tile = Tile {
-                // SAFETY: elements of the description; likewise below.
-                a: unsafe { a.add(depth * self.k[1].strides[0]) },
-                b: unsafe { b.add(depth * self.k[1].strides[1]) },
-                out,
-                group: [0, 0],
-                item: [0, 0],
-                k: [k0, here],
-                a_k: [self.k[0].strides[0], self.k[1].strides[0]],
-                b_k: [self.k[0].strides[1], self.k[1].strides[1]],
-                last: self.lanes,
-                n_stride: self.n_stride,
-                coefficient: self.coefficient,
-                accumulate: self.accumulate || depth > 0,
-            };
-            unsafe { self.columns(tile, [count(&self.m[0]), count(&self.m[1])]) };
-            depth += here;
-            if depth >= k1 {
-                return;
+        for depth in (0..k1).step_by(DEPTH) {
+            // SAFETY: the caller's.
+            unsafe {
+                let tile = Tile {
+                    a: a.add(depth * self.k[1].strides[0]),
+                    b: b.add(depth * self.k[1].strides[1]),
+                    out,
+                    group: [0, 0],
+                    item: [0, 0],
+                    k: [k0, DEPTH.min(k1 - depth)],
+                    a_k: [self.k[0].strides[0], self.k[1].strides[0]],
+                    b_k: [self.k[0].strides[1], self.k[1].strides[1]],
+                    last: self.lanes,
+                    n_stride: self.n_stride,
+                    coefficient: self.coefficient,
+                    accumulate: self.accumulate || depth > 0,
+                };
+                self.columns(tile, [count(&self.m[0]), count(&self.m[1])]);
             }
         }
     }
 
     /// The loop over blocks of columns.
-    unsafe fn columns(&self, tile: Tile<T>, m: [usize; 2]) {
+    unsafe fn columns(&self, whole: Tile<T>, m: [usize; 2]) {
         let most = self.tiles.len();
         let mut n = 0;
         while n < self.n {
             let left = self.n - n;
             let vectors = left.div_ceil(self.lanes).min(most);
             let columns = left.min(vectors * self.lanes);
-            let mut tile = tile;
+            let last = columns - (vectors - 1) * self.lanes;
+            // SAFETY: the caller's.
             unsafe {
-                tile.b = tile.b.add(n);
-                tile.out = tile.out.add(n * self.n_stride);
+                let tile = Tile { b: whole.b.add(n), out: whole.out.add(n * self.n_stride), last, ..whole };
+                self.rows(tile, m, vectors);
             }
-            tile.last = columns - (vectors - 1) * self.lanes;
-            unsafe { self.rows(tile, m, vectors) };
             n += columns;
         }
     }
@@ -153,13 +150,14 @@ impl<T: Copy> Plan<T> {
     /// The loop over rows and components.
     unsafe fn rows(&self, mut tile: Tile<T>, [m0, m1]: [usize; 2], vectors: usize) {
         let [outer, inner] = [self.flip(&self.m[0]), self.flip(&self.m[1])];
-        if self.items == m1 {
-            (tile.group, tile.item) = (outer, inner);
-            return unsafe { groups(&self.tiles[vectors - 1], tile, m0) };
-        }
-        for _ in 0..m1 {
-            unsafe { self.list(tile, m0, outer, vectors) };
-            unsafe {
+        // SAFETY: the caller's.
+        unsafe {
+            if self.items == m1 {
+                (tile.group, tile.item) = (outer, inner);
+                return groups(&self.tiles[vectors - 1], tile, m0);
+            }
+            for _ in 0..m1 {
+                self.list(tile, m0, outer, vectors);
                 tile.a = tile.a.add(inner[0]);
                 tile.out = tile.out.add(inner[1]);
             }
@@ -170,16 +168,13 @@ impl<T: Copy> Plan<T> {
     unsafe fn list(&self, mut tile: Tile<T>, count: usize, stride: [usize; 2], vectors: usize) {
         let whole = count / LIST;
         (tile.group, tile.item) = (stride.map(|s| s * LIST), stride);
-        if whole > 0 {
-            unsafe { groups(&self.tiles[vectors - 1], tile, whole) };
-        }
-        if whole * LIST < count {
-            unsafe {
-                tile.a = tile.a.add(whole * LIST * stride[0]);
-                tile.out = tile.out.add(whole * LIST * stride[1]);
-            }
+        // SAFETY: the caller's.
+        unsafe {
+            groups(&self.tiles[vectors - 1], tile, whole);
+            tile.a = tile.a.add(whole * LIST * stride[0]);
+            tile.out = tile.out.add(whole * LIST * stride[1]);
             tile.group = stride;
-            unsafe { groups(&self.rest[vectors - 1], tile, count - whole * LIST) };
+            groups(&self.rest[vectors - 1], tile, count - whole * LIST);
         }
     }
 
@@ -194,6 +189,7 @@ unsafe fn groups<T: Copy>(tiles: &[TileFn<T>], mut tile: Tile<T>, count: usize) 
     let mut left = count;
     while left > 0 {
         let here = left.min(tiles.len());
+        // SAFETY: the caller's.
         unsafe {
             tiles[here - 1](&tile);
             tile.a = tile.a.add(here * tile.group[0]);

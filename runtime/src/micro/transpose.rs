@@ -1,5 +1,7 @@
 //! Copies between `[mul, 2l+1]` and `[2l+1, mul]`.
 
+#![allow(clippy::needless_range_loop, reason = "loops over registers count in several arrays at once")]
+
 use schur_ir::micro::Transpose;
 
 use super::simd::Simd;
