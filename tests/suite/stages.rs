@@ -41,11 +41,10 @@ fn stages_of_every_spec() {
     }
 }
 
-/// Every kernel's code, with and without listings, all of it generated.
+/// Every kernel's code, with and without listings.
 fn code(spec: &ModelSpec, listings: Listings) -> (Loops, Vec<KernelCode>) {
     let graph = build(spec, Mode::Infer).unwrap_or_else(|e| panic!("{e:?}"));
-    let options = LoopOptions { micro_kernels: false, ..LoopOptions::default() };
-    let loops = lower(&graph, &options).unwrap_or_else(|e| panic!("{e}"));
+    let loops = lower(&graph, &LoopOptions::default()).unwrap_or_else(|e| panic!("{e}"));
     let target = Target::host(Features::Native, true).unwrap_or_else(|e| panic!("{e}"));
     let code = generate(&loops, &target, listings).unwrap_or_else(|e| panic!("{e}"));
     (loops, code)

@@ -40,12 +40,8 @@ pub(super) struct KernelBuilder<'a> {
     /// Where buffers start.
     pub(super) bases: HashMap<BufferId, Value>,
     pub(super) scratch: Value,
-    /// The table of micro-kernels.
-    pub(super) micros: Value,
-    /// The arrays that a micro-kernel is given.
-    pub(super) micro_arrays: StackSlot,
-    /// How a micro-kernel is called.
-    pub(super) micro_signature: SigRef,
+    /// What calls of micro-kernels need; none where there is no call.
+    pub(super) micros: Option<Micros>,
     /// Buffers that the kernel writes.
     pub(super) written: Vec<BufferId>,
     /// The tile: its first row and its number of rows.
@@ -53,8 +49,26 @@ pub(super) struct KernelBuilder<'a> {
     pub(super) tile_rows: Value,
 }
 
+/// What calls of micro-kernels need.
+#[derive(Clone, Copy)]
+pub(super) struct Micros {
+    /// The table of entries.
+    table: Value,
+    /// Memory for the arrays of a call.
+    arrays: StackSlot,
+    signature: SigRef,
+}
+
 /// The most arrays that a micro-kernel is given.
 const MICRO_ARRAYS: usize = 3;
+
+impl Micros {
+    fn new(b: &mut FunctionBuilder<'_>, table: Value, target: &Target) -> Self {
+        let bytes = (MICRO_ARRAYS * size_of::<*mut u8>()) as u32;
+        let arrays = b.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, bytes, 3));
+        Micros { table, arrays, signature: b.import_signature(micro_signature(target)) }
+    }
+}
 
 /// Builds the function of a kernel.
 pub(super) fn build(
@@ -79,9 +93,8 @@ pub(super) fn build(
         DType::F32 | DType::I32 | DType::Bool => (types::F32, types::F32X4, 4),
         DType::F64 => (types::F64, types::F64X2, 2),
     };
-    let bytes = (MICRO_ARRAYS * size_of::<*mut u8>()) as u32;
-    let micro_arrays = b.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, bytes, 3));
-    let micro_signature = b.import_signature(micro_signature(target));
+    let calls = kernel.body.iter().any(|stmt| matches!(stmt, Stmt::Nest(nest) if nest.call.is_some()));
+    let micros = calls.then(|| Micros::new(&mut b, micros, target));
     let mut builder = KernelBuilder {
         b,
         loops,
@@ -95,8 +108,6 @@ pub(super) fn build(
         bases: HashMap::new(),
         scratch,
         micros,
-        micro_arrays,
-        micro_signature,
         written: kernel.body.iter().filter_map(|s| memory(accesses(s)[0])).collect(),
         first_row: begin,
         tile_rows: begin,
@@ -197,17 +208,19 @@ impl<'a> KernelBuilder<'a> {
 
     /// Calls a micro-kernel for the rows of the tile.
     pub(super) fn call_micro(&mut self, micro: usize, arrays: &[Value]) {
-        let slot = self.micro_arrays;
+        let Some(Micros { table, arrays: slot, signature }) = self.micros else {
+            unreachable!("the kernel was searched for calls")
+        };
         for (k, &array) in arrays.iter().enumerate() {
             self.b.ins().stack_store(types::I64, array, slot, (k * size_of::<*mut u8>()) as i32);
         }
         let flags = MemFlagsData::trusted().with_readonly().with_can_move();
         let at = |field: usize| (micro * size_of::<Entry>() + field) as i32;
-        let run = self.b.ins().load(types::I64, flags, self.micros, at(offset_of!(Entry, run)));
-        let plan = self.b.ins().load(types::I64, flags, self.micros, at(offset_of!(Entry, plan)));
+        let run = self.b.ins().load(types::I64, flags, table, at(offset_of!(Entry, run)));
+        let plan = self.b.ins().load(types::I64, flags, table, at(offset_of!(Entry, plan)));
         let arrays = self.b.ins().stack_addr(types::I64, slot, 0);
         let rows = if self.kernel.rows.is_empty() { self.b.ins().iconst(types::I64, 1) } else { self.tile_rows };
-        self.b.ins().call_indirect(self.micro_signature, run, &[plan, arrays, rows]);
+        self.b.ins().call_indirect(signature, run, &[plan, arrays, rows]);
     }
 
     /// Emits `body` for every row of the tile, given the places of the accesses in that row.
