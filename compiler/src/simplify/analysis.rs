@@ -1,4 +1,4 @@
-//! The e-class analysis: the type of a value, and where it comes from.
+//! The e-class analysis: the type of a value, where it comes from, and whether parameters alone decide it.
 //!
 //! Types of merged classes must be equal, zero flags included: a rewrite keeps the type of what it rewrites, even where
 //! its own paths would show more chunks to be zero, and so never changes what readers and outputs were promised. What
@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use egg::{Analysis, DidMerge, EGraph, Id};
+use schur_ir::graph::Op;
 use schur_ir::ty::Type;
 
 use super::language::{Enode, Interner};
@@ -19,6 +20,8 @@ pub(super) struct Class {
     pub(super) ty: Arc<Type>,
     /// The layer of the first e-node.
     pub(super) layer: Arc<str>,
+    /// True where it depends on parameters alone: it is then the same for all rows.
+    pub(super) fixed: bool,
     /// When the class was made.
     age: u32,
 }
@@ -38,16 +41,27 @@ impl Analysis<Enode> for Types {
 
     fn make(egraph: &mut EGraph<Enode, Self>, enode: &Enode, id: Id) -> Class {
         let this = &egraph.analysis;
-        Class { ty: this.interner.head(enode).ty.clone(), layer: this.layer.clone(), age: usize::from(id) as u32 }
+        let head = this.interner.head(enode);
+        let fixed = match &head.op {
+            Op::Input(_) => false,
+            Op::Param(_) => true,
+            Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => {
+                enode.children.iter().all(|child| egraph[*child].data.fixed)
+            }
+        };
+        Class { ty: head.ty.clone(), layer: this.layer.clone(), fixed, age: usize::from(id) as u32 }
     }
 
     fn merge(&mut self, a: &mut Class, b: Class) -> DidMerge {
         if a.ty != b.ty && self.clash.is_none() {
             self.clash = Some((a.ty.clone(), b.ty.clone()));
         }
+        let fixed = a.fixed || b.fixed;
+        let merged = DidMerge(fixed != a.fixed, fixed != b.fixed);
         if b.age < a.age {
             *a = b;
         }
-        DidMerge(false, false)
+        a.fixed = fixed;
+        merged
     }
 }

@@ -46,19 +46,74 @@ fn through(reader: &RowMap, written: &RowMap, operand: &RowMap) -> Option<RowMap
 }
 
 /// True where some element that the paths write may be a sum of several terms.
-fn is_sum(paths: &[&Path]) -> bool {
-    let sums = |p: &Path| p.axes.iter().zip(&p.out.strides).any(|(axis, stride)| axis.size > 1 && *stride == 0);
+pub(super) fn is_sum(paths: &[&Path]) -> bool {
+    let sums = |p: &Path| {
+        let mut steps: Vec<(usize, usize)> = p.out.strides.iter().copied().zip(p.axes.iter().map(|a| a.size)).collect();
+        steps.sort_unstable();
+        let mut reach = 0;
+        steps.into_iter().filter(|(_, size)| *size > 1).any(|(stride, size)| {
+            let meets = stride <= reach;
+            reach += stride * (size - 1);
+            meets
+        })
+    };
     let range = |p: &Path| p.out.last(&p.axes).map(|last| (p.out.offset, last));
     let mut ranges: Vec<_> = paths.iter().filter_map(|p| range(p)).collect();
     ranges.sort_unstable();
     paths.iter().any(|p| sums(p)) || ranges.windows(2).any(|w| w[1].0 <= w[0].1)
 }
 
+/// Factors of a term.
+pub(super) const MAX_FACTORS: usize = 2;
+
+/// What reading through may make.
+#[derive(Clone, Copy)]
+pub(super) enum Reading<'f> {
+    /// Terms of [`MAX_FACTORS`] factors. A product is not distributed over a sum: `(x - mean)²` must not become
+    /// `x² - 2 x mean + mean²`, whose terms cancel.
+    Plain,
+    /// Terms of one more factor, one of which is not fixed. A product with a fixed factor is distributed over a
+    /// sum of rounded products and at most one exact term: `s (w x - mean)` may become `(s w) x - s mean`, since what
+    /// rounding `w x` loses is lost before the terms cancel. `s (x - mean)` stays.
+    Fixed(&'f dyn Fn(ValueId) -> bool),
+}
+
+impl Reading<'_> {
+    fn most(self) -> usize {
+        match self {
+            Reading::Plain => MAX_FACTORS,
+            Reading::Fixed(_) => MAX_FACTORS + 1,
+        }
+    }
+
+    /// True where `path`, whose factor `at` is the sum of `written`, may become a sum of terms.
+    fn distributes(self, path: &Path, at: usize, written: &[&Path], operands: &[Operand]) -> bool {
+        let exact = || written.iter().copied().filter(|p| p.factors.len() == 1).collect::<Vec<_>>();
+        match self {
+            _ if path.factors.len() == 1 || !is_sum(written) => true,
+            Reading::Plain => false,
+            Reading::Fixed(fixed) => {
+                let others = path.factors.iter().enumerate().filter(|(k, _)| *k != at);
+                others.map(|(_, f)| operands[f.operand].value).all(fixed) && !is_sum(&exact())
+            }
+        }
+    }
+
+    /// True where the term has no more factors than it may.
+    fn allows(self, path: &Path, operands: &[Operand]) -> bool {
+        match self {
+            Reading::Plain => true,
+            Reading::Fixed(fixed) => {
+                let moving = path.factors.iter().filter(|f| !fixed(operands[f.operand].value)).count();
+                moving == 1 || path.factors.len() <= MAX_FACTORS
+            }
+        }
+    }
+}
+
 /// `reader` with its operand `k` replaced by what makes it: `writer`, which sums no rows. `None` where rows or segments
-/// do not align, or a term would get more than two factors.
-///
-/// A product is not distributed over a sum: `(x - mean)²` must not become `x² - 2 x mean + mean²`, whose terms cancel.
-pub(super) fn read_through(reader: &Contract, k: usize, writer: &Contract) -> Option<Contract> {
+/// do not align, or a term would become what `reading` does not allow.
+pub(super) fn read_through(reader: &Contract, k: usize, writer: &Contract, reading: Reading<'_>) -> Option<Contract> {
     let map = &reader.operands[k].map;
     let base = reader.operands.len();
     let mut operands = reader.operands.clone();
@@ -74,13 +129,16 @@ pub(super) fn read_through(reader: &Contract, k: usize, writer: &Contract) -> Op
         };
         let mut met = Vec::new();
         for written in &writer.paths {
-            let pieces = meet(&path, factor, written, base)?;
+            let pieces = meet(&path, factor, written, base, reading.most())?;
+            if !pieces.iter().all(|piece| reading.allows(piece, &operands)) {
+                return None;
+            }
             if !pieces.is_empty() {
                 met.push(written);
             }
             open.extend(pieces);
         }
-        if path.factors.len() > 1 && is_sum(&met) {
+        if !reading.distributes(&path, factor, &met, &operands) {
             return None;
         }
         if paths.len() + open.len() > limit {
@@ -118,7 +176,7 @@ pub(super) fn write_through(reader: &Contract, writer: &Contract) -> Option<Cont
     let mut paths = Vec::new();
     for path in &reader.paths {
         for written in &writer.paths {
-            paths.extend(meet(path, 0, written, 0)?);
+            paths.extend(meet(path, 0, written, 0, MAX_FACTORS)?);
         }
     }
     let divisor = reader.divisor.times(&writer.divisor);

@@ -7,6 +7,9 @@ use schur_ir::expr::{Binary, Expr, Unary};
 use schur_ir::graph::{Contract, Graph, Op, Operand, ValueId};
 use schur_ir::ty::Type;
 
+use super::path_algebra::hull;
+use super::ranges::Ranges;
+
 /// What an op costs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
@@ -14,16 +17,16 @@ pub struct Cost {
     pub flops: Dim,
     /// Bytes read and written.
     pub bytes: Dim,
-    /// How many loops are started.
+    /// How often the loops of a path, or of a map, are entered: once a row.
+    pub loops: Dim,
+    /// How many ops are started.
     pub starts: Dim,
 }
 
 const NANOSECONDS_PER_FLOP: f64 = 0.02;
 const NANOSECONDS_PER_BYTE: f64 = 0.02;
+const NANOSECONDS_PER_LOOP: f64 = 0.32;
 const NANOSECONDS_PER_START: f64 = 100.0;
-
-/// What every path costs in every row, beside its products: the loops around them.
-const FLOPS_PER_PATH: usize = 16;
 
 impl Cost {
     /// The cost of the op that makes a value.
@@ -42,6 +45,7 @@ impl Cost {
         Cost {
             flops: self.flops.plus(&other.flops),
             bytes: self.bytes.plus(&other.bytes),
+            loops: self.loops.plus(&other.loops),
             starts: self.starts.plus(&other.starts),
         }
     }
@@ -53,24 +57,25 @@ impl Cost {
             let ty = types(o.value);
             times(&ty.rows(), elements.min(ty.width()) * ty.dtype.size())
         };
-        let (flops, bytes) = match op {
+        let (flops, loops, bytes) = match op {
             Op::Input(_) | Op::Param(_) | Op::Reshape(_) => return Cost::default(),
             Op::Contract(c) => {
                 let operands = c.operands.iter().enumerate().map(|(k, o)| read(o, touched(c, k)));
-                (times(&Dim::product(&c.rows), contract_flops(c)), operands.fold(written, |a, b| a.plus(&b)))
+                let (rows, bytes) = (Dim::product(&c.rows), operands.fold(written, |a, b| a.plus(&b)));
+                (times(&rows, contract_flops(c)), times(&rows, c.paths.len()), bytes)
             }
             Op::Map(m) => {
                 let operands = m.operands.iter().map(|o| read(o, usize::MAX));
-                let flops = FLOPS_PER_PATH + ty.width() * expr_flops(&m.expr);
-                (times(&ty.rows(), flops), operands.fold(written, |a, b| a.plus(&b)))
+                let flops = times(&ty.rows(), ty.width() * expr_flops(&m.expr));
+                (flops, ty.rows(), operands.fold(written, |a, b| a.plus(&b)))
             }
             Op::Max(m) => {
                 let of = types(m.value);
                 let elements = times(&of.rows(), of.width());
-                (elements.clone(), written.plus(&times(&elements, ty.dtype.size())))
+                (elements.clone(), ty.rows(), written.plus(&times(&elements, ty.dtype.size())))
             }
         };
-        Cost { flops, bytes, starts: Dim::one() }
+        Cost { flops, bytes, loops, starts: Dim::one() }
     }
 
     /// The time in nanoseconds where every symbol has the size `nominal`.
@@ -81,6 +86,7 @@ impl Cost {
         };
         NANOSECONDS_PER_FLOP * value(&self.flops)
             + NANOSECONDS_PER_BYTE * value(&self.bytes)
+            + NANOSECONDS_PER_LOOP * value(&self.loops)
             + NANOSECONDS_PER_START * value(&self.starts)
     }
 }
@@ -89,12 +95,21 @@ fn times(rows: &Dim, n: usize) -> Dim {
     rows.times(&Dim::from(i64::try_from(n).unwrap_or(i64::MAX)))
 }
 
-fn contract_flops(contract: &Contract) -> usize {
-    let paths = contract.paths.iter().map(|path| {
-        let steps: usize = path.axes.iter().map(|a| a.size).product();
-        FLOPS_PER_PATH + steps * path.factors.len()
-    });
-    paths.sum()
+/// Multiplications and additions in a row: for every element that is summed, one for each factor but the first and one
+/// to add it, but for the first term of a sum; for every sum of a path, one for the coefficient.
+pub(super) fn contract_flops(contract: &Contract) -> usize {
+    let (mut flops, mut sums, mut written) = (0, 0, Ranges::default());
+    for path in &contract.paths {
+        let sizes = || path.axes.iter().zip(&path.out.strides);
+        let steps: usize = sizes().map(|(axis, _)| axis.size).product();
+        let kept: usize = sizes().filter(|(_, stride)| **stride > 0).map(|(axis, _)| axis.size).product();
+        let scaled = path.coefficient.0 != 1.0 || !contract.divisor.is_one();
+        flops += steps * path.factors.len() + if scaled { kept } else { 0 };
+        sums += kept;
+        written.insert(hull(path, &path.out));
+    }
+    let first = if contract.reduces() { 0 } else { sums.min(written.count()) };
+    flops.saturating_sub(first)
 }
 
 /// How many elements of an operand are read in a row, counted once a path.

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use egg::Id;
-use schur_ir::graph::{Graph, Node, Op, ValueId};
+use schur_ir::graph::{Graph, Op, ValueId};
 
 use super::Origin;
 use super::cost::Cost;
@@ -307,10 +307,4 @@ impl Extraction<'_> {
         }
         (out, origins)
     }
-}
-
-/// What a graph costs, in nanoseconds where every symbol has the size `nominal`.
-pub fn total_cost(graph: &Graph, nominal: usize) -> f64 {
-    let cost = |node: &Node| Cost::of(&node.op, &node.ty, |value| graph.ty(value)).nanoseconds(nominal);
-    graph.nodes.iter().map(cost).sum()
 }

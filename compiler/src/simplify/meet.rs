@@ -15,13 +15,13 @@ const MAX_CUTS: usize = 64;
 
 /// The terms of `reader` in which its factor `factor` is what `writer` adds to its output, with that factor replaced by
 /// `writer`'s factors (operands numbered from `base`). `None` where the segments do not align, or a term would get more
-/// than two factors.
-pub(super) fn meet(reader: &Path, factor: usize, writer: &Path, base: usize) -> Option<Vec<Path>> {
+/// than `most` factors.
+pub(super) fn meet(reader: &Path, factor: usize, writer: &Path, base: usize, most: usize) -> Option<Vec<Path>> {
     let (read, written) = (hull(reader, &reader.factors[factor].segment), hull(writer, &writer.out));
     if read.start >= written.end || written.start >= read.end {
         return Some(Vec::new());
     }
-    if reader.factors.len() + writer.factors.len() > 3 {
+    if reader.factors.len() + writer.factors.len() > most + 1 {
         return None;
     }
     let mut found = Vec::new();

@@ -14,6 +14,7 @@ mod extract;
 mod language;
 mod meet;
 mod narrow;
+mod pack;
 mod path_algebra;
 mod ranges;
 mod rules;
@@ -28,7 +29,6 @@ use schur_ir::graph::{Graph, ValueId};
 use schur_ir::ty::Type;
 
 pub use cost::Cost;
-pub use extract::total_cost;
 pub use rules::{RULES, Rule};
 pub use variants::{Variant, variants};
 

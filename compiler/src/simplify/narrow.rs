@@ -15,6 +15,7 @@ use schur_ir::graph::{Axis, Contract, Factor, Graph, Op, Operand, Path, RowMap, 
 use schur_ir::irreps::{Irreps, MulIrrep};
 use schur_ir::ty::Type;
 
+use super::compose::MAX_FACTORS;
 use super::cost::Cost;
 use super::meet::meet;
 use super::path_algebra::{hull, is_void};
@@ -321,7 +322,7 @@ fn cut(contract: &Contract, kept: &Ranges) -> Option<Vec<Path>> {
         }
         for run in kept.runs() {
             let axes = vec![Axis { letter: 'v', size: run.len() }];
-            paths.extend(meet(&Path { axes, ..copy(run.start, run.start) }, 0, path, 0)?);
+            paths.extend(meet(&Path { axes, ..copy(run.start, run.start) }, 0, path, 0, MAX_FACTORS)?);
         }
     }
     Some(paths)

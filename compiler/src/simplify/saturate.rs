@@ -15,11 +15,8 @@ use schur_ir::ty::Type;
 
 use super::analysis::Types;
 use super::language::{Enode, id_of, value_of};
-use super::rules::{Action, Found, Inner, RULES, Rule, Site};
+use super::rules::{Action, BUILT, Built, Found, Inner, MAX_ROUNDS, RULES, Rule, Site, is_copy};
 use super::{Report, SimplifyError, SimplifyOptions, Stop};
-
-/// Rounds of the rules of normal form; few are ever needed.
-const MAX_ROUNDS: usize = 64;
 
 /// The e-graph of a graph with all that the rules find.
 pub(super) fn saturate(
@@ -45,6 +42,8 @@ pub(super) struct Saturation {
     pub(super) originals: Vec<Enode>,
     /// How rules made an e-node.
     pub(super) made_by: IndexMap<Enode, Made>,
+    /// The e-nodes of values that rules made for others to read, oldest first.
+    pub(super) built: Vec<Enode>,
     rules: Vec<&'static Rule>,
     counts: Vec<usize>,
     outputs: Vec<Id>,
@@ -72,6 +71,7 @@ impl Saturation {
             classes: Vec::with_capacity(graph.nodes.len()),
             originals: Vec::with_capacity(graph.nodes.len()),
             made_by: IndexMap::new(),
+            built: Vec::new(),
             counts: vec![0; rules.len()],
             rules,
             outputs: Vec::new(),
@@ -169,7 +169,13 @@ impl Saturation {
 
     fn matches(&self, class: Id, op: &Op, ty: &Type, inner: &[Inner]) -> Vec<(usize, Found)> {
         let types = |value: ValueId| &*self.egraph[id_of(value)].data.ty;
-        let site = Site { op, class: value_of(class), ty, inner, types: &types };
+        let fixed = |value: ValueId| {
+            let data = &self.egraph[id_of(value)].data;
+            data.fixed && data.ty.dims.iter().all(|dim| dim.constant().is_some())
+        };
+        let mut heads = self.egraph[class].nodes.iter().map(|enode| self.egraph.analysis.interner.head(enode));
+        let copies = heads.any(|head| is_copy(&head.op));
+        let site = Site { op, class: value_of(class), copies, ty, inner, types: &types, fixed: &fixed };
         let mut found = Vec::new();
         for (k, rule) in self.rules.iter().enumerate() {
             match rule.action {
@@ -192,19 +198,29 @@ impl Saturation {
     fn apply(&mut self, class: Id, from: &Enode, ty: &Arc<Type>, rule: usize, found: Found) -> bool {
         self.egraph.analysis.layer = self.egraph[self.egraph.find(class)].data.layer.clone();
         let id = match found {
-            Found::Op(op) => {
-                let (id, enode) = self.add(op, ty);
-                if self.egraph.find(id) != self.egraph.find(class) {
-                    let made = Made { rule: self.rules[rule].name, from: from.clone() };
-                    self.made_by.entry(enode).or_insert(made);
-                }
-                id
+            Found::Op(op) => self.rewritten(class, from, op, ty, rule),
+            Found::Built(built) => {
+                let Built { value, ty: of, op } = *built;
+                let (built, enode) = self.add(value, &Arc::new(of));
+                self.built.push(enode);
+                let op = op.map_reads(|read| if read == BUILT { value_of(built) } else { read });
+                self.rewritten(class, from, op, ty, rule)
             }
             Found::Same(value) => id_of(value),
         };
         let changed = self.egraph.union_trusted(class, id, self.rules[rule].name);
         self.counts[rule] += usize::from(changed);
         changed
+    }
+
+    /// Adds another op of a class, without making them equal.
+    fn rewritten(&mut self, class: Id, from: &Enode, op: Op, ty: &Arc<Type>, rule: usize) -> Id {
+        let (id, enode) = self.add(op, ty);
+        if self.egraph.find(id) != self.egraph.find(class) {
+            let made = Made { rule: self.rules[rule].name, from: from.clone() };
+            self.made_by.entry(enode).or_insert(made);
+        }
+        id
     }
 
     /// Adds an op in normal form.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Axis, Factor, Path, Segment};
 
+use super::compose::MAX_FACTORS;
 use super::meet::meet;
 use super::path_algebra::{drop_unit_axes, hull, join, merge_axes, restrict, sort_path, sum_free_axes, tile};
 use super::ranges::Ranges;
@@ -87,7 +88,7 @@ proptest! {
     fn a_path_read_through_another_keeps_its_value(reader in any_path(1), writer in any_path(1)) {
         let x = source();
         let between = value(std::slice::from_ref(&writer), &[&x]);
-        if let Some(met) = meet(&reader, 0, &writer, 0) {
+        if let Some(met) = meet(&reader, 0, &writer, 0, MAX_FACTORS) {
             prop_assert_eq!(value(&met, &[&x]), value(&[reader], &[&between]));
         }
     }
@@ -147,7 +148,7 @@ fn chunks_read_as_irreps_are_found_in_a_flat_copy() {
     // Four scalars and 64 vectors, copied flat; the vectors are read with their components apart.
     let copy = path(1.0, &[196], (0, &[1]), &[(0, 7, &[1])]);
     let read = path(0.5, &[64, 3], (0, &[3, 1]), &[(0, 4, &[3, 1])]);
-    let met = meet(&read, 0, &copy, 0).expect("aligned");
+    let met = meet(&read, 0, &copy, 0, MAX_FACTORS).expect("aligned");
     assert_eq!(met.len(), 1);
     assert_eq!((met[0].coefficient.0, met[0].factors[0].segment.offset), (0.5, 11));
 }
@@ -156,7 +157,8 @@ fn chunks_read_as_irreps_are_found_in_a_flat_copy() {
 fn a_reader_across_chunks_is_cut_at_their_border() {
     let [low, high] = [(0, 100), (32, 0)].map(|(out, from)| path(1.0, &[32], (out, &[1]), &[(0, from, &[1])]));
     let read = path(1.0, &[64, 8], (0, &[1, 0]), &[(0, 0, &[1, 0])]);
-    let pieces: Vec<Path> = [low, high].iter().flat_map(|w| meet(&read, 0, w, 0).expect("aligned")).collect();
+    let pieces: Vec<Path> =
+        [low, high].iter().flat_map(|w| meet(&read, 0, w, 0, MAX_FACTORS).expect("aligned")).collect();
     assert_eq!(
         pieces.iter().map(|p| (p.out.offset, p.factors[0].segment.offset)).collect::<Vec<_>>(),
         [(0, 100), (32, 0)]

@@ -1,12 +1,13 @@
 //! Simplification: every rule on random graphs, and the whole on random and hand-made ones.
 
 mod cases;
+mod counts;
 mod rules;
 
 use std::collections::BTreeMap;
 
 use ndarray::ArrayD;
-use schur_compiler::simplify::{RULES, Simplified, SimplifyOptions, Stop, simplify, total_cost, variants};
+use schur_compiler::simplify::{Cost, RULES, Simplified, SimplifyOptions, Stop, simplify, variants};
 use schur_ir::graph::{Graph, Op};
 use schur_ir::ty::DType;
 use schur_ir::verify::verify;
@@ -57,7 +58,7 @@ fn random_graphs_keep_their_values() {
     for seed in 0..400 {
         let graph = random_graph(seed, DType::F64);
         let simplified = check(&graph, seed);
-        let (before, after) = (total_cost(&graph, 1000), total_cost(&simplified.graph, 1000));
+        let [before, after] = [&graph, &simplified.graph].map(|graph| Cost::of_graph(graph).nanoseconds(1000));
         assert!(after <= before * 1.0001 + 1.0, "{before} became {after}\n{graph}\n{}", simplified.graph);
         cheaper += usize::from(after < 0.9 * before);
     }

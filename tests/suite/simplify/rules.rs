@@ -1,5 +1,6 @@
 //! One graph for every rule, as small as shows it.
 
+use schur_compiler::autodiff::{VjpOptions, vjp};
 use schur_compiler::simplify::{RULES, SimplifyOptions, simplify, variants};
 use schur_ir::graph::Graph;
 
@@ -9,7 +10,7 @@ const INPUT: &str = "%0: f64[N] 4x0e+2x1o = input \"x\"\n";
 const WEIGHT: &str = "%1: f64[] 16x0e = param \"params/w\" [4, 4] normal(0, 1)\n";
 
 /// A rule, and a graph over the input `%0` and the weight `%1`.
-const CASES: [(&str, &str); 24] = [
+const CASES: [(&str, &str); 28] = [
     (
         "narrow",
         "%2: f64[N] 4x0e+2x1o = map tanh(x0) of %0[0]
@@ -73,6 +74,22 @@ const CASES: [(&str, &str); 24] = [
            x0@1(u) x1@4(u v) -> @0(v) for u=3 v=4
          output \"y\" = %2",
     ),
+    (
+        "multiply-weights",
+        "%2: f64[N] 4x0e = contract %0[0], %1[] over [N]
+           x0@0(u) x1@0(u v) -> @0(v) for u=4 v=4
+           x1@3(v) -> @0(v) for v=4
+         %3: f64[N] 4x0e = contract %2[0], %1[] over [N]
+           0.5 x0@0(u) x1@0(v u) -> @0(v) for u=4 v=4
+         output \"y\" = %3",
+    ),
+    (
+        "pack-weights",
+        "%2: f64[N] 2x0e = contract %0[0], %1[] over [N]
+           x0@0(u) x1@0(u v) -> @0(v) for u=4 v=2
+           3 x0@0(u) x1@8(v u) -> @0(v) for u=4 v=2
+         output \"y\" = %2",
+    ),
     ("fold-divisor", "%2: f64[N] 4x0e = contract %0[0] over [N] / 3\n x0@0(u) -> @0(u) for u=4\n output \"y\" = %2"),
     (
         "fold-constant",
@@ -100,6 +117,21 @@ const CASES: [(&str, &str); 24] = [
         "%2: f64[N] 4x0e+2x1o = map sub(mul(x0, 2), mul(x0, x0)) of %0[0]
          %3: f64[N] 4x0e = contract %2[0] over [N]
            x0@0(u) -> @0(u) for u=4
+         output \"y\" = %3",
+    ),
+    (
+        "scale-out-of-map",
+        "%2: f64[N] 4x0e+2x1o = map div(mul(x0, mul(0.5, tanh(x0))), 3) of %0[0]
+         %3: f64[N] 4x0e = contract %2[0], %1[] over [N]
+           x0@0(u) x1@0(u v) -> @0(v) for u=4 v=4
+         output \"y\" = %3",
+    ),
+    (
+        "scale-out-of-product",
+        "%2: f64[N] 2x1o = contract %0[0] over [N]
+           3 x0@4(v i) x0@0(v) -> @0(v i) for v=2 i=3
+         %3: f64[N] 2x1o = contract %2[0], %1[] over [N]
+           x0@0(u i) x1@0(u v) -> @0(v i) for u=2 v=2 i=3
          output \"y\" = %3",
     ),
     (
@@ -151,6 +183,9 @@ fn every_rule_applies_to_its_graph_and_holds() {
         let text = format!("graph \"{rule}\"\n{INPUT}{WEIGHT}{text}\n");
         let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
         check(&graph, 2);
+        let joint = vjp(&graph, &VjpOptions::new(&graph)).unwrap_or_else(|e| panic!("{e}\n{graph}"));
+        check(&joint, 2);
+        every_variant_holds(&joint, &SimplifyOptions::default());
         // It applies by itself, too, and what it finds is equal.
         let options =
             SimplifyOptions { rules: vec![RULES.into_iter().find(|r| r.name == rule).unwrap()], ..Default::default() };
@@ -159,10 +194,14 @@ fn every_rule_applies_to_its_graph_and_holds() {
         assert!(applied.iter().any(|(name, _)| *name == rule), "{rule} is not among {applied:?}");
         let (before, after) = (evaluated(&graph, &graph, 2), evaluated(&alone.graph, &graph, 2));
         assert!(difference(&before.outputs["y"], &after.outputs["y"]) < 1e-12, "{rule}\n{}", alone.graph);
-        let (all, pairs) = variants(&graph, &options).unwrap();
-        let values = evaluated(&all, &graph, 2).outputs;
-        for pair in pairs {
-            assert!(difference(&values[&pair.before], &values[&pair.after]) < 1e-12, "{rule}\n{all}");
-        }
+        every_variant_holds(&graph, &options);
+    }
+}
+
+fn every_variant_holds(graph: &Graph, options: &SimplifyOptions) {
+    let (all, pairs) = variants(graph, options).unwrap();
+    let values = evaluated(&all, graph, 2).outputs;
+    for pair in pairs {
+        assert!(difference(&values[&pair.before], &values[&pair.after]) < 1e-12, "{}\n{all}", pair.rule);
     }
 }

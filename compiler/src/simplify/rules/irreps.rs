@@ -3,7 +3,7 @@
 use schur_ir::graph::{Contract, Op, ValueId};
 
 use super::{Action, Found, Rule, Site};
-use crate::simplify::compose::{read_through, write_through};
+use crate::simplify::compose::{Reading, read_through, write_through};
 
 /// Chunks that no reader uses are not computed: `f(op(x)) = f(op'(x))` where `op'` makes what `f` reads and nothing more.
 /// Before saturation, since it is a fact of all readers at once; see [`super::super::narrow`].
@@ -24,12 +24,20 @@ pub(super) static WRITE_THROUGH_COPY: Rule =
 /// A copy of all elements is the value itself.
 pub(super) static DROP_COPY: Rule = Rule { name: "drop-copy", exact: true, action: Action::Rewrite(drop_copy) };
 
-fn single(contract: &Contract) -> bool {
+pub(super) fn single(contract: &Contract) -> bool {
     contract.paths.iter().all(|p| p.factors.len() == 1)
 }
 
+/// True for a selection, permutation, concatenation, scale or sum of other values.
+pub(in crate::simplify) fn is_copy(op: &Op) -> bool {
+    match op {
+        Op::Contract(c) => row_wise(c) && single(c),
+        Op::Input(_) | Op::Param(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => false,
+    }
+}
+
 /// True where a row is a function of rows, so that it can be computed wherever it is read.
-fn row_wise(contract: &Contract) -> bool {
+pub(super) fn row_wise(contract: &Contract) -> bool {
     !contract.reduces() && contract.divisor.is_one()
 }
 
@@ -38,7 +46,7 @@ fn replace<'s>(reader: &Contract, writer: impl Fn(ValueId) -> Option<&'s Contrac
     let mut out: Option<Contract> = None;
     for (k, operand) in reader.operands.iter().enumerate() {
         if let Some(writer) = writer(operand.value)
-            && let Some(next) = read_through(out.as_ref().unwrap_or(reader), k, writer)
+            && let Some(next) = read_through(out.as_ref().unwrap_or(reader), k, writer, Reading::Plain)
         {
             out = Some(next);
         }

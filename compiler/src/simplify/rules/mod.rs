@@ -8,7 +8,9 @@ mod irreps;
 mod paths;
 mod scales;
 mod structure;
+mod weights;
 
+pub(super) use irreps::is_copy;
 pub(super) use structure::{merge_map_operands, merge_operands};
 
 use std::sync::Arc;
@@ -25,6 +27,9 @@ pub struct Rule {
     pub exact: bool,
     pub(super) action: Action,
 }
+
+/// Rounds of the rules of normal form; few are ever needed.
+pub(super) const MAX_ROUNDS: usize = 64;
 
 impl Rule {
     /// True where it is one of the normal form that every op has in the e-graph.
@@ -50,7 +55,7 @@ pub(super) enum Action {
 }
 
 /// All rules. Those of normal form are applied in this order until none changes anything.
-pub static RULES: [&Rule; 24] = [
+pub static RULES: [&Rule; 28] = [
     &irreps::NARROW,
     &irreps::READ_THROUGH_COPY,
     &irreps::INLINE_INTO_COPY,
@@ -63,11 +68,15 @@ pub static RULES: [&Rule; 24] = [
     &paths::SORT,
     &paths::ADD_EQUAL,
     &paths::JOIN_NEIGHBOURS,
+    &weights::MULTIPLY_WEIGHTS,
+    &weights::PACK_WEIGHTS,
     &scales::FOLD_DIVISOR,
     &scales::FOLD_CONSTANT,
     &scales::FUSE_MAPS,
     &scales::CONTRACT_AS_MAP,
     &scales::MAP_AS_CONTRACT,
+    &scales::SCALE_OUT_OF_MAP,
+    &scales::SCALE_OUT_OF_PRODUCT,
     &structure::DROP_UNIT_ROWS,
     &structure::MERGE_OPERANDS,
     &structure::MERGE_MAP_OPERANDS,
@@ -83,12 +92,16 @@ pub(super) struct Site<'a> {
     pub(super) op: &'a Op,
     /// The e-class it is in.
     pub(super) class: ValueId,
+    /// True where some op of the e-class is a copy of another.
+    pub(super) copies: bool,
     /// The type of its value.
     pub(super) ty: &'a Type,
     /// The e-classes it reads.
     pub(super) inner: &'a [Inner],
     /// The type of any e-class.
     pub(super) types: &'a dyn Fn(ValueId) -> &'a Type,
+    /// True for an e-class that parameters alone decide, and that has no symbolic sizes.
+    pub(super) fixed: &'a dyn Fn(ValueId) -> bool,
 }
 
 /// An e-class that is read.
@@ -104,9 +117,24 @@ pub(super) struct Inner {
 pub(super) enum Found {
     /// Another op of the same value.
     Op(Op),
+    /// Another op of the same value, which reads one that is made for it.
+    Built(Box<Built>),
     /// Another value that is the same.
     Same(ValueId),
 }
+
+/// An op that reads a value which is made for it.
+pub(super) struct Built {
+    /// How the value is made.
+    pub(super) value: Op,
+    /// Its type.
+    pub(super) ty: Type,
+    /// The op, which reads it as [`BUILT`].
+    pub(super) op: Op,
+}
+
+/// What stands for the value that a rule makes, in the op that reads it.
+pub(super) const BUILT: ValueId = ValueId(u32::MAX);
 
 impl Site<'_> {
     /// The ops of a class that is read, oldest first, without those that read the class itself or the site.

@@ -5,8 +5,9 @@ use schur_ir::expr::{Binary, Expr, Scalar, Unary};
 use schur_ir::graph::{Axis, Contract, Factor, Map, Op, Operand, Path, RowMap, Segment, ValueId};
 use schur_ir::ty::Type;
 
-use super::{Action, Found, Rule, Site};
-use crate::simplify::compose::fuse_maps;
+use super::irreps::row_wise;
+use super::{Action, BUILT, Built, Found, Rule, Site};
+use crate::simplify::compose::{fuse_maps, is_sum};
 
 /// `(Σ c x) / n = Σ (c/n) x` for a constant n.
 pub(super) static FOLD_DIVISOR: Rule =
@@ -26,6 +27,14 @@ pub(super) static CONTRACT_AS_MAP: Rule =
 /// A map of `c x y + d z` is a contraction.
 pub(super) static MAP_AS_CONTRACT: Rule =
     Rule { name: "map-as-contract", exact: false, action: Action::Rewrite(map_as_contract) };
+
+/// `c f(x)` is a copy, scaled by c, of `f(x)`: readers fold the scale into what they multiply by.
+pub(super) static SCALE_OUT_OF_MAP: Rule =
+    Rule { name: "scale-out-of-map", exact: false, action: Action::Rewrite(scale_out_of_map) };
+
+/// `c x y` is a copy, scaled by c, of `x y`.
+pub(super) static SCALE_OUT_OF_PRODUCT: Rule =
+    Rule { name: "scale-out-of-product", exact: false, action: Action::Rewrite(scale_out_of_product) };
 
 /// Expressions are fused up to this size.
 const MAX_EXPR: usize = 96;
@@ -169,4 +178,60 @@ fn polynomial(expr: &Expr) -> Option<Vec<(f64, Vec<usize>)>> {
     };
     let fits = terms.len() <= MAX_TERMS && terms.iter().all(|(c, args)| c.is_finite() && args.len() <= 2);
     fits.then_some(terms)
+}
+
+/// The expression as a constant and the rest.
+fn scale(expr: &Expr) -> (f64, Expr) {
+    match expr {
+        Expr::Const(c) => (c.0, Expr::constant(1.0)),
+        Expr::Unary(Unary::Neg, x) => {
+            let (c, rest) = scale(x);
+            (-c, rest)
+        }
+        Expr::Binary(op @ (Binary::Mul | Binary::Div), a, b) => {
+            let ((c, a), (d, b)) = (scale(a), scale(b));
+            (if *op == Binary::Mul { c * d } else { c / d }, Expr::binary(*op, a, b))
+        }
+        Expr::Arg(_)
+        | Expr::Select(..)
+        | Expr::Unary(..)
+        | Expr::Binary(Binary::Add | Binary::Sub | Binary::Max | Binary::Gt | Binary::Eq, ..) => (1.0, expr.clone()),
+    }
+}
+
+fn scale_out_of_map(site: &Site<'_>) -> Vec<Found> {
+    let Op::Map(map) = site.op else { return Vec::new() };
+    let (by, rest) = scale(&map.expr);
+    let usable = by != 0.0 && by != 1.0 && by.is_finite() && (1.0 / by).is_finite();
+    if site.copies || !usable || polynomial(&rest).is_some() || site.ty.width() == 0 {
+        return Vec::new();
+    }
+    let axes = if site.ty.width() == 1 { Vec::new() } else { vec![Axis { letter: 'v', size: site.ty.width() }] };
+    let segment = Segment { offset: 0, strides: vec![1; axes.len()] };
+    let factors = vec![Factor { operand: 0, segment: segment.clone() }];
+    let path = Path { coefficient: Scalar(by), axes, factors, out: segment };
+    let value = Op::Map(Map { expr: rest, ..map.clone() });
+    let op = scaled_copy(map.rows.clone(), vec![path]);
+    vec![Found::Built(Box::new(Built { value, ty: site.ty.clone(), op }))]
+}
+
+/// A copy of what a rule makes.
+fn scaled_copy(rows: Vec<Dim>, paths: Vec<Path>) -> Op {
+    let map = RowMap::identity(rows.len());
+    let operands = vec![Operand { value: BUILT, map: map.clone() }];
+    Op::Contract(Contract { operands, out: map, divisor: Dim::one(), paths, rows })
+}
+
+fn scale_out_of_product(site: &Site<'_>) -> Vec<Found> {
+    let Op::Contract(c) = site.op else { return Vec::new() };
+    let scaled = |p: &Path| p.coefficient.0 != 1.0 && p.factors.len() > 1;
+    let all: Vec<&Path> = c.paths.iter().collect();
+    if site.copies || !row_wise(c) || !c.out.is_identity(c.rows.len()) || !c.paths.iter().any(scaled) || is_sum(&all) {
+        return Vec::new();
+    }
+    let mut value = c.clone();
+    value.paths.iter_mut().for_each(|path| path.coefficient = Scalar(1.0));
+    let copy = |p: &Path| Path { factors: vec![Factor { operand: 0, segment: p.out.clone() }], ..p.clone() };
+    let op = scaled_copy(c.rows.clone(), c.paths.iter().map(copy).collect());
+    vec![Found::Built(Box::new(Built { value: Op::Contract(value), ty: site.ty.clone(), op }))]
 }

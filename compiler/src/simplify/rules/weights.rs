@@ -1,0 +1,123 @@
+//! Rules on weights: what parameters alone decide is computed once a call, for all rows.
+
+use schur_ir::dim::Dim;
+use schur_ir::graph::{Contract, Factor, Op, Operand, Path};
+use schur_ir::irreps::Irreps;
+use schur_ir::ty::Type;
+
+use super::irreps::{row_wise, single};
+use super::{Action, BUILT, Built, Found, Rule, Site};
+use crate::simplify::compose::{Reading, is_sum, read_through};
+use crate::simplify::cost::contract_flops;
+use crate::simplify::pack::pack;
+
+/// `(x A) B = x (A B)`, and `(x A + b) s = x (A s) + b s`: linears of linears, batch norms and biases meet in one product
+/// where that is less to do in every row.
+pub(super) static MULTIPLY_WEIGHTS: Rule =
+    Rule { name: "multiply-weights", exact: false, action: Action::Rewrite(multiply_weights) };
+
+/// `x A + x B = x (A + B)`, `[x A, x B] = x [A, B]`, `[x, y] [A; B]`: weights that are added or lie side by side are one
+/// array, and biases are one sum.
+pub(super) static PACK_WEIGHTS: Rule =
+    Rule { name: "pack-weights", exact: false, action: Action::Rewrite(pack_weights) };
+
+fn multiply_weights(site: &Site<'_>) -> Vec<Found> {
+    let Op::Contract(reader) = site.op else { return Vec::new() };
+    if reader.reduces() || (site.fixed)(site.class) {
+        return Vec::new();
+    }
+    let mut out: Option<Contract> = None;
+    for (k, operand) in reader.operands.iter().enumerate() {
+        if (site.fixed)(operand.value) || !scaled(reader, k, site) {
+            continue;
+        }
+        let read = site.newest(operand.value, |op| match op {
+            Op::Contract(writer) if row_wise(writer) && !single(writer) => {
+                let reader = out.as_ref().unwrap_or(reader);
+                let read = read_through(reader, k, writer, Reading::Fixed(site.fixed))?;
+                let less = contract_flops(&packed(&read, site, many_weights)?.main)
+                    < contract_flops(reader) + contract_flops(writer);
+                less.then_some(read)
+            }
+            Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => None,
+        });
+        out = read.or(out);
+    }
+    let found = out.and_then(|read| packed(&read, site, many_weights));
+    found.map(Merged::into_found).into_iter().collect()
+}
+
+/// True where an operand is multiplied by a fixed one.
+fn scaled(contract: &Contract, k: usize, site: &Site<'_>) -> bool {
+    contract.paths.iter().any(|path| {
+        let mut others = path.factors.iter().filter(|f| f.operand != k);
+        path.factors.iter().any(|f| f.operand == k)
+            && others.next().is_some_and(|f| (site.fixed)(contract.operands[f.operand].value))
+    })
+}
+
+fn pack_weights(site: &Site<'_>) -> Vec<Found> {
+    let Op::Contract(reader) = site.op else { return Vec::new() };
+    if reader.reduces() || reader.paths.len() < 2 || (site.fixed)(site.class) {
+        return Vec::new();
+    }
+    let found = packed(reader, site, any_weights).filter(|found| found.merges);
+    found.map(Merged::into_found).into_iter().collect()
+}
+
+/// A contraction whose weights were packed, and how they are.
+struct Merged {
+    main: Contract,
+    value: Contract,
+    ty: Type,
+    merges: bool,
+}
+
+impl Merged {
+    fn into_found(self) -> Found {
+        let (value, op) = (Op::Contract(self.value), Op::Contract(self.main));
+        Found::Built(Box::new(Built { value, ty: self.ty, op }))
+    }
+}
+
+/// Of a path the fixed factors, the moving ones, and whether a fixed axis runs along moving factor and output at once.
+struct Weights {
+    fixed: usize,
+    moving: usize,
+    diagonal: bool,
+}
+
+fn many_weights(weights: &Weights) -> bool {
+    weights.moving == 1 && weights.fixed > 1
+}
+
+fn any_weights(weights: &Weights) -> bool {
+    weights.moving == 1 && weights.fixed > 0 && !weights.diagonal
+}
+
+/// The contraction with the terms of `take` packed, and biases where that saves something; and what it reads.
+fn packed(contract: &Contract, site: &Site<'_>, take: fn(&Weights) -> bool) -> Option<Merged> {
+    let fixed: Vec<bool> = contract.operands.iter().map(|o| (site.fixed)(o.value)).collect();
+    let dims: Vec<&[Dim]> = contract.operands.iter().map(|o| site.ty(o.value).dims.as_slice()).collect();
+    let still = |path: &Path| path.factors.iter().all(|f| fixed[f.operand]);
+    let biases: Vec<&Path> = contract.paths.iter().filter(|path| still(path)).collect();
+    let sums = is_sum(&biases) || biases.iter().any(|path| path.factors.len() > 1);
+    let taken = |path: &Path| if still(path) { sums } else { take(&weights(path, &fixed)) };
+    if !contract.paths.iter().any(taken) {
+        return None;
+    }
+    let packed = pack(contract, &fixed, &dims, taken)?;
+    let mut main = packed.main;
+    main.operands.push(Operand { value: BUILT, map: packed.map });
+    let ty = Type::new(packed.value.rows.clone(), Irreps::scalars(packed.width), site.ty.dtype);
+    Some(Merged { main, value: packed.value, ty, merges: packed.merges })
+}
+
+fn weights(path: &Path, fixed: &[bool]) -> Weights {
+    let (still, moving): (Vec<_>, Vec<_>) = path.factors.iter().partition(|f| fixed[f.operand]);
+    let along = |k: usize| {
+        let has = |f: &&Factor| f.segment.strides[k] > 0;
+        path.out.strides[k] > 0 && still.iter().any(has) && moving.iter().any(has)
+    };
+    Weights { fixed: still.len(), moving: moving.len(), diagonal: (0..path.axes.len()).any(along) }
+}
