@@ -8,6 +8,7 @@ use schur_ir::program::Program;
 use schur_runtime::array::Array;
 use schur_runtime::executor::{Executor, Outputs};
 use schur_runtime::input::Input;
+use schur_runtime::memory;
 use schur_runtime::store::ParamStore;
 
 use crate::error::Error;
@@ -31,8 +32,10 @@ impl Timings {
 }
 
 impl CompiledModel {
-    pub(crate) fn new(program: Program, timings: Timings) -> Result<Self, Error> {
-        Ok(CompiledModel { executor: Executor::new(Arc::new(program))?, timings })
+    pub(crate) fn new(program: Program, timings: Timings, memory: usize) -> Result<Self, Error> {
+        let mut executor = Executor::new(Arc::new(program))?;
+        executor.limit_memory(memory.min(memory::total()));
+        Ok(CompiledModel { executor, timings })
     }
 
     /// The program.

@@ -7,6 +7,7 @@ use miette::Diagnostic;
 use schur_compiler::autodiff::AutodiffError;
 use schur_compiler::codegen::CodegenError;
 use schur_compiler::compile::CompileError;
+use schur_ir::limits::LimitError;
 use schur_ir::spec::{SpecError, UnknownFormat};
 use schur_runtime::array::ArrayError;
 use schur_runtime::bind::CallError;
@@ -27,6 +28,9 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// Something is larger than is accepted.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// A spec's file is named neither `.toml` nor `.json`.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -66,7 +70,9 @@ impl Error {
     pub fn is_bug(&self) -> bool {
         match self {
             Error::Compile(error) => match error {
-                CompileError::Codegen(CodegenError::Target(_) | CodegenError::Memory(_)) => false,
+                CompileError::Codegen(CodegenError::Target(_) | CodegenError::Memory(_)) | CompileError::Limit(_) => {
+                    false
+                }
                 CompileError::Codegen(CodegenError::Kernel { .. })
                 | CompileError::Graph(_)
                 | CompileError::Simplified(_)
@@ -75,6 +81,7 @@ impl Error {
             },
             Error::Autodiff(_) | Error::Program(_) => true,
             Error::Read { .. }
+            | Error::Limit(_)
             | Error::Format(_)
             | Error::Spec(_)
             | Error::Array(_)

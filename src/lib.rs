@@ -112,6 +112,7 @@ pub use schur_compiler::loops::LoopOptions;
 pub use schur_ir::build::Mode;
 pub use schur_ir::graph::Graph;
 pub use schur_ir::irreps::{Irrep, Irreps};
+pub use schur_ir::limits::{LimitError, Limits};
 pub use schur_ir::program::Program;
 pub use schur_ir::spec::{ModelSpec, Source, SpecBuilder};
 pub use schur_ir::ty::{DType, Type};

@@ -1,15 +1,19 @@
 //! A model: a spec that was read and checked, from which graphs and programs are made.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use schur_compiler::autodiff::{VjpOptions, vjp};
 use schur_compiler::compile::{CompileOptions, Stage, compile};
-use schur_ir::build::{Mode, build};
+use schur_ir::build::{Mode, build_within};
 use schur_ir::graph::{Graph, Op, Param};
+use schur_ir::limits::{LimitError, Limits};
 use schur_ir::spec::{ModelSpec, Source, Spanned, SpecBuilder};
 use schur_ir::ty::Type;
+use schur_runtime::memory;
 use schur_runtime::store::ParamStore;
 
 use crate::compiled::{CompiledModel, Timings};
@@ -29,29 +33,40 @@ pub enum Pass {
 pub struct Model {
     source: Source,
     spec: ModelSpec,
+    limits: Limits,
     reading: Duration,
 }
 
 impl Model {
     /// Reads a spec from a `.toml` or `.json` file.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Model::from_file_within(path, &Limits::default())
+    }
+
+    /// The same with other limits on what is accepted.
+    pub fn from_file_within(path: impl AsRef<Path>, limits: &Limits) -> Result<Self, Error> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        Model::parse(&Source::new(path.to_string_lossy(), text)?)
+        let text = read_text(path, limits.text)?;
+        Model::parse_within(&Source::new(path.to_string_lossy(), text)?, limits)
     }
 
     /// Reads a spec.
     pub fn parse(source: &Source) -> Result<Self, Error> {
+        Model::parse_within(source, &Limits::default())
+    }
+
+    /// The same with other limits on what is accepted. What is compiled has limits of its own, in [`CompileOptions`].
+    pub fn parse_within(source: &Source, limits: &Limits) -> Result<Self, Error> {
         let clock = Instant::now();
-        let spec = ModelSpec::parse(source)?;
-        Ok(Model { source: source.clone(), spec, reading: clock.elapsed() })
+        let spec = ModelSpec::parse_within(source, limits)?;
+        Ok(Model { source: source.clone(), spec, limits: limits.clone(), reading: clock.elapsed() })
     }
 
     /// The model of a spec that is built in Rust.
     pub fn new(spec: SpecBuilder) -> Result<Self, Error> {
         let clock = Instant::now();
         let (spec, source) = spec.finish()?;
-        Ok(Model { source, spec, reading: clock.elapsed() })
+        Ok(Model { source, spec, limits: Limits::default(), reading: clock.elapsed() })
     }
 
     /// The text of the spec: a file's, or what a file would say.
@@ -103,6 +118,11 @@ impl Model {
     /// Parameters as they begin: the same bits for a seed on every machine.
     pub fn init(&self, seed: u64) -> Result<ParamStore, Error> {
         let params = self.params()?;
+        let elements = params.iter().flat_map(|(_, param)| param.shape.iter().copied().reduce(usize::saturating_mul));
+        let bytes = elements.fold(0, usize::saturating_add).saturating_mul(self.spec.dtype.size());
+        LimitError::check("memory", self.limits.memory.min(memory::total()), bytes, || {
+            "the bytes of all parameters".into()
+        })?;
         Ok(ParamStore::init(params.iter().map(|(_, param)| param), self.spec.dtype, seed)?)
     }
 
@@ -136,10 +156,24 @@ impl Model {
             timings.0.push((stage.name(), time));
             observe(stage);
         })?;
-        CompiledModel::new(program, timings)
+        CompiledModel::new(program, timings, options.limits.memory)
     }
 
     fn graph_of(&self, spec: &ModelSpec, mode: Mode) -> Result<Graph, Error> {
-        Ok(build(spec, mode).map_err(|error| error.located(&self.source))?)
+        Ok(build_within(spec, mode, &self.limits).map_err(|error| error.located(&self.source))?)
     }
+}
+
+/// The text of a file; of one that is too long, no more is read than tells so.
+fn read_text(path: &Path, limit: usize) -> Result<String, Error> {
+    let failed = |source| Error::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    let size = file.metadata().map_or(0, |metadata| metadata.len());
+    file.take((limit as u64).saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() > limit {
+        let found = usize::try_from(size).unwrap_or(usize::MAX).max(bytes.len());
+        LimitError::check("text", limit, found, || format!("the bytes of {}", path.display()))?;
+    }
+    String::from_utf8(bytes).map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error.utf8_error())))
 }

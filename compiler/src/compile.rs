@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use schur_ir::graph::Graph;
+use schur_ir::limits::{LimitError, Limits};
 use schur_ir::program::Program;
 use schur_ir::verify::{VerifyError, verify};
 
@@ -17,6 +18,8 @@ pub struct CompileOptions {
     pub simplify: Option<SimplifyOptions>,
     /// How loops are fused and tiled.
     pub loops: LoopOptions,
+    /// The largest graph and program that are compiled.
+    pub limits: Limits,
     /// Which instructions may be used.
     pub features: Features,
     /// Run Cranelift's verifier as well: for tests.
@@ -30,6 +33,7 @@ impl Default for CompileOptions {
         CompileOptions {
             simplify: Some(SimplifyOptions::default()),
             loops: LoopOptions::default(),
+            limits: Limits::default(),
             features: Features::default(),
             verify_code: cfg!(debug_assertions),
             listings: Listings::Skip,
@@ -69,6 +73,9 @@ pub enum CompileError {
     /// The graph given breaks a rule.
     #[error("the graph is not valid: {0}")]
     Graph(VerifyError),
+    /// The graph or its code is larger than is accepted.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// A stage made a graph that breaks a rule.
     #[error("bug: the simplified graph is not valid: {0}")]
     Simplified(VerifyError),
@@ -91,6 +98,7 @@ pub fn compile(
 ) -> Result<Program, CompileError> {
     let mut clock = Instant::now();
     let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed();
+    graph.check_limits(&options.limits)?;
     verify(graph).map_err(CompileError::Graph)?;
     let simplified = match &options.simplify {
         Some(options) => simplify(graph, options)?,
@@ -106,6 +114,8 @@ pub fn compile(
     let code = generate(&loops, &target, options.listings)?;
     observe(Stage::Code(&code), lap());
 
+    let size = code.iter().map(|kernel| kernel.bytes.len()).fold(0, usize::saturating_add);
+    LimitError::check("code", options.limits.code, size, || "the bytes of machine code".into())?;
     let program = assemble(loops, &code, &target)?;
     observe(Stage::Program(&program), lap());
     Ok(program)

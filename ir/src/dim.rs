@@ -88,6 +88,11 @@ impl Dim {
         out
     }
 
+    /// True where no coefficient came to the end of its range: sums and products stay there, and would be too small.
+    pub fn is_exact(&self) -> bool {
+        self.0.values().all(|c| *c != i64::MAX && *c != i64::MIN)
+    }
+
     /// The symbols that occur, sorted.
     pub fn symbols(&self) -> impl Iterator<Item = &Symbol> {
         let mut all: Vec<&Symbol> = self.0.keys().flatten().collect();

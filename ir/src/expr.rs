@@ -171,6 +171,28 @@ pub enum Expr {
 }
 
 impl Expr {
+    /// The deepest expression that a graph may hold. What is done with expressions takes stack in proportion to it.
+    pub const MAX_DEPTH: usize = 200;
+
+    /// The largest [`size`](Self::size) that a graph may hold.
+    pub const MAX_SIZE: usize = 100_000;
+
+    /// True where neither depth nor size is above what a graph may hold; looks no further than that.
+    pub fn is_small(&self) -> bool {
+        fn walk(expr: &Expr, depth: usize, left: &mut usize) -> bool {
+            let Some(fewer) = left.checked_sub(1) else { return false };
+            *left = fewer;
+            let inner = |x: &Expr, left: &mut usize| depth > 0 && walk(x, depth.saturating_sub(1), left);
+            match expr {
+                Expr::Arg(_) | Expr::Const(_) => true,
+                Expr::Unary(_, x) => inner(x, left),
+                Expr::Binary(_, a, b) => inner(a, left) && inner(b, left),
+                Expr::Select(c, a, b) => inner(c, left) && inner(a, left) && inner(b, left),
+            }
+        }
+        walk(self, Self::MAX_DEPTH, &mut { Self::MAX_SIZE })
+    }
+
     /// A constant.
     pub fn constant(value: f64) -> Self {
         Expr::Const(Scalar(value))
@@ -228,7 +250,7 @@ impl Expr {
     /// One more than the largest operand that occurs; 0 where none does.
     pub fn arity(&self) -> usize {
         match self {
-            Expr::Arg(k) => k + 1,
+            Expr::Arg(k) => k.saturating_add(1),
             Expr::Const(_) => 0,
             Expr::Unary(_, x) => x.arity(),
             Expr::Binary(_, a, b) => a.arity().max(b.arity()),
@@ -240,9 +262,9 @@ impl Expr {
     pub fn size(&self) -> usize {
         match self {
             Expr::Arg(_) | Expr::Const(_) => 0,
-            Expr::Unary(_, x) => 1 + x.size(),
-            Expr::Binary(_, a, b) => 1 + a.size() + b.size(),
-            Expr::Select(c, a, b) => 1 + c.size() + a.size() + b.size(),
+            Expr::Unary(_, x) => x.size().saturating_add(1),
+            Expr::Binary(_, a, b) => a.size().saturating_add(b.size()).saturating_add(1),
+            Expr::Select(c, a, b) => c.size().saturating_add(a.size()).saturating_add(b.size()).saturating_add(1),
         }
     }
 

@@ -431,10 +431,23 @@ impl Contract {
 
     /// One flag a chunk of `irreps`: true where no path writes into it.
     pub fn unwritten(&self, irreps: &Irreps) -> Vec<bool> {
-        let touches = |path: &Path, start: usize, end: usize| {
-            path.out.last(&path.axes).is_some_and(|last| path.out.offset < end && last >= start)
-        };
-        let chunks = irreps.iter().zip(irreps.offsets());
-        chunks.map(|(c, at)| !self.paths.iter().any(|p| touches(p, at, at + c.dim()))).collect()
+        let starts = irreps.offsets();
+        let ends: Vec<usize> = irreps.iter().zip(&starts).map(|(c, at)| at.saturating_add(c.dim())).collect();
+        // Every path touches the chunks of a range: +1 where ranges begin, −1 behind where they end.
+        let mut changes = vec![0i64; irreps.len() + 1];
+        for path in &self.paths {
+            let Some(last) = path.out.last(&path.axes) else { continue };
+            let first_chunk = ends.partition_point(|end| *end <= path.out.offset);
+            let behind = starts.partition_point(|start| *start <= last);
+            if first_chunk < behind {
+                changes[first_chunk] += 1;
+                changes[behind] -= 1;
+            }
+        }
+        let touched = changes.iter().scan(0, |count, change| {
+            *count += change;
+            Some(*count == 0)
+        });
+        touched.take(irreps.len()).collect()
     }
 }

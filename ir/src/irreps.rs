@@ -58,7 +58,7 @@ impl Irrep {
 
     /// The dimension, 2l + 1.
     pub fn dim(self) -> usize {
-        2 * self.l as usize + 1
+        (self.l as usize).saturating_mul(2).saturating_add(1)
     }
 
     /// True for `0e` alone; `0o` is not a scalar in e3nn's sense.
@@ -106,9 +106,9 @@ impl MulIrrep {
         MulIrrep { mul, ir }
     }
 
-    /// The dimension of the chunk, mul × (2l + 1).
+    /// The dimension of the chunk, mul × (2l + 1); the largest number where that does not fit.
     pub fn dim(self) -> usize {
-        self.mul * self.ir.dim()
+        self.mul.saturating_mul(self.ir.dim())
     }
 }
 
@@ -167,14 +167,15 @@ impl Irreps {
         self.0.is_empty()
     }
 
-    /// The dimension of the representation: the length of an array's last axis.
+    /// The dimension of the representation: the length of an array's last axis. The largest number where that does not
+    /// fit.
     pub fn dim(&self) -> usize {
-        self.iter().map(MulIrrep::dim).sum()
+        self.iter().map(MulIrrep::dim).fold(0, usize::saturating_add)
     }
 
     /// The number of irreps: the sum of the multiplicities.
     pub fn num_irreps(&self) -> usize {
-        self.iter().map(|c| c.mul).sum()
+        self.iter().map(|c| c.mul).fold(0, usize::saturating_add)
     }
 
     /// The largest degree among chunks with a multiplicity; `None` where there is none.
@@ -184,7 +185,7 @@ impl Irreps {
 
     /// The total multiplicity of `ir`.
     pub fn count(&self, ir: Irrep) -> usize {
-        self.iter().filter(|c| c.ir == ir).map(|c| c.mul).sum()
+        self.iter().filter(|c| c.ir == ir).map(|c| c.mul).fold(0, usize::saturating_add)
     }
 
     /// True where a chunk of `ir` is listed, even with multiplicity zero.
@@ -200,9 +201,9 @@ impl Irreps {
     /// The offset of every chunk in the last axis.
     pub fn offsets(&self) -> Vec<usize> {
         self.iter()
-            .scan(0, |at, c| {
+            .scan(0usize, |at, c| {
                 let here = *at;
-                *at += c.dim();
+                *at = at.saturating_add(c.dim());
                 Some(here)
             })
             .collect()
@@ -220,7 +221,7 @@ impl Irreps {
 
     /// Every multiplicity times `n`.
     pub fn scale_mul(&self, n: usize) -> Self {
-        Irreps::new(self.iter().map(|c| MulIrrep::new(c.mul * n, c.ir)))
+        Irreps::new(self.iter().map(|c| MulIrrep::new(c.mul.saturating_mul(n), c.ir)))
     }
 
     /// Joins neighbours of equal irrep, zero multiplicities included.
@@ -228,7 +229,7 @@ impl Irreps {
         let mut out: Vec<MulIrrep> = Vec::with_capacity(self.len());
         for c in self.iter() {
             match out.last_mut() {
-                Some(last) if last.ir == c.ir => last.mul += c.mul,
+                Some(last) if last.ir == c.ir => last.mul = last.mul.saturating_add(c.mul),
                 _ => out.push(c),
             }
         }

@@ -9,6 +9,7 @@ pub mod dim;
 pub mod expr;
 pub mod graph;
 pub mod irreps;
+pub mod limits;
 pub mod micro;
 pub mod program;
 pub mod spec;

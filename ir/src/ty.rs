@@ -81,6 +81,13 @@ impl Type {
         self.irreps.dim()
     }
 
+    /// True where the number of elements is an exact polynomial, no part of it cut off at the end of its range: an array
+    /// for which it is not fits in no memory.
+    pub fn has_exact_size(&self) -> bool {
+        let width = i64::try_from(self.width()).unwrap_or(i64::MAX);
+        self.dims.iter().all(Dim::is_exact) && self.rows().times(&Dim::from(width)).is_exact()
+    }
+
     /// The number of rows: the product of the leading sizes.
     pub fn rows(&self) -> Dim {
         Dim::product(&self.dims)

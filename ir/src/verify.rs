@@ -2,6 +2,7 @@
 //!
 //! It checks, of every node:
 //! - what it reads comes before it; the type has one zero flag a chunk;
+//! - the sizes, their product and the width are exact: nothing was cut off at the end of its range;
 //! - row maps have one entry a leading axis, and the sizes that they match are equal, or 1 where they say so;
 //!   indices are `i32` of width 1;
 //! - contractions: one or two factors a path, distinct letters, one stride an axis, segments inside their values, finite
@@ -15,6 +16,7 @@
 use std::collections::HashSet;
 
 use crate::dim::Dim;
+use crate::expr::Expr;
 use crate::graph::{Contract, Graph, Map, Node, Op, Operand, Path, RowMap, Segment, ValueId};
 use crate::ty::{DType, Type};
 
@@ -56,13 +58,15 @@ fn node_rules<'g>(graph: &'g Graph, value: ValueId, node: &'g Node, leaves: &mut
         ensure(read < value, || format!("reads {read}, which does not come before it"))?;
     }
     ensure(node.ty.zero.len() == node.ty.irreps.len(), || "one zero flag a chunk is needed".into())?;
+    ensure(node.ty.has_exact_size(), || format!("an array of {} fits in no memory", node.ty))?;
     match &node.op {
         Op::Input(name) => ensure(leaves.insert(name), || format!("two leaves are named `{name}`")),
         Op::Param(param) => {
             ensure(leaves.insert(&param.name), || format!("two leaves are named `{}`", param.name))?;
             let elements = node.ty.rows().times(&Dim::from(node.ty.width() as i64));
-            let shape: usize = param.shape.iter().product();
-            ensure(elements == Dim::from(shape as i64), || format!("the shape of `{}` is not its type's", param.name))
+            let shape = param.shape.iter().try_fold(1i64, |n, size| n.checked_mul(i64::try_from(*size).ok()?));
+            let fits = shape.is_some_and(|shape| elements == Dim::from(shape));
+            ensure(fits, || format!("the shape of `{}` is not its type's", param.name))
         }
         Op::Contract(contract) => contract_rules(graph, contract, &node.ty),
         Op::Map(map) => map_rules(graph, map, &node.ty),
@@ -156,6 +160,7 @@ fn segment_rules(segment: &Segment, path: &Path, width: usize) -> Check {
 fn map_rules(graph: &Graph, map: &Map, ty: &Type) -> Check {
     operand_rules(graph, &map.operands, &map.rows)?;
     ensure(map.rows == ty.dims && ty.dtype.is_float(), || "a map is of floats, with the sizes of its rows".into())?;
+    ensure(map.expr.is_small(), || format!("the expression is deeper than {} or too large", Expr::MAX_DEPTH))?;
     ensure(map.expr.arity() <= map.operands.len(), || "an operand of the expression is missing".into())?;
     for operand in &map.operands {
         let of = graph.ty(operand.value);

@@ -138,3 +138,47 @@ fn the_documentations_graphs_are_as_they_are_printed() {
     assert_eq!(graphs.len(), 2);
     graphs.iter().for_each(|text| assert_eq!(parse(text).to_string(), *text));
 }
+
+#[test]
+fn what_is_too_large_is_refused_before_it_costs_time() {
+    let reason = |text: &str| text.parse::<Graph>().unwrap_err().reason;
+    let typed = |dim: &str| format!("graph \"g\"\n%0: f32[{dim}] 0e = input \"x\"");
+    assert_eq!(reason(&typed(&vec!["N"; 1001].join("*"))), "a size has more than 1000 factors");
+    let sum: Vec<String> = (0..1001).map(|k| format!("N{k}")).collect();
+    assert_eq!(reason(&typed(&sum.join("+"))), "a size has more than 1000 factors");
+    assert!(reason(&" ".repeat(9 << 20)).contains("where the limit `text` is 8388608"));
+    let wide = format!("graph \"g\"\n%0: f32[N] {} = input \"x\"", vec!["0e"; 200_000].join("+"));
+    assert!(reason(&wide).contains("where the limit `chunks` is 10000"));
+    let path = "  x0@0 -> @0\n".repeat(200_001);
+    let many = format!("{}\n%1: f32[N] 0e = contract %0[0] over [N]\n{path}", typed("N"));
+    assert!(reason(&many).contains("where the limit `paths` is 200000"));
+    let deep = format!("graph \"g\"\n%0: f32[N] 0e = map {}", "exp(".repeat(1 << 20));
+    assert_eq!(reason(&deep), "the expression is nested deeper than 200");
+}
+
+#[test]
+fn sizes_that_were_cut_off_are_invalid() {
+    // Both products are beyond 64 bits, and would be equal where they are cut off at the end of the range.
+    let text = "graph \"g\"\n%0: f32[N, 4611686018427387904, 4] 0e = input \"x\"\n\
+                %1: f32[N, 4611686018427387904, 8] 0e = reshape %0";
+    let error = verify(&text.parse().unwrap()).unwrap_err().to_string();
+    assert_eq!(error, "%0: an array of f32[N, 4611686018427387904, 4] 1x0e fits in no memory");
+}
+
+#[test]
+fn expressions_that_a_graph_cannot_hold_are_invalid() {
+    let map = |expr: Expr| {
+        let mut graph = Graph::default();
+        let ty = Type::new(vec![Dim::symbol("N")], "0e".parse().unwrap(), DType::F64);
+        let x = graph.input("x", ty.clone());
+        let operands = vec![Operand { value: x, map: RowMap::identity(1) }];
+        graph.map(Map { rows: ty.dims, operands, expr }, ty.irreps, ty.dtype, &"".into());
+        verify(&graph).map_err(|error| error.rule)
+    };
+    let nested = |depth, step: fn(Expr) -> Expr| (0..depth).fold(Expr::Arg(0), |x, _| step(x));
+    let deep = |depth| map(nested(depth, |x| Expr::unary(schur_ir::expr::Unary::Exp, x)));
+    let refused = Err("the expression is deeper than 200 or too large".to_owned());
+    assert_eq!((deep(200), deep(201), deep(5000)), (Ok(()), refused.clone(), refused.clone()));
+    // Shared halves: 2^60 functions in 60 nodes.
+    assert_eq!(map(nested(60, |x| Expr::binary(Binary::Add, x.clone(), x))), refused);
+}

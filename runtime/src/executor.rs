@@ -15,6 +15,7 @@ use crate::argument::{ArgumentError, Fault, Role};
 use crate::array::Array;
 use crate::bind::{CallError, bind, check_requirements};
 use crate::call::{Frame, Table};
+use crate::memory;
 use crate::micro::InstructionSet;
 use crate::plan::{Plan, ProgramError};
 use crate::sizes::Sizes;
@@ -29,6 +30,7 @@ pub struct Executor {
     sizes: Sizes,
     arena: Arena,
     table: Table,
+    memory: usize,
 }
 
 /// What a call returns: arrays by name, in the program's order.
@@ -54,7 +56,13 @@ impl Executor {
     /// An executor whose micro-kernels use these instructions, where the machine has them.
     pub fn with_instruction_set(program: Arc<Program>, set: InstructionSet) -> Result<Self, ProgramError> {
         let plan = Plan::new(&program, set)?;
-        Ok(Executor { program, plan, sizes: Sizes::default(), arena: Arena::default(), table: Table::default() })
+        let (sizes, arena, table) = (Sizes::default(), Arena::default(), Table::default());
+        Ok(Executor { program, plan, sizes, arena, table, memory: memory::total() })
+    }
+
+    /// Refuses calls that would allocate more than so many bytes; at first, more than there are.
+    pub fn limit_memory(&mut self, bytes: usize) {
+        self.memory = bytes;
     }
 
     /// The program.
@@ -64,7 +72,7 @@ impl Executor {
 
     /// Calls the program; inputs come by name, in any order.
     pub fn call(&mut self, inputs: &[(&str, ArrayView<'_>)], store: &ParamStore) -> Result<Outputs, CallError> {
-        self.prepare(inputs, store)?;
+        self.prepare(inputs, store, true)?;
         self.plan.outputs.match_in_order();
         let slots = self.program.outputs.iter();
         let mut arrays = slots.map(|slot| self.allocate(slot)).collect::<Result<Vec<_>, _>>()?;
@@ -80,7 +88,7 @@ impl Executor {
         store: &ParamStore,
         outputs: &mut [OutputView<'_>],
     ) -> Result<(), CallError> {
-        self.prepare(inputs, store)?;
+        self.prepare(inputs, store, false)?;
         self.plan.outputs.match_all(outputs.iter().map(|(kind, name, _)| (Role::from(*kind), *name)))?;
         for ((kind, name, view), slot) in outputs.iter().zip(self.plan.outputs.matched()) {
             if let Some(fault) = self.output_fault(*slot, view)? {
@@ -91,9 +99,15 @@ impl Executor {
         Ok(())
     }
 
-    /// Checks inputs and parameters, computes all sizes, and reserves the memory of temporaries.
-    fn prepare(&mut self, inputs: &[(&str, ArrayView<'_>)], store: &ParamStore) -> Result<(), CallError> {
-        let Executor { program, plan, sizes, arena, .. } = self;
+    /// Checks inputs and parameters, computes all sizes, and reserves the memory of temporaries; where `outputs` says
+    /// so, the outputs will be allocated as well.
+    fn prepare(
+        &mut self,
+        inputs: &[(&str, ArrayView<'_>)],
+        store: &ParamStore,
+        outputs: bool,
+    ) -> Result<(), CallError> {
+        let Executor { program, plan, sizes, arena, memory, .. } = self;
         plan.inputs.match_all(inputs.iter().map(|(name, _)| (Role::Input, *name)))?;
         bind(program, plan.inputs.matched(), inputs, &mut sizes.bindings)?;
         check_requirements(program, inputs, &sizes.bindings)?;
@@ -101,6 +115,7 @@ impl Executor {
             store.param(&slot.param, program.dtype)?;
         }
         sizes.evaluate(program, plan)?;
+        memory::check(program, sizes, outputs, *memory)?;
         if arena.reserve(sizes.arena) {
             Ok(())
         } else {
@@ -137,7 +152,7 @@ impl Executor {
         store: &'a ParamStore,
         outputs: impl Iterator<Item = ArrayViewMut<'a>>,
     ) {
-        let Executor { program, plan, sizes, arena, table } = self;
+        let Executor { program, plan, sizes, arena, table, .. } = self;
         let mut frame = Frame::new(program, plan, sizes, table);
         for ((_, view), slot) in inputs.iter().zip(plan.inputs.matched()) {
             frame.read(program.inputs[*slot].buffer, view.elements().bytes());

@@ -9,6 +9,7 @@
 //! | [`executor`] | calls of a program: what goes in, what comes out |
 //! | [`bind`], [`argument`] | the checks of a call's arrays: names, shapes, sizes of symbols, requirements |
 //! | [`plan`] | the checks of a program |
+//! | [`memory`] | how much there is, and what is refused before it is tried |
 //! | [`micro`] | the innermost loops, for every set of vector instructions |
 //! | [`nearest`] | the name that was meant |
 //! | [`mod@reference`] | what a graph means, computed plainly in f64 |
@@ -29,6 +30,7 @@ mod chunk;
 pub mod executor;
 pub mod init;
 pub mod input;
+pub mod memory;
 pub mod micro;
 pub mod nearest;
 pub mod plan;

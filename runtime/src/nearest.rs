@@ -7,8 +7,14 @@ use std::fmt;
 pub struct Nearest(pub Option<String>);
 
 impl Nearest {
-    /// The nearest to `name` among `known`; the first of equally near ones.
+    /// The nearest to `name` among `known`; the first of equally near ones. Only the first thousand names are compared,
+    /// and no long ones, as comparing takes time in proportion to the product of the lengths.
     pub fn of<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Self {
+        const LONG: usize = 200;
+        if name.len() > LONG {
+            return Nearest(None);
+        }
+        let known = known.take(1000).filter(|known| known.len() <= LONG);
         let far = name.chars().count() / 2 + 1;
         let near = known.map(|k| (strsim::damerau_levenshtein(name, k), k)).filter(|(distance, _)| *distance < far);
         Nearest(near.min_by_key(|(distance, _)| *distance).map(|(_, k)| k.to_owned()))

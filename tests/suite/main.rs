@@ -14,3 +14,4 @@ mod stability;
 mod stages;
 mod text;
 mod train;
+mod untrusted;

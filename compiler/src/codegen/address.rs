@@ -68,6 +68,14 @@ impl KernelBuilder<'_> {
         MemFlagsData::new().with_notrap()
     }
 
+    /// `place + at` as an address that instructions can hold: what does not fit in their 32 bits is added first.
+    pub(super) fn displaced(&mut self, place: Value, at: usize) -> (Value, i32) {
+        match i32::try_from(at) {
+            Ok(at) => (place, at),
+            Err(_) => (self.b.ins().iadd_imm_s(place, at as i64), 0),
+        }
+    }
+
     /// The size of an array's elements in bytes.
     pub(super) fn element_size(&self, array: Array) -> usize {
         match array {

@@ -283,10 +283,11 @@ impl Emit<'_> {
     fn load(&self, cx: &mut KernelBuilder<'_>, factor: usize, place: Value, at: usize, width: usize) -> Value {
         let (_, vector_stride) = self.tile_strides(factor);
         let flags = self.flags[factor];
+        let (place, at) = cx.displaced(place, at);
         if width > 1 && vector_stride == 1 {
-            return cx.b.ins().load(cx.vector, flags, place, at as i32);
+            return cx.b.ins().load(cx.vector, flags, place, at);
         }
-        let value = cx.b.ins().load(cx.scalar, flags, place, at as i32);
+        let value = cx.b.ins().load(cx.scalar, flags, place, at);
         if width > 1 { cx.b.ins().splat(cx.vector, value) } else { value }
     }
 
@@ -316,16 +317,17 @@ impl Emit<'_> {
     /// Sets or adds one vector or element, times `scale`.
     fn write(&self, cx: &mut KernelBuilder<'_>, place: Value, at: usize, sum: Value, scale: Option<Value>) {
         let ty = cx.b.func.dfg.value_type(sum);
+        let (place, at) = cx.displaced(place, at);
         let value = match (self.nest.write, scale) {
             (Write::Set, None) => sum,
             (Write::Set, Some(scale)) => cx.b.ins().fmul(sum, scale),
             (Write::Add, scale) => {
-                let old = cx.b.ins().load(ty, self.flags[0], place, at as i32);
+                let old = cx.b.ins().load(ty, self.flags[0], place, at);
                 let factors: Vec<Value> = std::iter::once(sum).chain(scale).collect();
                 cx.multiply_add(&factors, Some(old))
             }
         };
         let flags = cx.store_flags();
-        cx.b.ins().store(flags, value, place, at as i32);
+        cx.b.ins().store(flags, value, place, at);
     }
 }

@@ -9,6 +9,7 @@ use crate::dim::Dim;
 use crate::expr::{Expr, Scalar};
 use crate::graph::{Graph, Init, Map, Op, Operand, Output, OutputKind, Param, RowMap, ValueId};
 use crate::irreps::Irreps;
+use crate::limits::{LimitError, Limits};
 use crate::spec::{Distribution, Initializer, Layer, Problem};
 use crate::ty::{DType, DisplayDims, Type};
 
@@ -17,15 +18,27 @@ pub(super) struct Builder {
     pub(super) mode: Mode,
     /// Updated statistics, which follow the outputs.
     pub(super) statistics: Vec<Output>,
+    pub(super) limits: Limits,
     dtype: DType,
     layer: Arc<str>,
     span: Range<usize>,
+    /// The nodes and paths that were found to be within limits.
+    checked: (usize, usize),
 }
 
 impl Builder {
-    pub(super) fn new(name: &str, dtype: DType, mode: Mode) -> Self {
+    pub(super) fn new(name: &str, dtype: DType, mode: Mode, limits: &Limits) -> Self {
         let graph = Graph { name: name.to_string(), ..Graph::default() };
-        Builder { graph, mode, statistics: Vec::new(), dtype, layer: Arc::from(""), span: 0..0 }
+        Builder {
+            graph,
+            mode,
+            statistics: Vec::new(),
+            limits: limits.clone(),
+            dtype,
+            layer: Arc::from(""),
+            span: 0..0,
+            checked: (0, 0),
+        }
     }
 
     /// What follows belongs to this layer.
@@ -45,6 +58,35 @@ impl Builder {
     /// A problem of the whole layer.
     pub(super) fn problem(&self, message: String) -> Problem {
         Problem::new(message, "", self.span.clone())
+    }
+
+    /// A problem where more is `found` than is allowed.
+    pub(super) fn within(
+        &self,
+        limit: &'static str,
+        allowed: usize,
+        found: usize,
+        what: impl FnOnce() -> String,
+    ) -> Result<(), Problem> {
+        LimitError::check(limit, allowed, found, what).map_err(|error| self.problem(error.to_string()))
+    }
+
+    /// Checks the nodes that were appended since the last check.
+    pub(super) fn check_limits(&mut self) -> Result<(), Problem> {
+        let (nodes, mut paths) = self.checked;
+        self.within("nodes", self.limits.nodes, self.graph.nodes.len(), || "the graph's nodes".into())?;
+        for node in &self.graph.nodes[nodes..] {
+            let of = |what: &str| format!("the {what} of a value of `{}`", self.layer);
+            self.within("chunks", self.limits.chunks, node.ty.irreps.len(), || of("chunks"))?;
+            self.within("width", self.limits.width, node.ty.width(), || of("width"))?;
+            if !node.ty.has_exact_size() {
+                return Err(self.problem(format!("a value of `{}` fits in no memory", self.layer)));
+            }
+            paths += if let Op::Contract(contract) = &node.op { contract.paths.len() } else { 0 };
+        }
+        self.within("paths", self.limits.paths, paths, || "the graph's paths".into())?;
+        self.checked = (self.graph.nodes.len(), paths);
+        Ok(())
     }
 
     /// The parameter `<collection>/<layer>/<name>`; see [`Graph::param`] for `leading`.

@@ -1,5 +1,7 @@
 //! Contractions written path by path.
 
+use std::collections::HashMap;
+
 use crate::dim::Dim;
 use crate::expr::Scalar;
 use crate::graph::{Axis, Contract, Factor, Operand, Path, RowMap, Segment};
@@ -27,7 +29,7 @@ impl Axes {
         for letter in order.chars().rev() {
             if let Some(axis) = self.0.iter().position(|a| a.letter == letter) {
                 segment.strides[axis] = stride;
-                stride *= self.0[axis].size;
+                stride = self.0[axis].size.saturating_mul(stride);
             }
         }
         segment
@@ -46,14 +48,15 @@ impl Axes {
     }
 }
 
-/// A contraction under construction.
-pub(super) struct Contraction(Contract);
+/// A contraction under construction, and where each of its operands stands.
+pub(super) struct Contraction(Contract, HashMap<Operand, usize>);
 
 impl Contraction {
     /// One row of output for every row.
     pub(super) fn over(rows: &[Dim]) -> Self {
         let out = RowMap::identity(rows.len());
-        Contraction(Contract { rows: rows.to_vec(), operands: Vec::new(), out, divisor: Dim::one(), paths: Vec::new() })
+        let (operands, paths) = (Vec::new(), Vec::new());
+        Contraction(Contract { rows: rows.to_vec(), operands, out, divisor: Dim::one(), paths }, HashMap::new())
     }
 
     /// Sums over all leading axes but the first `rank`.
@@ -89,11 +92,13 @@ impl Contraction {
     }
 
     fn operand(&mut self, operand: &Operand) -> usize {
-        let known = self.0.operands.iter().position(|o| o == operand);
-        known.unwrap_or_else(|| {
-            self.0.operands.push(operand.clone());
-            self.0.operands.len() - 1
-        })
+        let Contraction(contract, places) = self;
+        if let Some(place) = places.get(operand) {
+            return *place;
+        }
+        places.insert(operand.clone(), contract.operands.len());
+        contract.operands.push(operand.clone());
+        contract.operands.len() - 1
     }
 
     pub(super) fn finish(self) -> Contract {

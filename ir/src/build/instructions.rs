@@ -1,6 +1,9 @@
 //! Which chunks of a linear layer's input meet which chunks of its output, and how the terms are normalised.
 
-use crate::irreps::{Irreps, MulIrrep};
+use std::collections::{HashMap, HashSet};
+
+use super::builder::Builder;
+use crate::irreps::{Irrep, Irreps, MulIrrep};
 use crate::spec::{Biases, Layer, Linear, Problem};
 
 /// A term `path_weight · w · x` of a linear layer, from one chunk to one chunk.
@@ -26,10 +29,16 @@ pub(super) struct Instructions {
 
 impl Instructions {
     /// The terms between irreps that are final: regrouped, filtered and multiplied by channels.
-    pub(super) fn new(layer: &Layer, options: &Linear, irreps_in: Irreps, irreps_out: Irreps) -> Result<Self, Problem> {
+    pub(super) fn new(
+        b: &Builder,
+        layer: &Layer,
+        options: &Linear,
+        irreps_in: Irreps,
+        irreps_out: Irreps,
+    ) -> Result<Self, Problem> {
         let pairs = match &options.instructions {
             Some(_) => stated_pairs(layer, options, &irreps_in, &irreps_out)?,
-            None => equal_pairs(&irreps_in, &irreps_out),
+            None => equal_pairs(b, &irreps_in, &irreps_out)?,
         };
         let paths = normalized(&pairs, &irreps_in, options.path_normalization, options.gradient_normalization);
         let biases = biases(layer, &options.biases, &irreps_out)?;
@@ -54,13 +63,15 @@ impl Instructions {
 }
 
 /// All that Schur's lemma allows.
-fn equal_pairs(irreps_in: &Irreps, irreps_out: &Irreps) -> Vec<[usize; 2]> {
-    let outs = || irreps_out.iter().enumerate();
-    let pairs = irreps_in
-        .iter()
-        .enumerate()
-        .flat_map(|(i, a)| outs().filter(move |(_, c)| a.ir == c.ir).map(move |(o, _)| [i, o]));
-    pairs.collect()
+fn equal_pairs(b: &Builder, irreps_in: &Irreps, irreps_out: &Irreps) -> Result<Vec<[usize; 2]>, Problem> {
+    let mut outs: HashMap<Irrep, Vec<usize>> = HashMap::new();
+    for (o, chunk) in irreps_out.iter().enumerate() {
+        outs.entry(chunk.ir).or_default().push(o);
+    }
+    let meets = |ir: Irrep| outs.get(&ir).map_or(&[][..], Vec::as_slice);
+    let count = irreps_in.iter().map(|chunk| meets(chunk.ir).len()).fold(0, usize::saturating_add);
+    b.within("paths", b.limits.paths, count, || format!("the paths of `{}`", b.layer()))?;
+    Ok(irreps_in.iter().enumerate().flat_map(|(i, a)| meets(a.ir).iter().map(move |o| [i, *o])).collect())
 }
 
 fn stated_pairs(
@@ -69,7 +80,7 @@ fn stated_pairs(
     irreps_in: &Irreps,
     irreps_out: &Irreps,
 ) -> Result<Vec<[usize; 2]>, Problem> {
-    let mut pairs = Vec::new();
+    let (mut pairs, mut seen) = (Vec::new(), HashSet::new());
     for stated in options.instructions.iter().flatten() {
         let [i, o] = stated.value;
         let fail = |reason: String| {
@@ -82,7 +93,7 @@ fn stated_pairs(
         if a.ir != c.ir {
             return fail(format!("joins {a} to {c}: Schur's lemma allows equal irreps alone"));
         }
-        if pairs.contains(&[i, o]) {
+        if !seen.insert([i, o]) {
             return fail("is listed twice".into());
         }
         pairs.push([i, o]);

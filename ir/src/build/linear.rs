@@ -104,7 +104,7 @@ pub(super) fn linear(
     let inner = channels.scale(&irreps_in, channels.inner());
     check_irreps_in(layer, options, &inner)?;
     let outer = channels.scale(&irreps_out, channels.outer());
-    let instructions = Instructions::new(layer, options, inner, outer)?;
+    let instructions = Instructions::new(b, layer, options, inner, outer)?;
 
     let sides = Sides { x, weights, channels, irreps_in, irreps_out };
     let lowering = Lowering::new(b, layer, options, sides, instructions)?;

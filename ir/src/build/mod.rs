@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use crate::graph::{Graph, Output, OutputKind, ValueId};
 use crate::irreps::Irreps;
+use crate::limits::Limits;
 use crate::spec::{InputKind, InputSpec, Layer, LayerOp, ModelSpec, Problem, Source, Spanned, SpecError};
 use crate::ty::{DType, Type};
 use builder::Builder;
@@ -56,14 +57,28 @@ type Values<'s> = HashMap<&'s str, Option<ValueId>>;
 
 /// Builds the graph of a model.
 pub fn build(spec: &ModelSpec, mode: Mode) -> Result<Graph, BuildError> {
-    let mut builder = Builder::new(&spec.name, spec.dtype, mode);
+    build_within(spec, mode, &Limits::default())
+}
+
+/// The same with other limits.
+pub fn build_within(spec: &ModelSpec, mode: Mode, limits: &Limits) -> Result<Graph, BuildError> {
+    let mut builder = Builder::new(&spec.name, spec.dtype, mode, limits);
     let mut values = Values::new();
     let mut problems = Vec::new();
     for (name, input) in &spec.inputs {
-        values.insert(name, Some(builder.graph.input(name, input_type(input, spec.dtype))));
+        let ty = input_type(input, spec.dtype);
+        if !ty.has_exact_size() {
+            let message = format!("the input `{name}` fits in no memory");
+            problems.push(Problem::new(message, "too large", input.span.clone()));
+        }
+        values.insert(name, Some(builder.graph.input(name, ty)));
     }
     for layer in &spec.layers {
-        let value = lower_layer(&mut builder, layer, &values).unwrap_or_else(|problem| {
+        let value = lower_layer(&mut builder, layer, &values).and_then(|value| {
+            builder.check_limits()?;
+            Ok(value)
+        });
+        let value = value.unwrap_or_else(|problem| {
             problems.push(problem);
             None
         });
@@ -101,6 +116,13 @@ fn output(builder: &Builder, name: &str, value: ValueId) -> Output {
     Output { name: Arc::from(name), kind: OutputKind::Output, value, shape }
 }
 
+/// Checks that what a layer reads is not too much in all: joined or added, it is as many paths.
+fn check_inputs(builder: &Builder, layer: &Layer, inputs: &[ValueId]) -> Result<(), Problem> {
+    let chunks = inputs.iter().map(|value| builder.ty(*value).irreps.len()).fold(0, usize::saturating_add);
+    builder
+        .within("paths", builder.limits.paths, chunks, || format!("the chunks of all inputs of `{}`", layer.name.value))
+}
+
 /// `Ok(None)` where something that the layer reads has a problem of its own.
 fn lower_layer(builder: &mut Builder, layer: &Layer, values: &Values) -> Result<Option<ValueId>, Problem> {
     let reads = layer.references().map(|name| lookup(values, name)).collect::<Result<Option<Vec<_>>, _>>()?;
@@ -118,6 +140,7 @@ fn lower_layer(builder: &mut Builder, layer: &Layer, values: &Values) -> Result<
     let [x, ..] = *inputs else {
         return Err(Problem::new(format!("`{}` has no input", layer.name.value), "", layer.span.clone()));
     };
+    check_inputs(builder, layer, inputs)?;
     let side = side.first().copied();
     match &layer.op {
         LayerOp::Linear(options) => linear::linear(builder, layer, options, x, side),

@@ -63,11 +63,22 @@ pub(super) fn rechunk_zeros(irreps: &Irreps, zeros: &[bool], new: &Irreps) -> Ve
     if irreps == new {
         return zeros.to_vec();
     }
-    let old: Vec<_> = irreps.iter().zip(irreps.offsets()).zip(zeros).collect();
-    let is_zero = |(chunk, at): (MulIrrep, usize)| {
-        let apart = |c: &MulIrrep, start: usize| start.max(at) >= (start + c.dim()).min(at + chunk.dim());
-        old.iter().all(|((c, start), zero)| **zero || apart(c, *start))
+    // The elements of old chunks that are not known to be zero, before every old chunk.
+    let filled = irreps.iter().zip(zeros).map(|(c, zero)| if *zero { 0 } else { c.dim() });
+    let starts = irreps.offsets();
+    let before: Vec<usize> = std::iter::once(0)
+        .chain(filled.scan(0, |sum, n| {
+            *sum += n;
+            Some(*sum)
+        }))
+        .collect();
+    // How many of them stand before an element.
+    let count = |at: usize| {
+        let chunk = starts.partition_point(|start| *start < at).saturating_sub(1);
+        let inside = at - starts.get(chunk).copied().unwrap_or(at);
+        before[chunk] + if zeros.get(chunk) == Some(&false) { inside } else { 0 }
     };
+    let is_zero = |(chunk, at): (MulIrrep, usize)| chunk.dim() == 0 || count(at) == count(at + chunk.dim());
     new.iter().zip(new.offsets()).map(is_zero).collect()
 }
 

@@ -176,7 +176,7 @@ pub(super) fn gate(b: &mut Builder, layer: &Layer, options: &Gate, x: ValueId) -
     let kept = activated(slice(&scalars, 0, extra), options.even_act, options.odd_act)?;
     let gates = slice(&scalars, extra, extra + gates);
     let gates = activated(gates, options.even_gate_act, options.odd_gate_act)?;
-    let product = products(gates, vectors).map_err(problem)?;
+    let product = products(gates, vectors, b.limits.chunks).map_err(problem)?;
     let irreps = irreps_of(&kept).concat(&product.irreps);
     let zero = [zeros_of(&kept), product.zero].concat();
     let parts = kept.into_iter().map(Part::Copy).chain(product.parts).collect();

@@ -74,7 +74,7 @@ pub(super) fn multiply(b: &mut Builder, layer: &Layer, inputs: &[ValueId]) -> Re
         return Err(Problem::new(message, "", span));
     };
     let rows = b.broadcast(&[&b.ty(x).dims, &b.ty(y).dims], &span)?;
-    let product = products(b.pieces(x), b.pieces(y)).map_err(|reason| {
+    let product = products(b.pieces(x), b.pieces(y), b.limits.chunks).map_err(|reason| {
         let (x, y) = (&b.ty(x).irreps, &b.ty(y).irreps);
         Problem::new(format!("`{}` multiplies `{x}` by `{y}`: {reason}", layer.name.value), "", span)
     })?;
@@ -88,8 +88,8 @@ pub(super) struct Product {
     pub(super) zero: Vec<bool>,
 }
 
-/// The elementwise product of two lists of pieces, aligned; its chunks are neither sorted nor joined.
-pub(super) fn products(x: Vec<Piece>, y: Vec<Piece>) -> Result<Product, String> {
+/// The elementwise product of two lists of pieces, aligned, with at most so many chunks; its chunks are neither sorted nor joined.
+pub(super) fn products(x: Vec<Piece>, y: Vec<Piece>, most: usize) -> Result<Product, String> {
     let count = |pieces: &[Piece]| pieces.iter().map(|p| p.mul).sum::<usize>();
     if count(&x) != count(&y) {
         return Err(format!("{} irreps meet {}, as many are needed", count(&x), count(&y)));
@@ -100,8 +100,12 @@ pub(super) fn products(x: Vec<Piece>, y: Vec<Piece>) -> Result<Product, String> 
             return Err(format!("{} meets {}, one of them must be scalars", a.mul_irrep(), b.mul_irrep()));
         }
         parts.push(Part::Product(a, b));
+        let degrees = a.ir.l.abs_diff(b.ir.l)..=a.ir.l.saturating_add(b.ir.l);
+        if degrees.clone().count() > most.saturating_sub(chunks.len()) {
+            return Err(format!("the product has more than {most} chunks, the limit `chunks`"));
+        }
         // Without multiplicities, e3nn_jax lists every irrep of the product.
-        for l in a.ir.l.abs_diff(b.ir.l)..=a.ir.l + b.ir.l {
+        for l in degrees {
             chunks.push(MulIrrep::new(a.mul, Irrep::new(l, a.ir.p.times(b.ir.p))));
             zero.push(a.zero || b.zero);
         }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 
+use super::error::MAX_PROBLEMS;
 use super::reader::{did_you_mean, list};
 use super::{BatchNorm, Layer, LayerOp, Linear, Mlp, ModelSpec, Problem, Spanned};
 
@@ -16,6 +17,9 @@ pub(super) fn names(spec: &ModelSpec) -> Vec<Problem> {
     let mut cycles = HashMap::new();
     for (here, layer) in spec.layers.iter().enumerate() {
         for reference in layer.references() {
+            if problems.len() > MAX_PROBLEMS {
+                return problems;
+            }
             match index.get(reference.as_str()) {
                 _ if spec.inputs.contains_key(reference.as_str()) => {}
                 Some(&there) if there < here => {}
@@ -33,6 +37,9 @@ pub(super) fn names(spec: &ModelSpec) -> Vec<Problem> {
     }
     let mut returned = HashSet::new();
     for output in &spec.outputs {
+        if problems.len() > MAX_PROBLEMS {
+            break;
+        }
         if !spec.inputs.contains_key(output.as_str()) && !index.contains_key(output.as_str()) {
             problems.push(report_unknown(spec, "`outputs`", output));
         } else if !returned.insert(output.as_str()) {

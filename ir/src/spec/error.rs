@@ -24,12 +24,12 @@ pub struct Problem {
 impl Problem {
     /// A problem at `span`.
     pub fn new(message: impl Into<String>, label: impl Into<String>, span: Range<usize>) -> Self {
-        Problem { message: message.into(), label: label.into(), span, help: None }
+        Problem { message: shortened(message.into()), label: shortened(label.into()), span, help: None }
     }
 
     /// The same with advice.
     pub fn with_help(self, help: impl Into<String>) -> Self {
-        Problem { help: Some(help.into()), ..self }
+        Problem { help: Some(shortened(help.into())), ..self }
     }
 
     /// The same with its range inside `text`, on character boundaries, on one line and of at most [`MAX_LINE`] bytes.
@@ -52,7 +52,10 @@ impl Diagnostic for Problem {
     }
 }
 
-/// All that is wrong with a spec.
+/// How many problems of a spec are kept: hundreds tend to follow from one.
+pub(super) const MAX_PROBLEMS: usize = 100;
+
+/// All that is wrong with a spec, up to a hundred problems.
 ///
 /// As a [`Diagnostic`], one problem stands for itself and several are related to a heading that counts them.
 #[derive(Clone)]
@@ -69,7 +72,8 @@ impl SpecError {
             Some(call) => Problem { message: format!("{} ({call})", problem.message), ..problem },
             None => problem,
         };
-        let problems = problems.into_iter().map(|problem| traced(problem.clip(source.text()))).collect();
+        let problems = problems.into_iter().take(MAX_PROBLEMS);
+        let problems = problems.map(|problem| traced(problem.clip(source.text()))).collect();
         SpecError { source: Excerpts(source.clone()), problems }
     }
 
@@ -90,7 +94,10 @@ impl fmt::Display for SpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.single() {
             Some(problem) => write!(f, "{problem}"),
-            None => write!(f, "{} has {} problems", self.source.0.name(), self.problems.len()),
+            None if self.problems.len() < MAX_PROBLEMS => {
+                write!(f, "{} has {} problems", self.source.0.name(), self.problems.len())
+            }
+            None => write!(f, "{} has {MAX_PROBLEMS} problems or more", self.source.0.name()),
         }
     }
 }
@@ -133,6 +140,15 @@ impl Diagnostic for SpecError {
             None => Some(Box::new(self.problems.iter().map(|problem| problem as &dyn Diagnostic))),
         }
     }
+}
+
+/// A text with its middle left out where it is longer than [`MAX_LINE`].
+fn shortened(text: String) -> String {
+    if text.len() <= MAX_LINE {
+        return text;
+    }
+    let (start, end) = (text.floor_char_boundary(MAX_LINE / 2), text.ceil_char_boundary(text.len() - MAX_LINE / 2));
+    format!("{} … {}", &text[..start], &text[end..])
 }
 
 /// Lines longer than this are shown in part.

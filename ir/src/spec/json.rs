@@ -3,6 +3,7 @@
 use indexmap::map;
 
 use super::Problem;
+use super::error::MAX_PROBLEMS;
 use super::tree::{Entry, Node, Table, Value};
 
 /// How deep lists and objects may nest.
@@ -85,6 +86,7 @@ impl Parser<'_> {
                 map::Entry::Vacant(place) => {
                     place.insert(Entry { key_span, node });
                 }
+                map::Entry::Occupied(_) if self.duplicates.len() == MAX_PROBLEMS => {}
                 map::Entry::Occupied(first) => {
                     let line = self.text[..first.get().key_span.start].matches('\n').count() + 1;
                     let message = format!("the key `{}` is given twice", first.key());

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use indexmap::IndexMap;
 
 use super::check;
+use super::error::MAX_PROBLEMS;
 use super::reader::{Fields, FromNode, Item, Reader, did_you_mean, list};
 use super::tree::{Node, Table, Value};
 use super::values::{Balance, IrrepSet, Name};
@@ -38,7 +39,7 @@ const OPS: [Op; 12] = [
 impl Op {
     /// The names of the op's options.
     fn options(self, reader: &Reader<'_>) -> Vec<&'static str> {
-        let mut scratch = Reader { source: reader.source, problems: Vec::new() };
+        let mut scratch = Reader { source: reader.source, limits: reader.limits, problems: Vec::new() };
         let node = Node { span: 0..0, value: Value::Table(Table::new()) };
         let fields = Fields::open(&mut scratch, Item { key: self.name, node: &node }, self.name, 0..0);
         fields.map_or(Vec::new(), |mut fields| {
@@ -102,7 +103,7 @@ impl FromNode for Option<Op> {
 }
 
 fn report_unknown(fields: Fields<'_, '_, '_>, op: Op) {
-    for (key, span) in fields.unknown() {
+    for (key, span) in fields.unknown().into_iter().take(MAX_PROBLEMS) {
         let owners = OPS.iter().filter(|other| other.options(fields.reader).contains(&key));
         let owners: Vec<&str> = owners.map(|owner| owner.name).collect();
         let options = op.options(fields.reader);

@@ -9,18 +9,27 @@ use super::tree::{self, Node, Value};
 use super::values::{Balance, name_fault};
 use super::{Config, InputKind, InputSpec, Layer, ModelSpec, Problem, Source, Spanned, SpecError};
 use crate::irreps::Irreps;
+use crate::limits::{LimitError, Limits};
 use crate::ty::DType;
 
 impl ModelSpec {
-    /// Reads a spec and checks all that can be checked without types. The error holds every problem that was found.
+    /// Reads a spec and checks all that can be checked without types. The error holds every problem that was found, but
+    /// for the hundreds that follow from one.
     pub fn parse(source: &Source) -> Result<ModelSpec, SpecError> {
+        ModelSpec::parse_within(source, &Limits::default())
+    }
+
+    /// The same with other limits.
+    pub fn parse_within(source: &Source, limits: &Limits) -> Result<ModelSpec, SpecError> {
+        LimitError::check("text", limits.text, source.text().len(), || "the bytes of the spec".into())
+            .map_err(|error| SpecError::new(source, vec![Problem::new(error.to_string(), "", 0..0)]))?;
         let root = tree::parse(source).map_err(|problems| SpecError::new(source, problems))?;
-        ModelSpec::read(source, &root)
+        ModelSpec::read(source, &root, limits)
     }
 
     /// Reads a spec from the tree of its text.
-    pub(super) fn read(source: &Source, root: &Node) -> Result<ModelSpec, SpecError> {
-        let mut reader = Reader { source, problems: Vec::new() };
+    pub(super) fn read(source: &Source, root: &Node, limits: &Limits) -> Result<ModelSpec, SpecError> {
+        let mut reader = Reader { source, limits, problems: Vec::new() };
         let spec = read_model(&mut reader, root);
         let mut problems = reader.problems;
         if let Some(spec) = spec.as_ref().filter(|_| declares_names(root)) {
@@ -103,6 +112,7 @@ fn read_inputs(reader: &mut Reader<'_>, item: Item<'_>, dtype: DType) -> Option<
     let Value::Table(table) = &item.node.value else {
         return reader.expected(item, "a table of inputs");
     };
+    reader.within(item, "inputs", reader.limits.inputs, table.len())?;
     let mut inputs = IndexMap::new();
     for (name, entry) in table {
         if let Some(fault) = name_fault(name) {
@@ -120,7 +130,11 @@ fn read_inputs(reader: &mut Reader<'_>, item: Item<'_>, dtype: DType) -> Option<
 
 fn read_input(mut fields: Fields<'_, '_, '_>, model: DType) -> InputSpec {
     let before = fields.reader.problems.len();
-    let shape = fields.required("shape");
+    let shape: Vec<_> = fields.required("shape");
+    if let Some(entry) = fields.table.get("shape") {
+        let (axes, item) = (fields.reader.limits.axes, Item { key: "shape", node: &entry.node });
+        fields.reader.within(item, "axes", axes, shape.len());
+    }
     let irreps: Option<Irreps> = fields.optional("irreps");
     let dtype: Option<Spanned<DType>> = fields.optional("dtype");
     let kind = match (irreps, dtype) {
@@ -163,5 +177,6 @@ fn read_layers(reader: &mut Reader<'_>, item: Item<'_>, config: &Config) -> Opti
     let Value::Array(nodes) = &item.node.value else {
         return reader.expected(item, "a list of layers, in TOML each under `[[layers]]`");
     };
+    reader.within(item, "layers", reader.limits.layers, nodes.len())?;
     Some(nodes.iter().filter_map(|node| read_layer(reader, Item { node, ..item }, config)).collect())
 }

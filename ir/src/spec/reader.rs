@@ -5,12 +5,15 @@
 
 use std::ops::Range;
 
+use super::error::MAX_PROBLEMS;
 use super::tree::{Node, Table, Value};
 use super::{Problem, Source};
+use crate::limits::{LimitError, Limits};
 
 /// Collects problems while a tree is read.
 pub(super) struct Reader<'s> {
     pub(super) source: &'s Source,
+    pub(super) limits: &'s Limits,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -39,6 +42,14 @@ impl Reader<'_> {
         let message = format!("`{}`: {reason}", item.key);
         self.problems.push(Problem::new(message, label, item.node.span.clone()));
         None
+    }
+
+    /// Reports that there is more of something than is accepted.
+    pub(super) fn within(&mut self, item: Item<'_>, limit: &'static str, allowed: usize, found: usize) -> Option<()> {
+        match LimitError::check(limit, allowed, found, || format!("the {limit}")) {
+            Ok(()) => Some(()),
+            Err(error) => self.reject(item, &error.to_string(), "too large"),
+        }
     }
 
     /// One of a few words.
@@ -144,7 +155,7 @@ impl<'a, 'r, 's> Fields<'a, 'r, 's> {
 
     /// Reports every key that was not asked for.
     pub(super) fn finish(self) {
-        for (key, span) in self.unknown() {
+        for (key, span) in self.unknown().into_iter().take(MAX_PROBLEMS) {
             let help = did_you_mean(key, &self.asked).unwrap_or_else(|| format!("known keys: {}", list(&self.asked)));
             let message = format!("{} has no key `{key}`", self.what);
             self.reader.problems.push(Problem::new(message, "unknown key", span).with_help(help));
@@ -152,8 +163,14 @@ impl<'a, 'r, 's> Fields<'a, 'r, 's> {
     }
 }
 
-/// Asks for the known name nearest to `name`, where one is near.
+/// Asks for the known name nearest to `name`, where one is near. Only the first thousand names are compared, and no long
+/// ones, as comparing takes time in proportion to the product of the lengths.
 pub(super) fn did_you_mean(name: &str, known: &[&str]) -> Option<String> {
+    const LONG: usize = 100;
+    if name.len() > LONG {
+        return None;
+    }
+    let known = known.iter().take(1000).filter(|other| other.len() <= LONG);
     let name = name.to_lowercase();
     let near = |other: &&str| {
         let limit = name.len().max(other.len()) / 3;
@@ -163,7 +180,7 @@ pub(super) fn did_you_mean(name: &str, known: &[&str]) -> Option<String> {
         let distance = strsim::damerau_levenshtein(&name, &other.to_lowercase());
         (distance <= limit).then(|| (distance, other.to_string()))
     };
-    let (_, nearest) = known.iter().filter_map(near).min_by_key(|(distance, _)| *distance)?;
+    let (_, nearest) = known.filter_map(near).min_by_key(|(distance, _)| *distance)?;
     Some(format!("did you mean `{nearest}`?"))
 }
 

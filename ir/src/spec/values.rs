@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
+use super::error::MAX_PROBLEMS;
 use super::reader::{Fields, FromNode, Item, Reader};
 use super::tree::Value;
 use super::{
@@ -18,14 +19,21 @@ impl<T: FromNode> FromNode for Spanned<T> {
     }
 }
 
-/// A list; every entry that cannot be read is reported.
+/// A list; every entry that cannot be read is reported, up to [`MAX_PROBLEMS`].
 impl<T: FromNode> FromNode for Vec<T> {
     fn from_node(reader: &mut Reader<'_>, item: Item<'_>) -> Option<Self> {
         let Value::Array(nodes) = &item.node.value else {
             return reader.expected(item, "a list");
         };
-        let values: Vec<Option<T>> = nodes.iter().map(|node| T::from_node(reader, Item { node, ..item })).collect();
-        values.into_iter().collect()
+        let (mut values, mut faults) = (Vec::new(), 0);
+        for node in nodes {
+            match T::from_node(reader, Item { node, ..item }) {
+                Some(value) => values.push(value),
+                None if faults == MAX_PROBLEMS => break,
+                None => faults += 1,
+            }
+        }
+        (faults == 0).then_some(values)
     }
 }
 
@@ -145,7 +153,14 @@ where
 
 impl FromNode for Irreps {
     fn from_node(reader: &mut Reader<'_>, item: Item<'_>) -> Option<Self> {
-        parse_string(reader, item, "irreps as a string")
+        let irreps: Irreps = parse_string(reader, item, "irreps as a string")?;
+        reader.within(item, "chunks", reader.limits.chunks, irreps.len())?;
+        reader.within(item, "width", reader.limits.width, irreps.dim())?;
+        let multiplicity = irreps.iter().map(|c| c.mul).max().unwrap_or(0);
+        reader.within(item, "multiplicity", reader.limits.multiplicity, multiplicity)?;
+        let degree = irreps.iter().map(|c| c.ir.l).max().unwrap_or(0);
+        reader.within(item, "degree", reader.limits.degree as usize, degree as usize)?;
+        Some(irreps)
     }
 }
 
@@ -183,10 +198,15 @@ impl FromNode for Name {
     }
 }
 
+/// The longest name of an input or a layer, in bytes.
+const MAX_NAME: usize = 1000;
+
 /// Why a text cannot name an input or a layer.
 pub(super) fn name_fault(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         Some("a name must not be empty")
+    } else if name.len() > MAX_NAME {
+        Some("a name must not be longer than 1,000 bytes")
     } else if name.contains('/') {
         Some("a name must not contain `/`, which separates scopes in the names of parameters")
     } else if name == "__metadata__" {

@@ -14,7 +14,8 @@ use super::token::{
 use crate::dim::Dim;
 use crate::expr::{Binary, Expr, Scalar, Unary};
 use crate::graph::{Graph, Init, Map, Max, Node, Op, Output, OutputKind, Param, Requirement, ValueId};
-use crate::irreps::Irreps;
+use crate::irreps::{Irreps, MulIrrep, ParseIrrepsError};
+use crate::limits::{LimitError, Limits};
 use crate::ty::{DType, Type};
 
 mod contract;
@@ -22,7 +23,10 @@ mod contract;
 use contract::{contract, operands, paths};
 
 /// Expressions deeper than this are refused.
-const MAX_DEPTH: usize = 200;
+const MAX_DEPTH: usize = Expr::MAX_DEPTH;
+
+/// The most numbers and symbols in one size: what is done with sizes takes time in proportion to the square.
+const MAX_DIM_FACTORS: usize = 1000;
 
 /// Why a text is not a graph.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +46,19 @@ impl FromStr for Graph {
     type Err = ParseGraphError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        graph(&mut LocatingSlice::new(text)).map_err(|fault| locate(text, fault))
+        Graph::parse_within(text, &Limits::default())
+    }
+}
+
+impl Graph {
+    /// The graph of a text, where that is within the limits.
+    pub fn parse_within(text: &str, limits: &Limits) -> Result<Self, ParseGraphError> {
+        let at_start = |error: LimitError| Fault { at: 0, reason: Reason::Wrong(error.to_string()) };
+        LimitError::check("text", limits.text, text.len(), || "the bytes of the graph".into())
+            .map_err(at_start)
+            .and_then(|()| graph(&mut LocatingSlice::new(text)))
+            .and_then(|graph| graph.check_limits(limits).map_err(at_start).map(|()| graph))
+            .map_err(|fault| locate(text, fault))
     }
 }
 
@@ -160,20 +176,22 @@ fn ty(input: &mut Input<'_>) -> Parsed<Type> {
     let dtype = [DType::F32, DType::F64, DType::I32, DType::Bool].into_iter().find(|dtype| dtype.name() == keyword);
     let Some(dtype) = dtype else { return Err(Fault { at, reason: Reason::Expected(what) }) };
     let dims = list(input, dim)?;
-    let (mut irreps, mut zero) = (Irreps::default(), Vec::new());
+    let (mut chunks, mut zero, mut width) = (Vec::<MulIrrep>::new(), Vec::new(), 0usize);
     while !next_is(input, "=")? {
         if !zero.is_empty() {
             mark(input, "+")?;
         }
         let at = here(input)?;
         let text: &str = token(input, "irreps, as in `8x0e+4x1o`", alphanumeric1)?;
-        irreps = irreps.concat(&text.parse().or_else(|e: crate::irreps::ParseIrrepsError| Fault::wrong(at, e.reason))?);
-        if irreps.dim() > Irreps::MAX_DIM {
+        let irreps: Irreps = text.parse().or_else(|e: ParseIrrepsError| Fault::wrong(at, e.reason))?;
+        width = width.saturating_add(irreps.dim());
+        chunks.extend(irreps.iter());
+        if width > Irreps::MAX_DIM {
             return Fault::wrong(at, format!("the irreps have a dimension above {}", Irreps::MAX_DIM));
         }
         zero.push(maybe(input, "!")?);
     }
-    Ok(Type { dims, irreps, dtype, zero })
+    Ok(Type { dims, irreps: Irreps::new(chunks), dtype, zero })
 }
 
 fn list<T>(input: &mut Input<'_>, mut item: impl FnMut(&mut Input<'_>) -> Parsed<T>) -> Parsed<Vec<T>> {
@@ -189,23 +207,28 @@ fn list<T>(input: &mut Input<'_>, mut item: impl FnMut(&mut Input<'_>) -> Parsed
 }
 
 fn dim(input: &mut Input<'_>) -> Parsed<Dim> {
-    let mut sum = dim_term(input)?;
+    let mut left = MAX_DIM_FACTORS;
+    let mut sum = dim_term(input, &mut left)?;
     while maybe(input, "+")? {
-        sum = sum.plus(&dim_term(input)?);
+        sum = sum.plus(&dim_term(input, &mut left)?);
     }
     Ok(sum)
 }
 
-fn dim_term(input: &mut Input<'_>) -> Parsed<Dim> {
-    let mut product = dim_factor(input)?;
+fn dim_term(input: &mut Input<'_>, left: &mut usize) -> Parsed<Dim> {
+    let mut product = dim_factor(input, left)?;
     while maybe(input, "*")? {
-        product = product.times(&dim_factor(input)?);
+        product = product.times(&dim_factor(input, left)?);
     }
     Ok(product)
 }
 
-fn dim_factor(input: &mut Input<'_>) -> Parsed<Dim> {
-    here(input)?;
+fn dim_factor(input: &mut Input<'_>, left: &mut usize) -> Parsed<Dim> {
+    let at = here(input)?;
+    let Some(fewer) = left.checked_sub(1) else {
+        return Fault::wrong(at, format!("a size has more than {MAX_DIM_FACTORS} factors"));
+    };
+    *left = fewer;
     if input.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
         return integer(input).map(Dim::from);
     }

@@ -3,6 +3,7 @@
 mod accepted;
 mod builder;
 mod diagnostics;
+mod limits;
 mod robust;
 
 use schur_ir::spec::{ModelSpec, Source, SpecError};

@@ -9,16 +9,18 @@ mod safetensors;
 
 use std::borrow::Cow;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use ::safetensors::SafeTensorError;
 use indexmap::IndexMap;
+use schur_ir::limits::{LimitError, Limits};
 use schur_ir::ty::DType;
 
 pub use self::flax::FlaxFault;
 pub use self::msgpack::MsgpackFault;
 use crate::array::{Array, ArrayError, Data};
+use crate::memory;
 
 /// Why a checkpoint cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,9 @@ pub enum CheckpointFault {
     /// The system cannot read or write.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// It is larger than is accepted.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// The file's name does not say what its format is.
     #[error("a file of arrays is named .safetensors or .msgpack (flax's format)")]
     Ending,
@@ -72,13 +77,17 @@ pub enum CheckpointFault {
 }
 
 /// How arrays are put in a file.
-enum Format {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// safetensors.
     Safetensors,
+    /// The msgpack of flax's serialisation.
     Msgpack,
 }
 
 impl Format {
-    fn of(path: &Path) -> Result<Self, CheckpointFault> {
+    /// The format that a file's ending says.
+    pub fn of(path: &Path) -> Result<Self, CheckpointFault> {
         match path.extension().and_then(|ending| ending.to_str()) {
             Some("safetensors") => Ok(Format::Safetensors),
             Some("msgpack") => Ok(Format::Msgpack),
@@ -89,13 +98,38 @@ impl Format {
 
 /// Reads all arrays of a file, ordered by name.
 pub fn read(path: &Path) -> Result<IndexMap<String, Array>, CheckpointError> {
+    read_within(path, &Limits::default())
+}
+
+/// The same, of a file within the limits on memory: the file and the arrays are both held for a moment.
+pub fn read_within(path: &Path, limits: &Limits) -> Result<IndexMap<String, Array>, CheckpointError> {
     let parse = || -> Result<_, CheckpointFault> {
-        match Format::of(path)? {
-            Format::Safetensors => safetensors::parse(&fs::read(path)?),
-            Format::Msgpack => flax::parse(&fs::read(path)?),
-        }
+        let format = Format::of(path)?;
+        let bytes = read_bytes(path, limits.memory.min(memory::total()) / 2)?;
+        parse_bytes(format, &bytes)
     };
     parse().map_err(|fault| CheckpointError { path: path.to_owned(), fault })
+}
+
+/// The arrays in the bytes of a file, ordered by name.
+pub fn parse_bytes(format: Format, bytes: &[u8]) -> Result<IndexMap<String, Array>, CheckpointFault> {
+    match format {
+        Format::Safetensors => safetensors::parse(bytes),
+        Format::Msgpack => flax::parse(bytes),
+    }
+}
+
+/// The bytes of a file; of one that is too long, or has no end, no more is read than tells so.
+fn read_bytes(path: &Path, limit: usize) -> Result<Vec<u8>, CheckpointFault> {
+    let file = fs::File::open(path)?;
+    let size = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    let within = |found| LimitError::check("memory", limit, found, || "the bytes of a file of arrays".into());
+    within(size)?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(size).map_err(io::Error::from)?;
+    file.take((limit as u64).saturating_add(1)).read_to_end(&mut bytes)?;
+    within(bytes.len())?;
+    Ok(bytes)
 }
 
 /// Writes arrays to a file in the place of what was there; where that fails, the old file stays as it was.

@@ -15,6 +15,7 @@ pub use layers::*;
 pub use literal::{Normalization, Shape, Size};
 
 use super::{IrrepNormalization, ModelSpec, Source, SpecError};
+use crate::limits::Limits;
 use crate::ty::DType;
 use literal::Literal;
 use text::Writer;
@@ -173,7 +174,7 @@ impl SpecBuilder {
         let root = writer.model(&self);
         let (source, problems) = writer.finish(&self.name);
         if problems.is_empty() {
-            let spec = ModelSpec::read(&source, &root)?;
+            let spec = ModelSpec::read(&source, &root, &Limits::default())?;
             Ok((spec, source))
         } else {
             Err(SpecError::new(&source, problems))

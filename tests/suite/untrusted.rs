@@ -1,0 +1,129 @@
+//! Files that nobody vouches for, through the library: refused with a reason, before memory or time is spent on them.
+
+use std::fs;
+use std::path::Path;
+
+use schur::{Array, CompileOptions, Data, Error, Limits, Mode, Model, Source, checkpoint};
+
+fn model(text: &str, limits: &Limits) -> Result<Model, Error> {
+    Model::parse_within(&Source::new("m.toml", text).unwrap(), limits)
+}
+
+const LINEAR: &str = r#"
+name = "m"
+outputs = ["y"]
+[inputs.x]
+shape = ["N"]
+irreps = "4x0e + 2x1o"
+[[layers]]
+name = "y"
+op = "linear"
+input = "x"
+irreps_out = "3000x0e + 2x1o"
+"#;
+
+fn small() -> Model {
+    model(LINEAR, &Limits::default()).unwrap()
+}
+
+#[test]
+fn a_file_that_is_too_long_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.toml");
+    fs::write(&path, LINEAR).unwrap();
+    let limits = Limits { text: 100, ..Limits::default() };
+    let error = Model::from_file_within(&path, &limits).unwrap_err().to_string();
+    assert!(error.ends_with(&format!("m.toml: {}, where the limit `text` is 100", LINEAR.len())), "{error}");
+    assert!(Model::from_file(&path).is_ok());
+    fs::write(&path, b"name = \"\xff\"").unwrap();
+    let error = Model::from_file(&path).unwrap_err();
+    assert!(matches!(error, Error::Read { .. }), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_without_end_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    for ending in ["toml", "safetensors", "msgpack"] {
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("endless").with_extension(ending)).unwrap();
+    }
+    let path = folder.path().join("endless.toml");
+    let error = Model::from_file(&path).unwrap_err().to_string();
+    assert!(error.contains("where the limit `text` is 8388608"), "{error}");
+    let limits = Limits { memory: 1 << 20, ..Limits::default() };
+    for ending in ["safetensors", "msgpack"] {
+        let error = checkpoint::read_within(&path.with_extension(ending), &limits).unwrap_err().to_string();
+        assert!(error.contains("the bytes of a file of arrays: 524289, where the limit `memory` is 524288"), "{error}");
+    }
+}
+
+#[test]
+fn parameters_and_calls_beyond_memory_are_refused_before_they_are_tried() {
+    let error = model(LINEAR, &Limits { memory: 1000, ..Limits::default() }).unwrap().init(0).unwrap_err();
+    assert_eq!(error.to_string(), "the bytes of all parameters: 48016, where the limit `memory` is 1000");
+    let params = small().init(0).unwrap();
+    let options =
+        |memory| CompileOptions { limits: Limits { memory, ..Limits::default() }, ..CompileOptions::default() };
+    let mut tight = small().compile(Mode::Infer, &options(1 << 20)).unwrap();
+    let x = |rows: usize| Array::new([rows, 10], Data::F32(vec![1.0; rows * 10])).unwrap();
+    assert!(tight.run([("x", &x(10))], &params).is_ok());
+    let error = tight.run([("x", &x(1000))], &params).unwrap_err().to_string();
+    assert!(error.contains("bytes, where 1048576 are allowed, does not fit in memory"), "{error}");
+    let mut free = small().compile(Mode::Infer, &options(usize::MAX)).unwrap();
+    assert!(free.run([("x", &x(1000))], &params).is_ok());
+    assert!(tight.run([("x", &x(10))], &params).is_ok(), "a refused call leaves the executor as it was");
+}
+
+#[test]
+fn programs_beyond_the_limits_are_refused() {
+    let refused = |limits| {
+        let options = CompileOptions { limits, ..CompileOptions::default() };
+        let error = small().compile(Mode::Infer, &options).unwrap_err();
+        assert!(!error.is_bug());
+        error.to_string()
+    };
+    let code = refused(Limits { code: 10, ..Limits::default() });
+    assert!(
+        code.starts_with("the bytes of machine code: ") && code.ends_with("where the limit `code` is 10"),
+        "{code}"
+    );
+    let nodes = refused(Limits { nodes: 2, ..Limits::default() });
+    assert!(nodes.ends_with("where the limit `nodes` is 2"), "{nodes}");
+}
+
+#[test]
+fn names_of_any_length_make_short_messages_in_little_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.safetensors");
+    let array = Array::new([1], Data::F32(vec![0.0])).unwrap();
+    let names: Vec<String> = (0..200).map(|k| format!("params/y/{k}{}", "w".repeat(100_000))).collect();
+    checkpoint::write(&path, names.iter().map(|name| (name.as_str(), &array))).unwrap();
+    let compiled = small().compile(Mode::Infer, &CompileOptions::default()).unwrap();
+    let error = compiled.params(checkpoint::read(&path).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("there is no parameter"));
+}
+
+/// Damaged headers of checkpoints: lengths that lie, nesting, and sizes whose product overflows.
+#[test]
+fn checkpoints_that_lie_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = |ending: &str, bytes: &[u8]| {
+        let path = folder.path().join("c").with_extension(ending);
+        fs::write(&path, bytes).unwrap();
+        checkpoint::read(Path::new(&path)).map(|arrays| arrays.len())
+    };
+    let header = |json: &str| [&(json.len() as u64).to_le_bytes()[..], json.as_bytes()].concat();
+    let huge = r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296,4],"data_offsets":[0,0]}}"#;
+    let far = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[18446744073709551608,18446744073709551612]}}"#;
+    let nested = format!("{{\"a\":{}", "[".repeat(1 << 20));
+    for json in [huge, far, &nested, &"{".repeat(1 << 20)] {
+        assert!(read("safetensors", &header(json)).is_err());
+    }
+    assert!(read("safetensors", &u64::MAX.to_le_bytes()).is_err());
+    // msgpack: a dictionary of 2^32 − 1 keys, one inside the other, and an array of 2^32 − 1 bytes.
+    assert!(read("msgpack", &[0xdf, 0xff, 0xff, 0xff, 0xff]).is_err());
+    let nested: Vec<u8> = [b"\x81\xa6params".as_slice(), &b"\x81\xa1a".repeat(1 << 20)].concat();
+    assert!(read("msgpack", &nested).is_err());
+    assert!(read("msgpack", &[b"\x81\xa1x".as_slice(), &[0x91; 1 << 20]].concat()).is_err());
+    assert!(read("msgpack", b"\x81\xa6params\xc9\xff\xff\xff\xff\x01").is_err());
+}
