@@ -13,5 +13,6 @@ mod simplify;
 mod stability;
 mod stages;
 mod text;
+mod textbook;
 mod train;
 mod untrusted;

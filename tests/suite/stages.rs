@@ -52,7 +52,6 @@ fn code(spec: &ModelSpec, listings: Listings) -> (Loops, Vec<KernelCode>) {
 
 #[test]
 fn listings_lead_from_machine_code_to_statements() {
-    let mut all = (0, 0);
     for (name, spec) in specs() {
         let (loops, listed) = code(&spec, Listings::Keep);
         let (_, silent) = code(&spec, Listings::Skip);
@@ -70,9 +69,7 @@ fn listings_lead_from_machine_code_to_statements() {
                 });
             }
             assert!(linked.iter().all(|bytes| *bytes > 0), "{name}: {linked:?}\n{kernel}{}", listing.clif);
-            all = (all.0 + linked.iter().sum::<usize>(), all.1 + listing.instructions);
+            assert!(listing.places.windows(2).all(|pair| pair[0].0.end <= pair[1].0.start), "{name}: places overlap");
         }
     }
-    // The others are entries and exits.
-    assert!(10 * all.0 > 8 * all.1, "{} of {} bytes are linked", all.0, all.1);
 }

@@ -1,0 +1,152 @@
+//! The textbook of `tests/textbook`: small inputs, a comment at their top that says what to look at, and beside them what
+//! the compiler makes of them.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use schur_compiler::autodiff::{VjpOptions, vjp};
+use schur_compiler::codegen::{Features, Listings, Target, generate};
+use schur_compiler::loops::{LoopOptions, lower};
+use schur_compiler::simplify::{RULES, Rule, SimplifyOptions, simplify, variants};
+use schur_ir::build::{Mode, build};
+use schur_ir::graph::{Graph, ValueId};
+use schur_ir::spec::{ModelSpec, Source};
+use schur_ir::verify::verify;
+
+/// The inputs of a chapter, by name.
+fn chapter(name: &str) -> Vec<(String, PathBuf)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/textbook").join(name);
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let inputs = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "toml" || e == "graph"));
+    let stem = |path: PathBuf| (path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), path);
+    let mut inputs: Vec<(String, PathBuf)> = inputs.map(stem).collect();
+    inputs.sort();
+    inputs
+}
+
+/// An input, and the comment at its top.
+fn read(path: &Path) -> (String, String) {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let first = text.lines().next().and_then(|line| line.strip_prefix("# "));
+    let comment = first.unwrap_or_else(|| panic!("{} begins with what to look at", path.display())).to_owned();
+    (text, comment)
+}
+
+/// Compares what was made of an input with what stands beside it.
+fn assert_beside(chapter: &str, name: &str, comment: &str, made: &str) {
+    insta::with_settings!({
+        snapshot_path => Path::new("../textbook").join(chapter),
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+        description => comment,
+    }, {
+        insta::assert_snapshot!(name, made);
+    });
+}
+
+/// The graph of a spec; a name that ends in `train` asks for the training mode.
+fn spec_graph(name: &str, text: &str) -> Graph {
+    let source = Source::new("spec.toml", text).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let spec = ModelSpec::parse(&source).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+    let mode = if name.ends_with("train") { Mode::Train } else { Mode::Infer };
+    build(&spec, mode).unwrap_or_else(|e| panic!("{name}: {e:?}"))
+}
+
+/// One rule on one graph: what it finds, and what becomes of the graph by it alone.
+fn check_rule(rule: &'static Rule, path: &Path) {
+    let (text, comment) = read(path);
+    let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{}: {e}", rule.name));
+    verify(&graph).unwrap_or_else(|e| panic!("{}: {e}", rule.name));
+    let options = SimplifyOptions { rules: vec![rule], ..SimplifyOptions::default() };
+    let simplified = simplify(&graph, &options).unwrap_or_else(|e| panic!("{}: {e}", rule.name));
+    let applied = simplified.report.rules.iter().any(|(name, _)| *name == rule.name);
+    assert!(applied, "{} does not apply to its own graph: {:?}", rule.name, simplified.report.rules);
+    let mut made = format!("{graph}\n==== by {}\n\n", rule.name);
+    let (all, pairs) = variants(&graph, &options).unwrap_or_else(|e| panic!("{}: {e}", rule.name));
+    let value = |output: &str| all.outputs.iter().find(|o| *o.name == *output).map_or(ValueId(0), |o| o.value);
+    for pair in pairs.iter().filter(|pair| pair.rule == rule.name) {
+        let (before, after) = (value(&pair.before), all.node(value(&pair.after)));
+        let _ = writeln!(made, "{before} is also {after}\n");
+    }
+    assert_beside("rules", rule.name, &comment, &(made + &simplified.graph.to_string()));
+}
+
+/// All ops of specs.
+const OPS: [&str; 12] = [
+    "linear",
+    "mlp",
+    "batch_norm",
+    "add",
+    "concatenate",
+    "filter",
+    "regroup",
+    "norm",
+    "multiply",
+    "scalar_activation",
+    "norm_activation",
+    "gate",
+];
+
+/// The ops of the layers of a spec.
+fn ops(path: &Path) -> Vec<&'static str> {
+    let source = Source::new("spec.toml", read(path).0).unwrap_or_else(|e| panic!("{e}"));
+    let spec = ModelSpec::parse(&source).unwrap_or_else(|e| panic!("{}: {e:?}", path.display()));
+    spec.layers.iter().map(|layer| layer.op.name()).collect()
+}
+
+/// The joint graph of one layer, cut where the forward pass ends.
+fn check_layer(name: &str, path: &Path) {
+    let (text, comment) = read(path);
+    let graph = spec_graph(name, &text);
+    let joint = vjp(&graph, &VjpOptions::new(&graph)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    verify(&joint).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let backward = format!("\n%{}: ", graph.nodes.len());
+    let made = joint.to_string().replacen(&backward, &format!("\n\n==== backward\n{backward}"), 1);
+    assert_beside("layers", name, &comment, &made);
+}
+
+/// The loops of one spec, and the Cranelift IR of its first kernel.
+fn check_kernel(name: &str, path: &Path) {
+    let (text, comment) = read(path);
+    let simplified = simplify(&spec_graph(name, &text), &SimplifyOptions::default());
+    let loops = lower(&simplified.unwrap_or_else(|e| panic!("{name}: {e}")).graph, &LoopOptions::default());
+    let mut loops = loops.unwrap_or_else(|e| panic!("{name}: {e}"));
+    let mut made = loops.to_string();
+    if name.starts_with("clif") {
+        loops.kernels.truncate(1);
+        let target = Target::host(Features::Baseline, true).unwrap_or_else(|e| panic!("{e}"));
+        let code = generate(&loops, &target, Listings::Keep).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let listing = code[0].listing.as_ref().unwrap_or_else(|| panic!("a listing was asked for"));
+        made += &format!("\n==== clif\n\n{}", listing.clif);
+    }
+    assert_beside("kernels", name, &comment, &made);
+}
+
+#[test]
+fn every_rule_has_a_page() {
+    let inputs = chapter("rules");
+    let mut named: Vec<&str> = RULES.iter().map(|rule| rule.name).collect();
+    named.sort_unstable();
+    assert_eq!(inputs.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), named);
+    for (name, path) in &inputs {
+        let rule = RULES.into_iter().find(|rule| rule.name == name).unwrap_or_else(|| panic!("{name} is a rule"));
+        check_rule(rule, path);
+    }
+}
+
+#[test]
+fn every_layer_has_a_page() {
+    let inputs = chapter("layers");
+    for op in OPS {
+        assert!(inputs.iter().any(|(_, path)| ops(path).contains(&op)), "no page is about `{op}`");
+    }
+    inputs.iter().for_each(|(name, path)| check_layer(name, path));
+}
+
+#[test]
+fn kernels_have_their_pages() {
+    chapter("kernels").iter().for_each(|(name, path)| check_kernel(name, path));
+}
