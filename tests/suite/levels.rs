@@ -47,8 +47,18 @@ pub(crate) struct Way {
 impl Way {
     /// What the compiled code makes of a graph.
     pub(crate) fn run(&self, graph: &Graph, inputs: &Arrays, params: &Arrays) -> Evaluated {
-        let program = compile(graph, &self.options, &mut |_, _| {}).unwrap_or_else(|e| panic!("{e}\n{graph}"));
-        called(program, inputs, params, self.set).unwrap_or_else(|e| panic!("{e}\n{graph}"))
+        self.call(self.program(graph), inputs, params)
+    }
+
+    /// The compiled graph.
+    pub(crate) fn program(&self, graph: &Graph) -> Program {
+        compile(graph, &self.options, &mut |_, _| {}).unwrap_or_else(|e| panic!("{e}\n{graph}"))
+    }
+
+    /// What a call of a program returns.
+    pub(crate) fn call(&self, program: Program, inputs: &Arrays, params: &Arrays) -> Evaluated {
+        let name = program.name.clone();
+        called(program, inputs, params, self.set).unwrap_or_else(|e| panic!("`{name}`, {}: {e}", self.name))
     }
 }
 

@@ -4,7 +4,10 @@ mod cli;
 mod conformance;
 mod differential;
 mod equivariance;
+mod fuzzing;
 mod gradients;
+#[cfg(unix)]
+mod guarded;
 mod inspect;
 mod levels;
 mod random_graph;

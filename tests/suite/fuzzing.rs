@@ -1,0 +1,91 @@
+//! The fuzz targets on their seeds, on what fuzzing has found, and on some thousands of mutations, at every run.
+
+use std::path::Path;
+
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+
+#[allow(unreachable_pub, reason = "these are the public functions of the fuzzing package")]
+#[path = "../../fuzz/src/lib.rs"]
+mod targets;
+
+use targets::Target;
+
+/// Bytes that matter to some format, beside any others.
+const PIECES: [&[u8]; 16] = [
+    b"\"",
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b"0",
+    b"-1",
+    b"99999999999999999999",
+    b"x",
+    b"%0",
+    b"*N",
+    b"\x81",
+    b"\xdf\xff\xff\xff\xff",
+    b"\x00\x00\x00\x00",
+    b"\xff\xff\xff\xff\xff\xff\xff\x7f",
+    b"inf",
+];
+
+fn mutated(rng: &mut ChaCha8Rng, seeds: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = seeds[rng.random_range(0..seeds.len())].clone();
+    for _ in 0..rng.random_range(1..6) {
+        let from = rng.random_range(0..=bytes.len());
+        let to = (from + rng.random_range(0..8)).min(bytes.len());
+        let other = &seeds[rng.random_range(0..seeds.len())];
+        let start = rng.random_range(0..=other.len());
+        let piece = match rng.random_range(0..4) {
+            0 => vec![rng.random::<u8>()],
+            1 => other[start..(start + rng.random_range(0..32)).min(other.len())].to_vec(),
+            _ => PIECES[rng.random_range(0..PIECES.len())].to_vec(),
+        };
+        bytes.splice(from..to, piece);
+    }
+    bytes
+}
+
+fn replay(target: Target, count: usize) {
+    let seeds = target.seeds(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+    assert!(!seeds.is_empty());
+    seeds.iter().for_each(|seed| target.run(seed));
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    for _ in 0..count {
+        let bytes = mutated(&mut rng, &seeds);
+        // On a panic, the bytes are what is needed.
+        if std::panic::catch_unwind(|| target.run(&bytes)).is_err() {
+            panic!("{}: {:?}", target.name(), String::from_utf8_lossy(&bytes));
+        }
+    }
+}
+
+#[test]
+fn specs() {
+    replay(Target::Spec, 3000);
+}
+
+#[test]
+fn graphs() {
+    replay(Target::Graph, 3000);
+}
+
+#[test]
+fn checkpoints() {
+    replay(Target::Safetensors, 5000);
+    replay(Target::Msgpack, 5000);
+}
+
+#[test]
+fn models() {
+    replay(Target::Model, 300);
+}
+
+#[test]
+fn every_target_has_a_name_of_its_own() {
+    let mut names: Vec<_> = Target::ALL.iter().map(|target| target.name()).collect();
+    names.dedup();
+    assert_eq!(names.len(), Target::ALL.len());
+}
