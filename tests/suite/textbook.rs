@@ -69,7 +69,11 @@ fn check_rule(rule: &'static Rule, path: &Path) {
     let value = |output: &str| all.outputs.iter().find(|o| *o.name == *output).map_or(ValueId(0), |o| o.value);
     for pair in pairs.iter().filter(|pair| pair.rule == rule.name) {
         let (before, after) = (value(&pair.before), all.node(value(&pair.after)));
-        let _ = writeln!(made, "{before} is also {after}\n");
+        let _ = writeln!(made, "{before} is also {after}");
+        for read in after.op.reads().into_iter().filter(|read| read.index() >= graph.nodes.len()) {
+            let _ = writeln!(made, "  where {read} is {}", all.node(read));
+        }
+        made.push('\n');
     }
     assert_beside("rules", rule.name, &comment, &(made + &simplified.graph.to_string()));
 }

@@ -15,7 +15,8 @@ pub(super) struct Derivations<'s> {
 /// The last rewrite that made an e-node.
 struct Step<'s> {
     rule: &'static str,
-    from: Enode,
+    /// The e-node that was rewritten; none where the rule made a value for another one to read.
+    from: Option<Enode>,
     normalised_by: &'s [&'static str],
 }
 
@@ -29,8 +30,10 @@ impl Saturation {
             steps: HashMap::new(),
             normalised_by: originals.map(|enode| (self.canonical(enode), normal(enode))).collect(),
         };
-        for (enode, made) in &self.made_by {
-            let step = Step { rule: made.rule, from: self.canonical(&made.from), normalised_by: normal(enode) };
+        let made = self.made_by.iter().map(|(enode, made)| (enode, made.rule, Some(self.canonical(&made.from))));
+        let built = self.built.iter().map(|(enode, rule)| (enode, *rule, None));
+        for (enode, rule, from) in made.chain(built) {
+            let step = Step { rule, from, normalised_by: normal(enode) };
             derivations.steps.entry(self.canonical(enode)).or_insert(step);
         }
         derivations
@@ -40,15 +43,13 @@ impl Saturation {
 impl Derivations<'_> {
     /// The rules that made a canonical e-node, in the order they were applied, each once.
     pub(super) fn rules(&self, enode: &Enode) -> Vec<&'static str> {
-        let (mut steps, mut seen, mut at) = (Vec::new(), HashSet::new(), enode);
-        while let Some(step) = self.steps.get(at).filter(|_| !self.originals.contains(at)) {
-            if !seen.insert(at) {
-                break;
-            }
+        let (mut steps, mut seen, mut at) = (Vec::new(), HashSet::new(), Some(enode));
+        while let Some(enode) = at.filter(|enode| !self.originals.contains(*enode) && seen.insert(*enode)) {
+            let Some(step) = self.steps.get(enode) else { break };
             steps.push(step);
-            at = &step.from;
+            at = step.from.as_ref();
         }
-        let first = self.normalised_by.get(at).copied().unwrap_or_default();
+        let first = at.and_then(|enode| self.normalised_by.get(enode)).copied().unwrap_or_default();
         let later = steps.iter().rev().flat_map(|step| std::iter::once(&step.rule).chain(step.normalised_by));
         let mut rules: Vec<&'static str> = Vec::new();
         for rule in first.iter().chain(later) {

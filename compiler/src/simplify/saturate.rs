@@ -42,8 +42,8 @@ pub(super) struct Saturation {
     pub(super) originals: Vec<Enode>,
     /// How rules made an e-node.
     pub(super) made_by: IndexMap<Enode, Made>,
-    /// The e-nodes of values that rules made for others to read, oldest first.
-    pub(super) built: Vec<Enode>,
+    /// The e-nodes of values that rules made for others to read, oldest first, with the rules.
+    pub(super) built: Vec<(Enode, &'static str)>,
     rules: Vec<&'static Rule>,
     counts: Vec<usize>,
     outputs: Vec<Id>,
@@ -202,7 +202,7 @@ impl Saturation {
             Found::Built(built) => {
                 let Built { value, ty: of, op } = *built;
                 let (built, enode) = self.add(value, &Arc::new(of));
-                self.built.push(enode);
+                self.built.push((enode, self.rules[rule].name));
                 let op = op.map_reads(|read| if read == BUILT { value_of(built) } else { read });
                 self.rewritten(class, from, op, ty, rule)
             }

@@ -31,7 +31,7 @@ pub fn variants(graph: &Graph, options: &SimplifyOptions) -> Result<(Graph, Vec<
         let value = emitter.push(&saturation.originals[k], node.ty.clone(), &node.layer);
         emitter.values.entry(saturation.class(ValueId(k as u32))).or_insert(value);
     }
-    for enode in &saturation.built {
+    for (enode, _) in &saturation.built {
         let Some(class) = saturation.egraph.lookup(enode.clone()) else { continue };
         if !emitter.values.contains_key(&class) {
             let data = &saturation.egraph[class].data;
