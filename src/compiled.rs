@@ -14,7 +14,9 @@ use schur_runtime::store::ParamStore;
 use crate::error::Error;
 
 /// A model in native code, with the memory to call it.
-#[derive(Debug)]
+///
+/// It serves one call at a time; clones share the code and have memory of their own: one for every thread that calls.
+#[derive(Clone, Debug)]
 pub struct CompiledModel {
     executor: Executor,
     timings: Timings,
@@ -46,6 +48,17 @@ impl CompiledModel {
     /// How long compilation took.
     pub fn timings(&self) -> &Timings {
         &self.timings
+    }
+
+    /// The most threads that a call uses: at first, one a core.
+    pub fn threads(&self) -> usize {
+        self.executor.threads()
+    }
+
+    /// Sets the most threads that a call uses. Results have the same bits for any number; calls of some microseconds use
+    /// one.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.executor.set_threads(threads);
     }
 
     /// A store of these arrays, which must be all the model's parameters and nothing else: what a checkpoint holds.

@@ -3,7 +3,9 @@
 //!
 //! Invariants: every access of a kernel stays inside buffers of the sizes given here (each buffer's size is
 //! `copies × Π dims × width × dtype.size()` bytes), inside `scratch` bytes of scratch, and inside the rows it is called
-//! with. A step reads only buffers that are inputs, parameters, or written by earlier steps.
+//! with. A step reads only buffers that are inputs, parameters, or written by earlier steps. A kernel adds to a partial
+//! buffer only between a step that fills it and the last one that combines it; a kernel that adds to none gives the same
+//! for any cut of its rows in whole tiles.
 
 use std::fmt;
 use std::sync::Arc;
@@ -93,7 +95,8 @@ pub fn chunk_rows(rows: usize, tile: usize) -> usize {
 ///
 /// # Safety
 /// The caller gives buffers of the sizes that the program states for these `sizes`, rows inside the kernel's row space,
-/// `chunk` below [`MAX_CHUNKS`], and memory that no other thread writes, but for rows of other chunks.
+/// `chunk` below [`MAX_CHUNKS`], and memory that no other thread writes, but for calls of the same kernel: these have other
+/// rows and, where it adds to partial buffers, another `chunk`.
 pub type KernelFn = unsafe extern "C" fn(*const *mut u8, *const i64, i64, i64, i64, *mut u8, *const Entry);
 
 /// Compiled code that is alive as long as this is.

@@ -90,7 +90,7 @@ pub enum RequirementError {
 /// Named arrays of a call.
 pub(crate) type Inputs<'a> = [(&'a str, ArrayView<'a>)];
 
-/// Checks the inputs, where `slots` gives the slot of each, and binds the symbols.
+/// Checks the types and shapes of the inputs, where `slots` gives the slot of each, and binds the symbols.
 pub(crate) fn bind(
     program: &Program,
     slots: &[usize],
@@ -147,10 +147,19 @@ fn check_array(view: ArrayView<'_>, buffer: &Buffer) -> Result<(), Fault> {
     {
         return Err(Fault::Width { given, wanted });
     }
-    if let Elements::Bool(bytes) = view.elements()
-        && let Some(at) = bytes.iter().position(|byte| *byte > 1)
-    {
-        return Err(Fault::NotBool { value: bytes[at], place: unravel(at, view.shape()) });
+    Ok(())
+}
+
+/// Checks that every mask holds 0 and 1.
+pub(crate) fn check_masks(inputs: &Inputs<'_>) -> Result<(), ArgumentError> {
+    for (name, view) in inputs {
+        let Elements::Bool(bytes) = view.elements() else { continue };
+        // One pass without a branch; a second one finds the place.
+        if bytes.iter().fold(0, |all, byte| all | byte) > 1
+            && let Some(at) = bytes.iter().position(|byte| *byte > 1)
+        {
+            return Err(argument(name, Fault::NotBool { value: bytes[at], place: unravel(at, view.shape()) }));
+        }
     }
     Ok(())
 }
@@ -189,8 +198,13 @@ pub(crate) fn check_requirements(program: &Program, inputs: &Inputs<'_>, binding
             Requirement::IndexBelow { input, bound, layer } => {
                 let Some(view) = find(input) else { continue };
                 let Elements::I32(indices) = view.elements() else { continue };
-                let outside = |index: &i32| usize::try_from(*index).map_or(true, |index| index >= *bound);
-                if let Some(at) = indices.iter().position(outside) {
+                // Negative indices are large ones without their sign.
+                let first = u32::try_from(*bound).unwrap_or(u32::MAX).min(1 << 31);
+                let outside = |index: &i32| *index as u32 >= first;
+                // One pass without a branch; a second one finds the place.
+                if indices.iter().fold(false, |any, index| any | outside(index))
+                    && let Some(at) = indices.iter().position(outside)
+                {
                     let (input, layer, bound) = (input.clone(), layer.clone(), *bound);
                     let (place, value) = (unravel(at, view.shape()), indices[at]);
                     return Err(RequirementError::IndexBelow { input, place, value, bound, layer }.into());

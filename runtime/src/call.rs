@@ -10,13 +10,18 @@ use std::marker::PhantomData;
 use std::ops::AddAssign;
 use std::ptr;
 use std::slice;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use schur_ir::program::{BufferId, BufferKind, MAX_CHUNKS, Program, Step};
 use schur_ir::ty::DType;
 
 use crate::arena::ALIGN;
-use crate::chunk::{Chunk, chunks, count};
+use crate::chunk::{Chunk, Cut};
+use crate::pace::{FIRST_PART, MEASURED_ROWS, Pace};
 use crate::plan::Plan;
+use crate::pool::share;
 use crate::sizes::Sizes;
 
 /// The table of pointers that kernels are given; kept between calls for its memory.
@@ -72,23 +77,71 @@ impl<'a> Frame<'a> {
     }
 
     /// Does all steps of the program, in order.
-    pub(crate) fn run(mut self, scratch: &'a mut [u8]) {
+    pub(crate) fn run(mut self, mut scratch: Scratch<'a>, paces: &mut [Pace]) {
         assert!(self.pointers.iter().all(|pointer| !pointer.is_null()), "a buffer has no array");
         for (at, step) in self.program.steps.iter().enumerate() {
             match step {
-                Step::Fill(id, value) => self.fill(*id, *value, at),
-                Step::Run(kernel) => {
-                    for chunk in chunks(&self.program.kernels[*kernel], self.sizes.rows[*kernel]) {
-                        self.run_chunk(*kernel, &chunk, scratch);
-                    }
-                }
+                Step::Fill(id, value) => self.fill(*id, *value, at, scratch.threads),
+                Step::Run(kernel) => self.run_kernel(*kernel, &mut scratch, &mut paces[*kernel]),
                 Step::Combine { from, into } => match self.program.buffers[from.index()].dtype {
-                    DType::F32 => self.combine::<f32>(*from, *into, at),
-                    DType::F64 => self.combine::<f64>(*from, *into, at),
+                    DType::F32 => self.combine::<f32>(*from, *into, at, scratch.threads),
+                    DType::F64 => self.combine::<f64>(*from, *into, at, scratch.threads),
                     DType::I32 | DType::Bool => unreachable!("the plan refuses sums of what is no float"),
                 },
             }
         }
+    }
+
+    /// Runs a kernel over all its rows, on several threads where that pays.
+    fn run_kernel(&self, k: usize, scratch: &mut Scratch<'_>, pace: &mut Pace) {
+        let (kernel, rows) = (&self.program.kernels[k], self.sizes.rows[k]);
+        let measured = scratch.threads > 1 && rows >= MEASURED_ROWS && !kernel.serial;
+        let fixed = (self.plan.sums[k] || kernel.serial).then(|| Cut::fixed(kernel, rows));
+        let (mut chunks_done, mut rows_done) = (0, 0);
+        if measured && pace.is_unknown() {
+            let first = fixed.clone().unwrap_or_else(|| Cut::free(kernel, 0..rows, FIRST_PART)).chunk(0);
+            let clock = Instant::now();
+            first.iter().for_each(|first| self.run_chunk(k, first, scratch.of_caller()));
+            (chunks_done, rows_done) = (1, first.map_or(0, |first| first.rows.end));
+            pace.learn(rows_done, clock.elapsed());
+        }
+        let parts = if measured { pace.parts(rows - rows_done, scratch.threads) } else { 1 };
+        let (cut, from) = match fixed {
+            Some(fixed) => (fixed, chunks_done),
+            None => (Cut::free(kernel, rows_done..rows, parts), 0),
+        };
+        if parts > 1 && cut.count() > from + 1 {
+            let (rows, time) = self.run_shared(k, &cut, from, scratch);
+            pace.learn(rows, time);
+            return;
+        }
+        let clock = measured.then(Instant::now);
+        (from..).map_while(|k| cut.chunk(k)).for_each(|chunk| self.run_chunk(k, &chunk, scratch.of_caller()));
+        if let Some(clock) = clock {
+            pace.learn(rows - rows_done, clock.elapsed());
+        }
+    }
+
+    /// Runs the chunks of a cut from one on, each on the thread that takes it; gives how many rows the caller did, and how
+    /// long that took.
+    fn run_shared(&self, kernel: usize, cut: &Cut, from: usize, scratch: &mut Scratch<'_>) -> (usize, Duration) {
+        let next = AtomicUsize::new(from);
+        let (rows, nanoseconds) = (AtomicUsize::new(0), AtomicU64::new(0));
+        let shared = Shared { frame: self, scratch };
+        share(shared.scratch.threads, &|thread| {
+            let clock = (thread == 0).then(Instant::now);
+            while let Some(chunk) = cut.chunk(next.fetch_add(1, Ordering::Relaxed)) {
+                // SAFETY: threads have numbers of their own, and each chunk is taken once.
+                unsafe { shared.run_chunk(kernel, &chunk, thread) };
+                if thread == 0 {
+                    rows.fetch_add(chunk.rows.len(), Ordering::Relaxed);
+                }
+            }
+            if let Some(clock) = clock {
+                nanoseconds.store(clock.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            }
+        });
+        (rows.into_inner(), Duration::from_nanos(nanoseconds.into_inner()))
     }
 
     /// Runs a kernel over some rows, with scratch that is nobody else's.
@@ -99,7 +152,9 @@ impl<'a> Frame<'a> {
         // SAFETY: there is one array for every buffer (`run`), of the size that the program states for these sizes
         // (`set`), and these are one size a symbol (`new`). The rows are of the kernel's space, which fits in `i64`
         // as `Dim::evaluate` computes in it; the chunk is below `MAX_CHUNKS`; the scratch is as large and as aligned
-        // as the kernel wants; the table has an entry for every micro-kernel of the program. No other thread has any of the memory: what kernels write is exclusively borrowed.
+        // as the kernel wants; the table has an entry for every micro-kernel of the program. What kernels write is
+        // exclusively borrowed by the frame; other threads that work on it meanwhile have other rows, and where the
+        // kernel sums over rows, other chunks (`Shared`).
         // Indices that are read as rows are in range, as the program's requirements were checked. For all else the
         // program answers: every access stays inside these arrays.
         unsafe {
@@ -122,36 +177,28 @@ impl<'a> Frame<'a> {
         }
         let steps = &self.program.steps[self.plan.writers[at].clone()];
         let chunks = steps.iter().map(|step| match step {
-            Step::Run(kernel) => count(&self.program.kernels[*kernel], self.sizes.rows[*kernel]),
+            Step::Run(kernel) => Cut::fixed(&self.program.kernels[*kernel], self.sizes.rows[*kernel]).count(),
             Step::Fill(..) | Step::Combine { .. } => 0,
         });
         chunks.max().unwrap_or(0)
     }
 
-    fn fill(&mut self, id: BufferId, value: f64, at: usize) {
+    fn fill(&mut self, id: BufferId, value: f64, at: usize, threads: usize) {
         let copies = self.copies(id, at);
         match self.program.buffers[id.index()].dtype {
-            DType::F32 => self.floats::<f32>(id, copies).fill(value as f32),
-            DType::F64 => self.floats::<f64>(id, copies).fill(value),
+            DType::F32 => fill(self.floats::<f32>(id, copies), value as f32, threads),
+            DType::F64 => fill(self.floats::<f64>(id, copies), value, threads),
             DType::I32 | DType::Bool => unreachable!("the plan refuses to fill what is no float"),
         }
     }
 
-    fn combine<T: Float>(&mut self, from: BufferId, into: BufferId, at: usize) {
+    fn combine<T: Float>(&mut self, from: BufferId, into: BufferId, at: usize, threads: usize) {
         assert_ne!(from, into);
         let copies = self.copies(from, at);
         let terms: *const [T] = self.floats::<T>(from, copies);
         let sum = self.floats::<T>(into, 1);
         // SAFETY: another buffer than `into`, so another array.
-        let terms = unsafe { &*terms };
-        sum.fill(T::default());
-        for (k, term) in terms.chunks_exact(sum.len().max(1)).enumerate() {
-            if k == 0 {
-                sum.copy_from_slice(term);
-            } else {
-                sum.iter_mut().zip(term).for_each(|(sum, x)| *sum += *x);
-            }
-        }
+        combine(unsafe { &*terms }, sum, threads);
     }
 
     /// The first copies of a buffer that is written.
@@ -167,8 +214,95 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// What threads share that run chunks of one kernel.
+///
+/// Invariant: while it exists, nobody else uses the frame's arrays or the scratch.
+struct Shared<'s, 'a, 'b> {
+    frame: &'s Frame<'a>,
+    scratch: &'s mut Scratch<'b>,
+}
+
+// SAFETY: what is not `Sync` are pointers to arrays and scratch. Threads use them by `run_chunk` alone, whose contract says
+// how they keep apart; a kernel without sums over rows writes nothing but its rows, and one with sums has chunks that
+// are numbered, each with a copy of its own (`Cut`).
+unsafe impl Sync for Shared<'_, '_, '_> {}
+
+impl Shared<'_, '_, '_> {
+    /// # Safety
+    /// No other thread has this number, and none runs the same rows of this kernel, or another kernel.
+    unsafe fn run_chunk(&self, kernel: usize, chunk: &Chunk, thread: usize) {
+        assert!(thread < self.scratch.threads);
+        let (base, each) = (self.scratch.base, self.scratch.each);
+        // SAFETY: `Scratch` has a piece of `each` bytes for every thread, and this one is this thread's.
+        let scratch = unsafe { slice::from_raw_parts_mut(base.add(thread * each), each) };
+        self.frame.run_chunk(kernel, chunk, scratch);
+    }
+}
+
+/// Scratch: a piece for every thread that a call may use.
+///
+/// Invariant: `base` points to `threads` pieces of `each` bytes, exclusively borrowed for `'a`.
+pub(crate) struct Scratch<'a> {
+    base: *mut u8,
+    each: usize,
+    threads: usize,
+    bytes: PhantomData<&'a mut [u8]>,
+}
+
+impl<'a> Scratch<'a> {
+    /// Cuts memory in aligned pieces, one a thread.
+    pub(crate) fn new(bytes: &'a mut [u8], threads: usize) -> Self {
+        assert!(threads > 0 && bytes.len().is_multiple_of(threads * ALIGN));
+        Scratch { base: bytes.as_mut_ptr(), each: bytes.len() / threads, threads, bytes: PhantomData }
+    }
+
+    /// The piece of the thread that calls.
+    fn of_caller(&mut self) -> &mut [u8] {
+        // SAFETY: the first piece; all are exclusively borrowed with `self`.
+        unsafe { slice::from_raw_parts_mut(self.base, self.each) }
+    }
+}
+
+/// The elements that one thread fills or combines at a time; fewer than two of these are not worth a thread.
+const PART: usize = 1 << 14;
+
+/// Does something with every part of a slice, on several threads where it is long.
+fn in_parts<T: Send>(slice: &mut [T], work: usize, threads: usize, one: impl Fn(usize, &mut [T]) + Sync) {
+    if threads <= 1 || work < 8 * PART || slice.len() < 2 * PART {
+        return one(0, slice);
+    }
+    let parts = Mutex::new(slice.chunks_mut(PART).enumerate());
+    share(threads, &|_| {
+        loop {
+            let part = parts.lock().map_or(None, |mut parts| parts.next());
+            let Some((k, part)) = part else { break };
+            one(k * PART, part);
+        }
+    });
+}
+
+fn fill<T: Float>(slice: &mut [T], value: T, threads: usize) {
+    in_parts(slice, slice.len(), threads, |_, part| part.fill(value));
+}
+
+/// `sum = Σ terms`, element by element, in their order.
+fn combine<T: Float>(terms: &[T], sum: &mut [T], threads: usize) {
+    let length = sum.len().max(1);
+    in_parts(sum, terms.len(), threads, |start, part| {
+        part.fill(T::default());
+        for (k, term) in terms.chunks_exact(length).enumerate() {
+            let term = &term[start..][..part.len()];
+            if k == 0 {
+                part.copy_from_slice(term);
+            } else {
+                part.iter_mut().zip(term).for_each(|(sum, x)| *sum += *x);
+            }
+        }
+    });
+}
+
 /// A float that arrays hold.
-trait Float: Copy + Default + AddAssign {
+trait Float: Copy + Default + AddAssign + Send + Sync {
     /// Its name.
     const DTYPE: DType;
 }

@@ -13,23 +13,41 @@ pub(crate) struct Chunk {
     pub(crate) rows: Range<usize>,
 }
 
-/// The number of rows of all chunks but the last; not zero.
-fn step(kernel: &Kernel, rows: usize) -> usize {
-    if kernel.serial { rows.max(1) } else { chunk_rows(rows, kernel.tile) }
+/// How rows of a kernel are cut, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cut {
+    rows: Range<usize>,
+    /// The rows of all chunks but the last; not zero.
+    step: usize,
+    /// Whether chunks have numbers of their own; all are 0 otherwise.
+    numbered: bool,
 }
 
-/// The number of chunks; none where there is no row.
-pub(crate) fn count(kernel: &Kernel, rows: usize) -> usize {
-    rows.div_ceil(step(kernel, rows))
-}
+impl Cut {
+    /// The cut that sums over rows have: it depends on the number of rows alone.
+    pub(crate) fn fixed(kernel: &Kernel, rows: usize) -> Self {
+        let step = if kernel.serial { rows.max(1) } else { chunk_rows(rows, kernel.tile) };
+        Cut { rows: 0..rows, step, numbered: true }
+    }
 
-/// The chunks, in order.
-pub(crate) fn chunks(kernel: &Kernel, rows: usize) -> impl Iterator<Item = Chunk> {
-    let step = step(kernel, rows);
-    (0..count(kernel, rows)).map(move |number| {
-        let begin = number * step;
-        Chunk { number, rows: begin..rows.min(begin.saturating_add(step)) }
-    })
+    /// A cut of these rows, which begin with a tile, in about so many parts, for a kernel without sums over rows: its
+    /// results are the same for any cut.
+    pub(crate) fn free(kernel: &Kernel, rows: Range<usize>, parts: usize) -> Self {
+        let step = rows.len().div_ceil(parts.max(1)).max(1).next_multiple_of(kernel.tile.max(1));
+        Cut { rows, step, numbered: false }
+    }
+
+    /// The number of chunks; none where there is no row.
+    pub(crate) fn count(&self) -> usize {
+        self.rows.len().div_ceil(self.step)
+    }
+
+    /// A chunk; none where there are not so many.
+    pub(crate) fn chunk(&self, k: usize) -> Option<Chunk> {
+        let begin = self.rows.start.checked_add(k.checked_mul(self.step)?)?;
+        let rows = begin..self.rows.end.min(begin.saturating_add(self.step));
+        (!rows.is_empty()).then_some(Chunk { number: if self.numbered { k } else { 0 }, rows })
+    }
 }
 
 #[cfg(test)]
@@ -40,19 +58,26 @@ mod tests {
 
     use super::*;
 
+    fn check(cut: &Cut, rows: usize, tile: usize) -> Vec<Chunk> {
+        let all: Vec<Chunk> = (0..).map_while(|k| cut.chunk(k)).collect();
+        assert_eq!(all.len(), cut.count());
+        assert!(all.iter().flat_map(|c| c.rows.clone()).eq(0..rows));
+        assert!(all.iter().all(|c| !c.rows.is_empty()));
+        assert!(all.iter().rev().skip(1).all(|c| c.rows.len() % tile.max(1) == 0));
+        all
+    }
+
     proptest! {
         #[test]
-        fn chunks_cover_all_rows_in_order(rows in 0usize..10_000, tile in 0usize..300, serial: bool) {
+        fn chunks_cover_all_rows_in_order(rows in 0usize..10_000, tile in 0usize..300, parts in 0usize..50, serial: bool) {
             let kernel = Kernel { name: String::new(), rows: Dim::one(), tile, scratch: 0, serial };
-            let all: Vec<Chunk> = chunks(&kernel, rows).collect();
-            prop_assert_eq!(all.len(), count(&kernel, rows));
+            let all = check(&Cut::fixed(&kernel, rows), rows, if serial { 1 } else { tile });
             let most = if serial { 1 } else { MAX_CHUNKS };
             prop_assert!(all.len() <= most);
-            prop_assert!(all.iter().flat_map(|c| c.rows.clone()).eq(0..rows));
-            prop_assert!(all.iter().enumerate().all(|(k, c)| c.number == k && !c.rows.is_empty()));
-            for chunk in all.iter().rev().skip(1) {
-                prop_assert!(chunk.rows.len() >= MIN_CHUNK_ROWS && chunk.rows.len() % tile.max(1) == 0);
-            }
+            prop_assert!(all.iter().enumerate().all(|(k, c)| c.number == k));
+            prop_assert!(serial || all.iter().rev().skip(1).all(|c| c.rows.len() >= MIN_CHUNK_ROWS));
+            let all = check(&Cut::free(&kernel, 0..rows, parts), rows, tile);
+            prop_assert!(all.len() <= parts.max(1) && all.iter().all(|c| c.number == 0));
         }
     }
 }

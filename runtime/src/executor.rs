@@ -2,7 +2,11 @@
 //!
 //! A call checks everything first, so that an error leaves outputs as they were; then it does the program's steps.
 //! Rows are cut in chunks that depend on sizes alone, and partial sums are combined in their order: equal inputs give
-//! equal bits. The memory of temporaries is kept from call to call, and grows only where a call needs more.
+//! equal bits, on any number of threads. The memory of temporaries is kept from call to call, and grows only where a call
+//! needs more; so is what was found out about names, sizes and parameters, and holds as long as these are the same.
+//!
+//! An executor serves one call at a time. Its clones share the program and have memory of their own: one for every thread
+//! that calls. A call borrows the parameters as a whole, so they do not change while it runs.
 
 use std::sync::Arc;
 
@@ -13,24 +17,43 @@ use schur_ir::program::{BufferId, BufferKind, OutputSlot, Program};
 use crate::arena::Arena;
 use crate::argument::{ArgumentError, Fault, Role};
 use crate::array::Array;
-use crate::bind::{CallError, bind, check_requirements};
-use crate::call::{Frame, Table};
+use crate::bind::{CallError, Inputs, bind, check_masks, check_requirements};
+use crate::call::{Frame, Scratch, Table};
 use crate::memory;
 use crate::micro::InstructionSet;
+use crate::pace::Pace;
 use crate::plan::{Plan, ProgramError};
+use crate::pool::MAX_THREADS;
 use crate::sizes::Sizes;
-use crate::store::ParamStore;
+use crate::slots::Matched;
+use crate::store::{Layout, ParamStore};
 use crate::view::{ArrayView, ArrayViewMut};
 
 /// A program with the memory to call it.
 #[derive(Debug)]
 pub struct Executor {
     program: Arc<Program>,
-    plan: Plan,
+    plan: Arc<Plan>,
+    threads: usize,
+    known: Known,
     sizes: Sizes,
     arena: Arena,
     table: Table,
+    paces: Vec<Pace>,
+    /// The most bytes that a call may allocate.
     memory: usize,
+}
+
+/// What was found out in earlier calls.
+#[derive(Debug, Default)]
+struct Known {
+    inputs: Matched,
+    outputs: Matched,
+    /// The element types and shapes of the inputs that all sizes are of; empty where no sizes are known.
+    shapes: Vec<usize>,
+    /// The layout of the stores that have the parameters at `places`.
+    layout: Option<Layout>,
+    places: Vec<usize>,
 }
 
 /// What a call returns: arrays by name, in the program's order.
@@ -48,21 +71,37 @@ pub struct Outputs {
 pub type OutputView<'a> = (OutputKind, &'a str, ArrayViewMut<'a>);
 
 impl Executor {
-    /// An executor of a program; it allocates when it is called.
+    /// An executor of a program, which uses all cores; it allocates when it is called.
     pub fn new(program: Arc<Program>) -> Result<Self, ProgramError> {
         Self::with_instruction_set(program, InstructionSet::widest())
     }
 
     /// An executor whose micro-kernels use these instructions, where the machine has them.
     pub fn with_instruction_set(program: Arc<Program>, set: InstructionSet) -> Result<Self, ProgramError> {
-        let plan = Plan::new(&program, set)?;
-        let (sizes, arena, table) = (Sizes::default(), Arena::default(), Table::default());
-        Ok(Executor { program, plan, sizes, arena, table, memory: memory::total() })
+        let plan = Arc::new(Plan::new(&program, set)?);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Executor::of(program, plan, threads.min(MAX_THREADS), memory::total()))
     }
 
     /// Refuses calls that would allocate more than so many bytes; at first, more than there are.
     pub fn limit_memory(&mut self, bytes: usize) {
         self.memory = bytes;
+        self.known.shapes.clear();
+    }
+
+    fn of(program: Arc<Program>, plan: Arc<Plan>, threads: usize, memory: usize) -> Self {
+        let paces = vec![Pace::default(); program.kernels.len()];
+        Executor {
+            program,
+            plan,
+            threads,
+            known: Known::default(),
+            sizes: Sizes::default(),
+            arena: Arena::default(),
+            table: Table::default(),
+            paces,
+            memory,
+        }
     }
 
     /// The program.
@@ -70,12 +109,23 @@ impl Executor {
         &self.program
     }
 
+    /// The most threads that a call uses; calls that take less than some 20 microseconds use one.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Sets the most threads that a call uses, from 1 to 256. Results have the same bits for any number.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.threads = threads.clamp(1, MAX_THREADS);
+        self.known.shapes.clear();
+    }
+
     /// Calls the program; inputs come by name, in any order.
     pub fn call(&mut self, inputs: &[(&str, ArrayView<'_>)], store: &ParamStore) -> Result<Outputs, CallError> {
         self.prepare(inputs, store, true)?;
-        self.plan.outputs.match_in_order();
-        let slots = self.program.outputs.iter();
-        let mut arrays = slots.map(|slot| self.allocate(slot)).collect::<Result<Vec<_>, _>>()?;
+        self.plan.outputs.match_in_order(&mut self.known.outputs);
+        let slots = self.program.outputs.iter().enumerate();
+        let mut arrays = slots.map(|(k, slot)| self.allocate(k, slot)).collect::<Result<Vec<_>, _>>()?;
         self.run(inputs, store, arrays.iter_mut().map(Array::view_mut));
         Ok(Outputs::collect(&self.program, arrays))
     }
@@ -89,9 +139,10 @@ impl Executor {
         outputs: &mut [OutputView<'_>],
     ) -> Result<(), CallError> {
         self.prepare(inputs, store, false)?;
-        self.plan.outputs.match_all(outputs.iter().map(|(kind, name, _)| (Role::from(*kind), *name)))?;
-        for ((kind, name, view), slot) in outputs.iter().zip(self.plan.outputs.matched()) {
-            if let Some(fault) = self.output_fault(*slot, view)? {
+        let names = outputs.iter().map(|(kind, name, _)| (Role::from(*kind), *name));
+        self.plan.outputs.match_all(names, &mut self.known.outputs)?;
+        for ((kind, name, view), slot) in outputs.iter().zip(self.known.outputs.slots()) {
+            if let Some(fault) = self.output_fault(*slot, view) {
                 return Err(ArgumentError { role: Role::from(*kind), name: (*name).to_owned(), fault }.into());
             }
         }
@@ -101,68 +152,71 @@ impl Executor {
 
     /// Checks inputs and parameters, computes all sizes, and reserves the memory of temporaries; where `outputs` says
     /// so, the outputs will be allocated as well.
-    fn prepare(
-        &mut self,
-        inputs: &[(&str, ArrayView<'_>)],
-        store: &ParamStore,
-        outputs: bool,
-    ) -> Result<(), CallError> {
-        let Executor { program, plan, sizes, arena, memory, .. } = self;
-        plan.inputs.match_all(inputs.iter().map(|(name, _)| (Role::Input, *name)))?;
-        bind(program, plan.inputs.matched(), inputs, &mut sizes.bindings)?;
+    fn prepare(&mut self, inputs: &Inputs<'_>, store: &ParamStore, outputs: bool) -> Result<(), CallError> {
+        let Executor { program, plan, known, sizes, .. } = self;
+        let names = inputs.iter().map(|(name, _)| (Role::Input, *name));
+        let same = plan.inputs.match_all(names, &mut known.inputs)?;
+        if !same || !known.shapes.iter().copied().eq(signature(inputs)) {
+            known.shapes.clear();
+            bind(program, known.inputs.slots(), inputs, &mut sizes.bindings)?;
+            sizes.evaluate(program, plan, self.threads)?;
+            memory::check(program, sizes, outputs, self.memory)?;
+            if !self.arena.reserve(sizes.arena) {
+                let what = format!("the memory of all temporaries ({} bytes)", sizes.arena);
+                return Err(CallError::TooLarge { what });
+            }
+            known.shapes.extend(signature(inputs));
+        } else if outputs {
+            memory::check(program, sizes, outputs, self.memory)?;
+        }
+        check_masks(inputs)?;
         check_requirements(program, inputs, &sizes.bindings)?;
-        for slot in &program.params {
-            store.param(&slot.param, program.dtype)?;
+        if known.layout != Some(store.layout()) {
+            known.layout = None;
+            known.places.clear();
+            for slot in &program.params {
+                known.places.push(store.place(&slot.param, program.dtype)?);
+            }
+            known.layout = Some(store.layout());
         }
-        sizes.evaluate(program, plan)?;
-        memory::check(program, sizes, outputs, *memory)?;
-        if arena.reserve(sizes.arena) {
-            Ok(())
-        } else {
-            Err(CallError::TooLarge { what: format!("the memory of all temporaries ({} bytes)", sizes.arena) })
-        }
+        Ok(())
     }
 
-    fn allocate(&self, slot: &OutputSlot) -> Result<Array, CallError> {
-        let shape = self.sizes.shape(&self.program, slot).collect::<Result<Vec<_>, _>>()?;
+    fn allocate(&self, output: usize, slot: &OutputSlot) -> Result<Array, CallError> {
+        let shape = self.sizes.shape(output);
         let dtype = self.program.buffers[slot.buffer.index()].dtype;
         let too_large = || format!("the {} `{}` of shape {shape:?}", Role::from(slot.kind), slot.name);
-        Array::zeros(shape.clone(), dtype).ok_or_else(|| CallError::TooLarge { what: too_large() })
+        Array::zeros(shape, dtype).ok_or_else(|| CallError::TooLarge { what: too_large() })
     }
 
     /// What is wrong with the caller's memory for an output.
-    fn output_fault(&self, slot: usize, view: &ArrayViewMut<'_>) -> Result<Option<Fault>, CallError> {
-        let slot = &self.program.outputs[slot];
-        let (given, wanted) = (view.dtype(), self.program.buffers[slot.buffer.index()].dtype);
+    fn output_fault(&self, slot: usize, view: &ArrayViewMut<'_>) -> Option<Fault> {
+        let buffer = self.program.outputs[slot].buffer;
+        let (given, wanted) = (view.dtype(), self.program.buffers[buffer.index()].dtype);
         if given != wanted {
-            return Ok(Some(Fault::DType { given, wanted }));
+            return Some(Fault::DType { given, wanted });
         }
-        let wanted = || self.sizes.shape(&self.program, slot);
-        if wanted().eq(view.shape().iter().map(|size| Ok(*size))) {
-            return Ok(None);
-        }
-        let wanted = wanted().collect::<Result<Vec<_>, _>>()?;
-        Ok(Some(Fault::Shape { given: view.shape().to_vec(), wanted: format!("{wanted:?}") }))
+        let wanted = self.sizes.shape(slot);
+        let shape = || Fault::Shape { given: view.shape().to_vec(), wanted: format!("{wanted:?}") };
+        (wanted != view.shape()).then(shape)
     }
 
     /// Does the program's steps; the outputs come in the order in which they were matched.
     fn run<'a>(
         &'a mut self,
-        inputs: &'a [(&str, ArrayView<'a>)],
+        inputs: &'a Inputs<'a>,
         store: &'a ParamStore,
         outputs: impl Iterator<Item = ArrayViewMut<'a>>,
     ) {
-        let Executor { program, plan, sizes, arena, table, .. } = self;
+        let Executor { program, plan, threads, known, sizes, arena, table, paces, .. } = self;
         let mut frame = Frame::new(program, plan, sizes, table);
-        for ((_, view), slot) in inputs.iter().zip(plan.inputs.matched()) {
+        for ((_, view), slot) in inputs.iter().zip(known.inputs.slots()) {
             frame.read(program.inputs[*slot].buffer, view.elements().bytes());
         }
-        for slot in &program.params {
-            if let Ok(array) = store.get(&slot.param.name) {
-                frame.read(slot.buffer, array.elements().bytes());
-            }
+        for (slot, place) in program.params.iter().zip(&known.places) {
+            frame.read(slot.buffer, store.at(*place).elements().bytes());
         }
-        for (view, slot) in outputs.zip(plan.outputs.matched()) {
+        for (view, slot) in outputs.zip(known.outputs.slots()) {
             frame.write(program.outputs[*slot].buffer, view.into_elements().bytes());
         }
         let mut rest = arena.rest();
@@ -174,8 +228,24 @@ impl Executor {
                 }
             }
         }
-        frame.run(rest.cut(plan.scratch));
+        frame.run(Scratch::new(rest.cut(sizes.scratch), *threads), paces);
     }
+}
+
+impl Clone for Executor {
+    /// An executor of the same program, with memory of its own.
+    fn clone(&self) -> Self {
+        Executor::of(self.program.clone(), self.plan.clone(), self.threads, self.memory)
+    }
+}
+
+/// What the sizes of a call depend on, its names being given: element types, ranks and shapes of its inputs.
+fn signature<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = usize> + 'a {
+    let each = inputs.iter().flat_map(|(_, view)| {
+        let shape = view.shape();
+        [view.dtype() as usize, shape.len()].into_iter().chain(shape.iter().copied())
+    });
+    std::iter::once(inputs.len()).chain(each)
 }
 
 impl Outputs {

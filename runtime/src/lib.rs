@@ -16,7 +16,8 @@
 //! | [`rotation`] | rotations and inversion acting on features |
 //!
 //! Behind the executor stand `slots` (arrays matched by name), `sizes` (all sizes of a call), `chunk` (how rows are cut),
-//! `arena` (the memory of temporaries) and `call`, where kernels are called. `unsafe` is in `call` and in [`micro`] alone.
+//! `pace` (how fast kernels are), `pool` (threads), `arena` (the memory of temporaries) and `call`, where kernels are
+//! called. `unsafe` is in `call`, in `pool` and in [`micro`] alone.
 
 #![deny(unsafe_code)]
 
@@ -33,7 +34,9 @@ pub mod input;
 pub mod memory;
 pub mod micro;
 pub mod nearest;
+mod pace;
 pub mod plan;
+mod pool;
 pub mod reference;
 pub mod rotation;
 mod sizes;

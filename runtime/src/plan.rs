@@ -41,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) micros: Table,
     /// One a step. Of a step that fills or combines a partial buffer: the steps whose kernels add to it meanwhile.
     pub(crate) writers: Vec<Range<usize>>,
+    /// One a kernel: whether it runs while partial sums are being added to.
+    pub(crate) sums: Vec<bool>,
     /// The most scratch that a kernel needs.
     pub(crate) scratch: usize,
     /// The slots of inputs.
@@ -70,10 +72,12 @@ impl Plan {
         let outputs = unique(Slots::new(program.outputs.iter().map(|slot| (slot.kind.into(), slot.name.clone()))))?;
         check_requirements(program)?;
         check_symbols(program)?;
+        let writers = writers(program)?;
         Ok(Plan {
             entries,
             micros: Table::new(&program.micros, set),
-            writers: writers(program)?,
+            sums: sums(program, &writers),
+            writers,
             scratch: program.kernels.iter().map(|kernel| kernel.scratch).max().unwrap_or(0),
             inputs,
             outputs,
@@ -181,4 +185,16 @@ fn writers(program: &Program) -> Check<Vec<Range<usize>>> {
         }
     }
     Ok(writers)
+}
+
+/// The kernels that run between the filling of a partial buffer and its last combination.
+fn sums(program: &Program, writers: &[Range<usize>]) -> Vec<bool> {
+    let mut sums = vec![false; program.kernels.len()];
+    for step in writers.iter().flat_map(|range| &program.steps[range.clone()]) {
+        match step {
+            Step::Run(kernel) => sums[*kernel] = true,
+            Step::Fill(..) | Step::Combine { .. } => {}
+        }
+    }
+    sums
 }

@@ -18,14 +18,20 @@ pub(crate) struct Sizes {
     pub(crate) bytes: Vec<usize>,
     /// The rows of every kernel.
     pub(crate) rows: Vec<usize>,
+    /// The bytes of scratch of all threads.
+    pub(crate) scratch: usize,
     /// The bytes that the arena needs.
     pub(crate) arena: usize,
+    /// The shapes of all outputs, one after the other.
+    shapes: Vec<usize>,
+    /// Where the shape of each output ends.
+    ends: Vec<usize>,
 }
 
 impl Sizes {
-    /// Computes all sizes from the bindings.
-    pub(crate) fn evaluate(&mut self, program: &Program, plan: &Plan) -> Result<(), CallError> {
-        let Sizes { bindings, symbols, bytes, rows, arena } = self;
+    /// Computes all sizes from the bindings, for calls that may use so many threads.
+    pub(crate) fn evaluate(&mut self, program: &Program, plan: &Plan, threads: usize) -> Result<(), CallError> {
+        let Sizes { bindings, symbols, bytes, rows, scratch, arena, shapes, ends } = self;
         symbols.clear();
         for symbol in &program.symbols {
             let size = *bindings.get(symbol).ok_or_else(|| DimError::Unbound(symbol.clone()))?;
@@ -36,7 +42,9 @@ impl Sizes {
             rows.push(kernel.rows.evaluate(bindings)?);
         }
         bytes.clear();
-        let mut total = piece(plan.scratch);
+        let too_large = || CallError::TooLarge { what: "the memory of all temporaries".into() };
+        *scratch = piece(plan.scratch).and_then(|one| one.checked_mul(threads)).ok_or_else(too_large)?;
+        let mut total = Some(*scratch);
         for buffer in &program.buffers {
             let size = buffer_bytes(buffer, bindings)?;
             bytes.push(size);
@@ -47,24 +55,39 @@ impl Sizes {
                 }
             }
         }
-        *arena = total.ok_or_else(|| CallError::TooLarge { what: "the memory of all temporaries".into() })?;
+        *arena = total.ok_or_else(too_large)?;
+        shapes.clear();
+        ends.clear();
+        for slot in &program.outputs {
+            push_shape(&program.buffers[slot.buffer.index()], slot, bindings, shapes)?;
+            ends.push(shapes.len());
+        }
         Ok(())
     }
 
-    /// The shape of an output, axis by axis.
-    pub(crate) fn shape<'a>(
-        &'a self,
-        program: &'a Program,
-        slot: &'a OutputSlot,
-    ) -> impl Iterator<Item = Result<usize, DimError>> + 'a {
-        let buffer = &program.buffers[slot.buffer.index()];
-        let (dims, width) = match &slot.shape {
-            Some(_) => (&[][..], None),
-            None => (buffer.dims.as_slice(), width_axis(buffer)),
-        };
-        let fixed = slot.shape.as_deref().unwrap_or(&[]).iter().copied();
-        dims.iter().map(|dim| dim.evaluate(&self.bindings)).chain(fixed.chain(width).map(Ok))
+    /// The shape of an output.
+    pub(crate) fn shape(&self, output: usize) -> &[usize] {
+        let start = output.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.shapes[start..self.ends[output]]
     }
+}
+
+fn push_shape(
+    buffer: &Buffer,
+    slot: &OutputSlot,
+    bindings: &Bindings,
+    shapes: &mut Vec<usize>,
+) -> Result<(), DimError> {
+    match &slot.shape {
+        Some(shape) => shapes.extend(shape),
+        None => {
+            for dim in &buffer.dims {
+                shapes.push(dim.evaluate(bindings)?);
+            }
+            shapes.extend(width_axis(buffer));
+        }
+    }
+    Ok(())
 }
 
 /// The last axis of an array: floats have one for their irreps, indices and masks none.

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use indexmap::IndexMap;
 use schur_ir::graph::Param;
@@ -16,9 +17,29 @@ use crate::nearest::Nearest;
 use crate::view::ArrayViewMut;
 
 /// The parameters and statistics of a model.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct ParamStore {
     arrays: IndexMap<Arc<str>, Array>,
+    layout: Layout,
+}
+
+/// The names, shapes and element types of a store: stores of one layout, which are copies of one another, have the same
+/// ones in the same order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout(u64);
+
+impl Default for Layout {
+    /// A layout that no store has.
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Layout(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl PartialEq for ParamStore {
+    fn eq(&self, other: &Self) -> bool {
+        self.arrays == other.arrays
+    }
 }
 
 /// What is wrong with the arrays of a store.
@@ -87,7 +108,7 @@ impl ParamStore {
                 return Err(StoreError::Twice { name: param.name.to_string() });
             }
         }
-        Ok(ParamStore { arrays })
+        Ok(ParamStore { arrays, layout: Layout::default() })
     }
 
     /// The store of a model with these arrays, as from a checkpoint: every one must be the model's, and none missing.
@@ -117,7 +138,7 @@ impl ParamStore {
     pub fn check(&self, program: &Program) -> Result<(), StoreError> {
         let params: Vec<&Param> = program.params.iter().map(|slot| &slot.param).collect();
         known(self.names(), &params)?;
-        params.into_iter().try_for_each(|param| self.param(param, program.dtype).map(|_| ()))
+        params.into_iter().try_for_each(|param| self.place(param, program.dtype).map(|_| ()))
     }
 
     /// The names, in order.
@@ -173,12 +194,23 @@ impl ParamStore {
         Ok(())
     }
 
-    /// The array of a model's parameter, with the shape and element type that it must have.
-    pub(crate) fn param(&self, param: &Param, dtype: DType) -> Result<&Array, StoreError> {
-        let array = self.arrays.get(&param.name);
-        let array = array.ok_or_else(|| StoreError::Missing { name: param.name.to_string() })?;
+    /// What stays as it is when elements change.
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The place of a model's parameter, which must have this shape and element type; it is the same in all stores of one
+    /// layout.
+    pub(crate) fn place(&self, param: &Param, dtype: DType) -> Result<usize, StoreError> {
+        let found = self.arrays.get_full(&param.name);
+        let (place, _, array) = found.ok_or_else(|| StoreError::Missing { name: param.name.to_string() })?;
         check_array(&param.name, array, &param.shape, dtype)?;
-        Ok(array)
+        Ok(place)
+    }
+
+    /// The array at a place.
+    pub(crate) fn at(&self, place: usize) -> &Array {
+        &self.arrays[place]
     }
 
     fn unknown(&self, name: &str) -> StoreError {

@@ -32,11 +32,12 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-#[test]
-fn a_second_call_allocates_nothing() {
+/// A call of so many rows: the allocations of this thread.
+fn caller(threads: usize) -> impl FnMut(usize) -> usize {
     let mut executor = executor(model());
+    executor.set_threads(threads);
     let store = store(executor.program());
-    let mut call = |n: usize| {
+    move |n: usize| {
         let (x, species) = (Array::zeros([n, 2], DType::F32).unwrap(), Array::zeros([n], DType::I32).unwrap());
         let (mut y, mut sum) = (x.clone(), Array::zeros([2, 1], DType::F32).unwrap());
         let inputs = [("x", x.view()), ("species", species.view())];
@@ -48,8 +49,21 @@ fn a_second_call_allocates_nothing() {
         let before = ALLOCATIONS.get();
         executor.call_into(&inputs, &store, &mut outputs).unwrap();
         ALLOCATIONS.get() - before
-    };
+    }
+}
+
+#[test]
+fn a_second_call_allocates_nothing() {
+    let mut call = caller(1);
     assert!(call(1000) > 0);
     assert_eq!((call(1000), call(10), call(0)), (0, 0, 0));
     assert!(call(2000) > 0);
+}
+
+#[test]
+fn nor_does_one_on_several_threads() {
+    let mut call = caller(3);
+    // Helpers are started when they are first of use.
+    assert!((0..3).map(|_| call(300_000)).sum::<usize>() > 0);
+    assert_eq!((0..10).map(|_| call(300_000)).sum::<usize>(), 0);
 }

@@ -13,6 +13,7 @@ use schur_ir::program::{BufferId, BufferKind, MAX_CHUNKS, Program, Step, chunk_r
 use schur_ir::ty::DType;
 use schur_runtime::array::{Array, Data};
 use schur_runtime::executor::Outputs;
+use schur_runtime::store::ParamStore;
 use schur_runtime::view::ArrayView;
 use support::{Run, buffer, code, executor, input, kernel, model, output, runs, store};
 
@@ -62,6 +63,7 @@ fn calls_of_any_size_give_the_same_bits_as_plain_loops() {
 #[test]
 fn rows_are_cut_in_whole_tiles_and_none_is_run_without_rows() {
     let mut executor = executor(model());
+    executor.set_threads(1);
     let store = store(executor.program());
     let mut cut = |n: usize| -> Vec<(i64, i64, i64)> {
         let (x, species) = inputs(n);
@@ -125,6 +127,7 @@ fn the_callers_arrays_are_written() {
 #[test]
 fn memory_is_aligned_apart_and_kept() {
     let mut executor = executor(model());
+    executor.set_threads(1);
     let store = store(executor.program());
     let mut run = |n: usize| -> Vec<Run> {
         let (x, species) = inputs(n);
@@ -230,4 +233,70 @@ fn executors_move_between_threads() {
     });
     assert_eq!(handle.join().unwrap(), Ok(1));
     assert_eq!(program.name, "serial");
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let mut executor = executor(model());
+    let store = store(executor.program());
+    for n in [200_000, 1000, 130, 16, 1, 0, 50_000] {
+        let (x, species) = inputs(n);
+        let expected = expected(n);
+        for threads in [1, 2, 3, 8, 0, usize::MAX] {
+            executor.set_threads(threads);
+            assert_eq!(executor.threads(), threads.clamp(1, 256));
+            for _ in 0..3 {
+                let got = executor.call(&[("x", x.view()), ("species", species.view())], &store).unwrap();
+                assert!(got == expected, "N = {n}, {threads} threads");
+            }
+        }
+    }
+}
+
+#[test]
+fn clones_are_called_from_many_threads_at_once() {
+    let executor = executor(model());
+    let store = store(executor.program());
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (mut executor, store) = (executor.clone(), &store);
+            scope.spawn(move || {
+                for k in 0..20 {
+                    let n = 1000 * thread + 777 * k % 5000;
+                    let (x, species) = inputs(n);
+                    let got = executor.call(&[("x", x.view()), ("species", species.view())], store).unwrap();
+                    assert!(got == expected(n), "N = {n}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn what_was_found_out_is_forgotten_when_it_no_longer_holds() {
+    let mut executor = executor(model());
+    let mut store = store(executor.program());
+    let other =
+        ParamStore::init(executor.program().params.iter().rev().map(|slot| &slot.param), DType::F32, 0).unwrap();
+    let (x, species) = inputs(300);
+    let [forth, back] =
+        [[("x", x.view()), ("species", species.view())], [("species", species.view()), ("x", x.view())]];
+    for _ in 0..2 {
+        for inputs in [&forth, &back] {
+            for store in [&store, &other, &store.clone()] {
+                assert_eq!(executor.call(inputs, store).unwrap(), expected(300));
+            }
+        }
+    }
+    // New elements under the same names are seen, in every order.
+    store.set("params/mix/w", f32s(&[2], [3.0, 3.0])).unwrap();
+    let got = executor.call(&forth, &store).unwrap();
+    let y = rough(600).into_iter().enumerate().map(|(k, x)| x * 3.0 + (k / 2 % 4) as f32);
+    assert_eq!(got.outputs["y"], f32s(&[300, 2], y));
+    // A call that was refused leaves nothing behind.
+    let (shorter, wider) = (inputs(299).1, f32s(&[300, 3], rough(900)));
+    assert!(executor.call(&[("x", x.view()), ("species", shorter.view())], &store).is_err());
+    assert!(executor.call(&[("x", wider.view()), ("species", species.view())], &store).is_err());
+    assert!(executor.call(&forth, &ParamStore::default()).is_err());
+    assert_eq!(executor.call(&forth, &other).unwrap(), expected(300));
 }

@@ -195,6 +195,9 @@ fn sizes_beyond_memory() {
     program.buffers[1] = buffer("species", &["1"], 1, DType::I32, BufferKind::Input);
     let call = |program: Program, n: usize| {
         let mut executor = executor(program);
+        // Every thread has scratch of its own.
+        executor.set_threads(1);
+        executor.limit_memory(usize::MAX);
         let store = store(executor.program());
         let (shape, species) = ([n, 0], zeros(&[1], DType::I32));
         let x = ArrayView::new(&shape, Elements::F32(&[])).unwrap();

@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::files::named;
 use super::random;
 use super::terminal::{Progress, Terminal, count, duration, table};
+use super::threads::Threads;
 
 /// How often a spec is compiled, and how long a call is repeated.
 const COMPILATIONS: usize = 7;
@@ -43,6 +44,8 @@ pub(crate) struct Bench {
     /// Compute gradients as well.
     #[arg(long)]
     gradients: bool,
+    #[command(flatten)]
+    threads: Threads,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -67,6 +70,7 @@ impl Bench {
         let (timings, mut fused) = repeated(|| compile(CompileOptions::default()))?;
         let unfused = LoopOptions { fuse: false, ..LoopOptions::default() };
         let mut unfused = compile(CompileOptions { loops: unfused, ..CompileOptions::default() })?;
+        [&mut fused, &mut unfused].into_iter().for_each(|compiled| self.threads.limit(compiled));
         let params = model.init(0)?;
         let graph = match pass {
             Pass::Forward => model.graph(mode)?,

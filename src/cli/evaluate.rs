@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::files::{named, read_inputs, read_params};
 use super::random::rotations;
 use super::terminal::{Terminal, count, duration, table};
+use super::threads::Threads;
 
 /// How often the data are run for the time, and how many rotations they are turned by.
 const RUNS: usize = 5;
@@ -40,6 +41,8 @@ pub(crate) struct Evaluate {
     /// The seed that parameters are initialised from.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    threads: Threads,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -69,6 +72,7 @@ impl Evaluate {
         let inputs = read_inputs(&model, &self.data)?;
         progress.step("compiling");
         let mut compiled = model.compile(Mode::Infer, &CompileOptions::default())?;
+        self.threads.limit(&mut compiled);
         let params = match &self.params {
             Some(path) => read_params(&model, path)?,
             None => model.init(self.seed)?,

@@ -10,6 +10,7 @@ mod inspect;
 mod random;
 mod run;
 mod terminal;
+mod threads;
 mod train;
 
 use std::panic::catch_unwind;

@@ -8,6 +8,7 @@ use schur::{CompileOptions, Mode, Model, checkpoint};
 use super::failure::Failure;
 use super::files::{named, read_cotangents, read_inputs, read_params, require_safetensors};
 use super::terminal::{Terminal, duration};
+use super::threads::Threads;
 
 /// Compile a spec and call it once, from safetensors files to safetensors files.
 ///
@@ -44,6 +45,8 @@ pub(crate) struct Run {
     /// Where the gradients are written: one array for every float input and every `params/…`, by its name.
     #[arg(long, value_name = "FILE", requires = "cotangents")]
     gradients: Option<PathBuf>,
+    #[command(flatten)]
+    threads: Threads,
 }
 
 impl Run {
@@ -63,6 +66,7 @@ impl Run {
             }
             None => model.compile(mode, &CompileOptions::default())?,
         };
+        self.threads.limit(&mut compiled);
         let params = read_params(&model, &self.params)?;
         let results = compiled.run(named(&inputs), &params)?;
         let files = [

@@ -134,6 +134,12 @@ impl Trainer {
         Ok(trainer)
     }
 
+    /// Sets the most threads that a step uses: at first, one a core. Runs end with the same bits for any number.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.stepping.set_threads(threads);
+        self.predictor.executor.set_threads(threads);
+    }
+
     pub(super) fn program(&self) -> &Program {
         self.stepping.program()
     }

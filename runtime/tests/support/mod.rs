@@ -33,7 +33,7 @@ thread_local! {
     static RECORDING: RefCell<bool> = const { RefCell::new(false) };
 }
 
-/// The calls of kernels while `body` runs.
+/// The calls of kernels on this thread while `body` runs.
 pub(crate) fn runs(body: impl FnOnce()) -> Vec<Run> {
     RUNS.with(|runs| runs.borrow_mut().clear());
     RECORDING.set(true);

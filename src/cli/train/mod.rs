@@ -16,6 +16,7 @@ use super::failure::Failure;
 use super::files::{read_params, require_safetensors};
 use super::random::rotations;
 use super::terminal::{Progress, Terminal, count, duration};
+use super::threads::Threads;
 use options::Options;
 use report::Report;
 
@@ -64,6 +65,8 @@ pub(crate) struct Train {
     /// Where the picture of losses and errors is written, as an SVG.
     #[arg(long, value_name = "FILE")]
     curve: Option<PathBuf>,
+    #[command(flatten)]
+    threads: Threads,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -84,6 +87,7 @@ impl Train {
         };
         let clock = Instant::now();
         let mut trainer = Trainer::new(&model, params, settings, train, test)?;
+        self.threads.limit_training(&mut trainer);
         terminal.note(&format!("compiled and checked all rows in {}", duration(clock.elapsed())));
         if let Some(path) = &self.resume {
             trainer.resume(path)?;

@@ -1,0 +1,265 @@
+//! Threads that help with work: one pool for the process.
+//!
+//! Work is offered to helpers, and done by the caller too: it needs no helper to be finished, so none is waited for that
+//! has not come. One caller has the helpers at a time; whoever else offers work meanwhile does it alone. A helper without
+//! work watches for some for a while, and then sleeps.
+//!
+//! Invariant: a job is read only by helpers that are counted in the [`Gate`], and its owner does not go on before their
+//! number is zero and the gate is shut.
+
+#![allow(unsafe_code)]
+
+use std::hint::spin_loop;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError, TryLockError};
+use std::thread;
+
+/// How often a helper looks for work before it sleeps: some tens of microseconds.
+const LOOKS: usize = 2000;
+/// How often a caller looks whether its helpers are done before it lets other threads have its core.
+const PATIENCE: usize = 2000;
+/// The largest number of threads that share work.
+pub(crate) const MAX_THREADS: usize = 256;
+
+/// Does `work` on this thread, as number 0, and on up to `threads - 1` others at the same time, with numbers below
+/// `threads`; returns when all of them have returned. Which of them come is open: `work` takes from what is left to do.
+pub(crate) fn share(threads: usize, work: &(dyn Fn(usize) + Sync)) {
+    POOL.share(threads.min(MAX_THREADS), work);
+}
+
+static POOL: Pool = Pool {
+    helpers: Mutex::new(0),
+    gate: AtomicU64::new(0),
+    job: AtomicPtr::new(ptr::null_mut()),
+    asleep: AtomicUsize::new(0),
+    sleep: Mutex::new(()),
+    call: Condvar::new(),
+};
+
+struct Pool {
+    /// How many there are; locked by the caller that has them.
+    helpers: Mutex<usize>,
+    /// A [`Gate`].
+    gate: AtomicU64,
+    /// What helpers that are inside work on.
+    job: AtomicPtr<Job<'static>>,
+    asleep: AtomicUsize,
+    sleep: Mutex<()>,
+    call: Condvar,
+}
+
+struct Job<'a> {
+    work: &'a (dyn Fn(usize) + Sync),
+    seats: u16,
+    panicked: AtomicBool,
+}
+
+/// The number of a job, how many helpers may still join, and how many are inside.
+#[derive(Clone, Copy)]
+struct Gate {
+    job: u32,
+    free: u16,
+    inside: u16,
+}
+
+impl Gate {
+    fn new(word: u64) -> Self {
+        Gate { job: (word >> 32) as u32, free: (word >> 16) as u16, inside: word as u16 }
+    }
+
+    fn word(self) -> u64 {
+        u64::from(self.job) << 32 | u64::from(self.free) << 16 | u64::from(self.inside)
+    }
+}
+
+impl Pool {
+    fn share(&'static self, threads: usize, work: &(dyn Fn(usize) + Sync)) {
+        let mut helpers = match self.helpers.try_lock() {
+            Ok(helpers) => helpers,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return work(0),
+        };
+        while *helpers + 1 < threads {
+            let helper = thread::Builder::new().name("schur helper".into()).spawn(|| self.help());
+            match helper {
+                Ok(_) => *helpers += 1,
+                Err(_) => break,
+            }
+        }
+        let job = Job { work, seats: (threads.max(1) - 1) as u16, panicked: AtomicBool::new(false) };
+        let open = Open::new(self, &job);
+        work(0);
+        drop(open);
+        if job.panicked.into_inner() {
+            resume_unwind(Box::new("a helper panicked"));
+        }
+    }
+
+    /// What a helper does all its life.
+    fn help(&self) {
+        let mut last = 0;
+        loop {
+            let gate = self.wait(last);
+            last = gate.job;
+            // SAFETY: this helper is inside, so the owner of the job waits for it, and the job is the one that was there
+            // when the gate was opened.
+            let job = unsafe { &*self.job.load(Ordering::Acquire) };
+            let number = usize::from(job.seats - gate.free) + 1;
+            if catch_unwind(AssertUnwindSafe(|| (job.work)(number))).is_err() {
+                job.panicked.store(true, Ordering::Relaxed);
+            }
+            self.gate.fetch_sub(1, Ordering::Release);
+        }
+    }
+
+    /// Waits for another job than the last, and goes inside: the gate as it was before.
+    fn wait(&self, last: u32) -> Gate {
+        for _ in 0..LOOKS {
+            if let Some(gate) = self.enter(last) {
+                return gate;
+            }
+            spin_loop();
+        }
+        let mut sleep = self.sleep.lock().unwrap_or_else(PoisonError::into_inner);
+        self.asleep.fetch_add(1, Ordering::SeqCst);
+        loop {
+            if let Some(gate) = self.enter(last) {
+                self.asleep.fetch_sub(1, Ordering::SeqCst);
+                return gate;
+            }
+            sleep = self.call.wait(sleep).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn enter(&self, last: u32) -> Option<Gate> {
+        let mut gate = Gate::new(self.gate.load(Ordering::SeqCst));
+        while gate.job != last && gate.free > 0 {
+            let after = Gate { free: gate.free - 1, inside: gate.inside + 1, ..gate };
+            match self.gate.compare_exchange_weak(gate.word(), after.word(), Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return Some(gate),
+                Err(now) => gate = Gate::new(now),
+            }
+        }
+        None
+    }
+}
+
+/// An open gate; shut when this is dropped.
+struct Open(&'static Pool);
+
+impl Open {
+    fn new(pool: &'static Pool, job: &Job<'_>) -> Self {
+        pool.job.store(ptr::from_ref(job).cast::<Job<'static>>().cast_mut(), Ordering::Release);
+        let before = Gate::new(pool.gate.load(Ordering::Relaxed));
+        let gate = Gate { job: before.job.wrapping_add(1), free: job.seats, inside: 0 };
+        pool.gate.store(gate.word(), Ordering::SeqCst);
+        // A helper counts itself as asleep before it looks at the gate for the last time: either it sees the job, or it
+        // is seen here.
+        if pool.asleep.load(Ordering::SeqCst) > 0 {
+            drop(pool.sleep.lock().unwrap_or_else(PoisonError::into_inner));
+            (0..job.seats).for_each(|_| pool.call.notify_one());
+        }
+        Open(pool)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        const FREE: u64 = (u16::MAX as u64) << 16;
+        let mut gate = Gate::new(self.0.gate.fetch_and(!FREE, Ordering::SeqCst));
+        for look in 0.. {
+            if gate.inside == 0 {
+                break;
+            }
+            if look < PATIENCE {
+                spin_loop()
+            } else {
+                thread::yield_now()
+            }
+            gate = Gate::new(self.0.gate.load(Ordering::Acquire));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Takes every number below `count` once, and gives how many threads did.
+    fn sum(threads: usize, count: usize, pause: Duration) -> usize {
+        let (next, sum, came) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicU64::new(0));
+        share(threads, &|number| {
+            assert!(number < threads.max(1));
+            assert_eq!(came.fetch_or(1 << number, Ordering::Relaxed) >> number & 1, 0, "two threads have one number");
+            loop {
+                let taken = next.fetch_add(1, Ordering::Relaxed);
+                if taken >= count {
+                    break;
+                }
+                sum.fetch_add(taken + 1, Ordering::Relaxed);
+                thread::sleep(pause);
+            }
+        });
+        assert_eq!(sum.into_inner(), count * (count + 1) / 2);
+        came.into_inner().count_ones() as usize
+    }
+
+    #[test]
+    fn work_is_done_once_by_any_number_of_threads() {
+        for threads in [0, 1, 2, 3, 8, 40] {
+            for count in [0, 1, 2, 100] {
+                for _ in 0..50 {
+                    let came = sum(threads, count, Duration::ZERO);
+                    assert!((1..=threads.max(1)).contains(&came));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn callers_do_not_wait_for_each_other() {
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..200).for_each(|k| assert!(sum(3, k % 7, Duration::ZERO) > 0)));
+            }
+        });
+    }
+
+    #[test]
+    fn helpers_wake_up() {
+        thread::sleep(Duration::from_millis(20));
+        // Another test may have the helpers now and then.
+        assert!((0..20).any(|_| sum(4, 20, Duration::from_millis(1)) > 1));
+    }
+
+    #[test]
+    fn panics_come_back_to_the_caller() {
+        let panicked = || catch_unwind(|| share(3, &|number| assert!(number == 9, "on purpose"))).is_err();
+        assert!(panicked());
+        let of_helpers = || {
+            catch_unwind(|| {
+                let came = AtomicBool::new(false);
+                share(2, &|number| {
+                    if number > 0 {
+                        came.store(true, Ordering::Relaxed);
+                        panic!("on purpose");
+                    }
+                    for _ in 0..100 {
+                        if came.load(Ordering::Relaxed) {
+                            break;
+                        }
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                });
+            })
+            .is_err()
+        };
+        assert!((0..20).any(|_| of_helpers()));
+        sum(3, 100, Duration::ZERO);
+    }
+}

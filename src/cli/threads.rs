@@ -1,0 +1,29 @@
+//! How many threads compute.
+
+use std::num::NonZeroUsize;
+
+use clap::Args;
+use schur::CompiledModel;
+use schur::train::Trainer;
+
+/// The option of commands that call models.
+#[derive(Debug, Args)]
+pub(crate) struct Threads {
+    /// The most threads that compute; without, one a core. Results have the same bits for any number.
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
+impl Threads {
+    pub(crate) fn limit(&self, compiled: &mut CompiledModel) {
+        if let Some(threads) = self.threads {
+            compiled.set_threads(threads.get());
+        }
+    }
+
+    pub(crate) fn limit_training(&self, trainer: &mut Trainer) {
+        if let Some(threads) = self.threads {
+            trainer.set_threads(threads.get());
+        }
+    }
+}
