@@ -154,3 +154,22 @@ fn every_layer_has_a_page() {
 fn kernels_have_their_pages() {
     chapter("kernels").iter().for_each(|(name, path)| check_kernel(name, path));
 }
+
+#[test]
+fn the_documentation_quotes_the_textbook() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_to_string(folder.join("docs/simplify.md")).unwrap_or_else(|e| panic!("{e}"));
+    let (_, walk) = docs.split_once("## Five pages of the textbook").expect("there is a walk through the textbook");
+    let sections: Vec<&str> = walk.split("\n**`").skip(1).collect();
+    assert_eq!(sections.len(), 5);
+    for section in sections {
+        let (rule, text) = section.split_once('`').expect("a section begins with a rule");
+        let page = folder.join("tests/textbook/rules").join(format!("{rule}.snap"));
+        let page = std::fs::read_to_string(&page).unwrap_or_else(|e| panic!("{}: {e}", page.display()));
+        let quotes: Vec<&str> = text.split("```graph\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(quotes.len() >= 2, "{rule}");
+        for line in quotes.iter().flat_map(|quote| quote.lines()) {
+            assert!(page.lines().any(|of_page| of_page == line), "{rule}: the page has no line `{line}`");
+        }
+    }
+}

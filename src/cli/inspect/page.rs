@@ -82,8 +82,5 @@ fn summary(compiled: &Compiled) -> String {
     out += &pair("bytes", costs.each_ref().map(|cost| polynomial(&cost.bytes)));
     out += &single("kernels", &count(compiled.kernels.len()));
     out += &single("machine code", &format!("{} bytes", count(bytes)));
-    out + &single(
-        "saturation",
-        &format!("{} e-nodes in {} iterations", count(compiled.report.e_nodes), compiled.report.iterations),
-    )
+    out + &single("e-nodes", &count(compiled.report.e_nodes))
 }
