@@ -14,7 +14,10 @@ mod nest;
 mod plan;
 mod target;
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::{CodegenError as ClifError, Context};
@@ -78,15 +81,52 @@ pub fn symbols(loops: &Loops) -> Vec<Symbol> {
     symbols
 }
 
-/// Generates the code of every kernel.
+/// Generates the code of every kernel, on as many threads as there are cores: kernels do not know of each other, so the
+/// code is the same for any number.
 pub fn generate(loops: &Loops, target: &Target, listings: Listings) -> Result<Vec<KernelCode>, CodegenError> {
     let symbols = symbols(loops);
-    let mut context = Context::new();
-    let mut builder = FunctionBuilderContext::new();
-    let one = |k: &crate::loops::Kernel| {
+    let next = AtomicUsize::new(0);
+    let share = || {
+        let (context, builder) = (Context::new(), FunctionBuilderContext::new());
+        let mut generator = Generator { loops, symbols: &symbols, target, listings, context, builder };
+        let mut codes = Vec::new();
+        loop {
+            let k = next.fetch_add(1, Ordering::Relaxed);
+            let Some(kernel) = loops.kernels.get(k) else { break codes };
+            codes.push((k, generator.kernel(kernel)));
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(loops.kernels.len());
+    let mut codes = thread::scope(|scope| {
+        // Where no thread can be had, those that are there do it all.
+        let helpers = (1..threads).map_while(|_| thread::Builder::new().spawn_scoped(scope, share).ok());
+        let helpers: Vec<_> = helpers.collect();
+        let mut codes = share();
+        for helper in helpers {
+            codes.extend(helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        codes
+    });
+    codes.sort_by_key(|(k, _)| *k);
+    codes.into_iter().map(|(_, code)| code).collect()
+}
+
+/// What generates the code of kernels, one after the other.
+struct Generator<'a> {
+    loops: &'a Loops,
+    symbols: &'a [Symbol],
+    target: &'a Target,
+    listings: Listings,
+    context: Context,
+    builder: FunctionBuilderContext,
+}
+
+impl Generator<'_> {
+    fn kernel(&mut self, k: &crate::loops::Kernel) -> Result<KernelCode, CodegenError> {
+        let Generator { loops, symbols, target, listings, context, builder } = self;
         context.clear();
-        kernel::build(loops, k, &symbols, target, &mut context.func, &mut builder);
-        let mut listing = (listings == Listings::Keep).then(|| Listing::of(&mut context.func));
+        kernel::build(loops, k, symbols, target, &mut context.func, builder);
+        let mut listing = (*listings == Listings::Keep).then(|| Listing::of(&mut context.func));
         context.set_disasm(listing.is_some());
         let compiled = context.compile(target.isa(), &mut ControlPlane::default());
         let code = compiled.map_err(|e| refused(&k.name, &e.inner))?;
@@ -97,8 +137,7 @@ pub fn generate(loops: &Loops, target: &Target, listings: Listings) -> Result<Ve
             bytes: code.code_buffer().to_vec(),
             align: u64::from(code.buffer.alignment),
         })
-    };
-    loops.kernels.iter().map(one).collect()
+    }
 }
 
 fn refused(kernel: &str, error: &ClifError) -> CodegenError {
