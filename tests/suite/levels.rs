@@ -50,6 +50,11 @@ impl Way {
         self.call(self.program(graph), inputs, params)
     }
 
+    /// True where the graph is rewritten first.
+    pub(crate) fn is_simplified(&self) -> bool {
+        self.options.simplify.is_some()
+    }
+
     /// The compiled graph.
     pub(crate) fn program(&self, graph: &Graph) -> Program {
         compile(graph, &self.options, &mut |_, _| {}).unwrap_or_else(|e| panic!("{e}\n{graph}"))

@@ -4,12 +4,15 @@ mod cli;
 mod conformance;
 mod differential;
 mod equivariance;
+#[cfg(target_os = "linux")]
+mod executable;
 mod fuzzing;
 mod gradients;
 #[cfg(unix)]
 mod guarded;
 mod inspect;
 mod levels;
+mod numbers;
 mod random_graph;
 mod reference;
 mod simplify;
