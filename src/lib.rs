@@ -94,11 +94,13 @@
 
 mod compiled;
 mod error;
+mod finite;
 mod model;
 pub mod train;
 
 pub use compiled::{CompiledModel, Timings};
 pub use error::Error;
+pub use finite::{NonFinite, Origin, all_finite};
 pub use model::{Model, Pass};
 
 pub use schur_compiler as compiler;

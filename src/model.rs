@@ -159,7 +159,7 @@ impl Model {
         CompiledModel::new(program, timings, options.limits.memory)
     }
 
-    fn graph_of(&self, spec: &ModelSpec, mode: Mode) -> Result<Graph, Error> {
+    pub(crate) fn graph_of(&self, spec: &ModelSpec, mode: Mode) -> Result<Graph, Error> {
         Ok(build_within(spec, mode, &self.limits).map_err(|error| error.located(&self.source))?)
     }
 }

@@ -11,7 +11,7 @@ use schur::{Array, CompileOptions, CompiledModel, Irreps, Mode, Model, Outputs, 
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::files::{named, read_inputs, read_params};
+use super::files::{check_finite, named, read_inputs, read_params};
 use super::random::rotations;
 use super::terminal::{Terminal, count, duration, table};
 use super::threads::Threads;
@@ -41,6 +41,9 @@ pub(crate) struct Evaluate {
     /// The seed that parameters are initialised from.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Fail where an output is NaN or infinite, and name the first layer that makes one.
+    #[arg(long)]
+    check_finite: bool,
     #[command(flatten)]
     threads: Threads,
     /// Print JSON.
@@ -79,6 +82,9 @@ impl Evaluate {
         };
         progress.step("running");
         let (results, time) = timed(&mut compiled, &inputs, &params)?;
+        if self.check_finite {
+            check_finite(&model, Mode::Infer, &inputs, &params, &results)?;
+        }
         let mut subject = Subject { irreps: irreps(&model)?, compiled, params, inputs, results };
         let mut errors = vec![0.0; subject.results.outputs.len()];
         for rotation in rotations(ROTATIONS).into_iter().flat_map(|r| [r, r.inverted()]) {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 use schur::train::is_state;
-use schur::{Array, CompiledModel, Model, ParamStore, checkpoint};
+use schur::{Array, CompiledModel, Mode, Model, Outputs, ParamStore, all_finite, checkpoint};
 
 use super::failure::Failure;
 
@@ -61,6 +61,25 @@ pub(crate) fn read_params(model: &Model, path: &Path) -> Result<ParamStore, Fail
             "`schur check` lists the parameters of a spec, `schur init` makes them".to_owned(),
         )
     })
+}
+
+/// Fails where anything that a call returned is NaN or infinite, and says where it comes from.
+pub(crate) fn check_finite(
+    model: &Model,
+    mode: Mode,
+    inputs: &IndexMap<String, Array>,
+    params: &ParamStore,
+    results: &Outputs,
+) -> Result<(), Failure> {
+    if all_finite(results) {
+        return Ok(());
+    }
+    let views = inputs.iter().map(|(name, array)| (name.as_str(), array.view()));
+    let message = match model.find_non_finite(mode, views, params, results)? {
+        Some(found) => found.to_string(),
+        None => "the result is not finite, though the outputs of all layers are".to_owned(),
+    };
+    Err(Failure::user(message, None))
 }
 
 /// Arrays by name, as a call takes them.

@@ -6,7 +6,7 @@ use clap::Args;
 use schur::{CompileOptions, Mode, Model, checkpoint};
 
 use super::failure::Failure;
-use super::files::{named, read_cotangents, read_inputs, read_params, require_safetensors};
+use super::files::{check_finite, named, read_cotangents, read_inputs, read_params, require_safetensors};
 use super::terminal::{Terminal, duration};
 use super::threads::Threads;
 
@@ -45,6 +45,9 @@ pub(crate) struct Run {
     /// Where the gradients are written: one array for every float input and every `params/…`, by its name.
     #[arg(long, value_name = "FILE", requires = "cotangents")]
     gradients: Option<PathBuf>,
+    /// Fail where anything that is returned is NaN or infinite, and name the first layer that makes one.
+    #[arg(long)]
+    check_finite: bool,
     #[command(flatten)]
     threads: Threads,
 }
@@ -69,6 +72,9 @@ impl Run {
         self.threads.limit(&mut compiled);
         let params = read_params(&model, &self.params)?;
         let results = compiled.run(named(&inputs), &params)?;
+        if self.check_finite {
+            check_finite(&model, mode, &inputs, &params, &results)?;
+        }
         let files = [
             (Some(&self.outputs), &results.outputs),
             (self.batch_stats.as_ref(), &results.statistics),

@@ -21,6 +21,7 @@ use super::loss::{COTANGENT, LOSS, Loss, target_input, training_graph};
 use super::optimizer::{Method, Optimizer, norm};
 use super::schedule::Schedule;
 use crate::error::Error;
+use crate::finite::NonFinite;
 use crate::model::Model;
 
 /// How to train.
@@ -216,6 +217,13 @@ impl Trainer {
         self.progress.loss += loss;
         let ended = if place + 1 == self.steps_an_epoch() { Some(self.end_epoch()?) } else { None };
         Ok(Step { loss, ended })
+    }
+
+    /// Where the NaN or infinity of a step that diverged comes from, if a layer or what it is given holds one.
+    pub fn find_non_finite(&mut self, model: &Model) -> Result<Option<NonFinite>, Error> {
+        let epoch = self.progress.step / self.steps_an_epoch();
+        let batch = self.batch(epoch, (self.progress.step % self.steps_an_epoch()) as usize);
+        model.find_non_finite(Mode::Train, batch.views(), &self.params, &Outputs::default())
     }
 
     fn end_epoch(&mut self) -> Result<Epoch, TrainError> {

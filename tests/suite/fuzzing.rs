@@ -89,3 +89,17 @@ fn every_target_has_a_name_of_its_own() {
     names.dedup();
     assert_eq!(names.len(), Target::ALL.len());
 }
+
+/// Writes what the fuzzer starts from to `fuzz/corpus/<target>/`.
+#[test]
+#[ignore = "is for `fuzz/run`"]
+fn seeds_are_written() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for target in Target::ALL {
+        let corpus = root.join("fuzz/corpus").join(target.name());
+        std::fs::create_dir_all(&corpus).unwrap();
+        for (k, seed) in target.seeds(root).unwrap().iter().enumerate() {
+            std::fs::write(corpus.join(format!("seed-{k}")), seed).unwrap();
+        }
+    }
+}

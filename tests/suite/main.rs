@@ -1,11 +1,13 @@
 //! Tests of the whole: what must hold of every graph, checked on random ones.
 
+mod bits;
 mod cli;
 mod conformance;
 mod differential;
 mod equivariance;
 #[cfg(target_os = "linux")]
 mod executable;
+mod finite;
 mod fuzzing;
 mod gradients;
 #[cfg(unix)]

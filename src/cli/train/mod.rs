@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use schur::train::{DataSet, Epoch, Layout, Step, Trainer, svg};
-use schur::{Model, checkpoint};
+use schur::train::{DataSet, Epoch, Layout, Step, TrainError, Trainer, svg};
+use schur::{Error, Model, checkpoint};
 
 use super::failure::Failure;
 use super::files::{read_params, require_safetensors};
@@ -98,7 +98,7 @@ impl Train {
             ));
         }
         let clock = Instant::now();
-        let rows = self.epochs(&mut trainer, terminal)?;
+        let rows = self.epochs(&model, &mut trainer, terminal)?;
         let time = clock.elapsed();
 
         trainer.save(&self.out)?;
@@ -125,13 +125,13 @@ impl Train {
     }
 
     /// Does all the steps that are left, and says how many rows they went through.
-    fn epochs(&self, trainer: &mut Trainer, terminal: &Terminal) -> Result<usize, Failure> {
+    fn epochs(&self, model: &Model, trainer: &mut Trainer, terminal: &Terminal) -> Result<usize, Failure> {
         let stop = stop_on_interrupt()?;
         let bar = terminal.long_progress(trainer.steps());
         bar.begin_at(trainer.steps_done());
         let mut pace = Pace::new(trainer.settings().batch);
         while !trainer.is_done() {
-            let Step { loss, ended } = trainer.step()?;
+            let Step { loss, ended } = trainer.step().map_err(|error| explained(model, trainer, error))?;
             pace.add();
             let epoch = (trainer.steps_done() - 1) / trainer.steps_an_epoch() + 1;
             bar.step(format!("epoch {epoch}, loss {loss:.4}, {} rows/s", count(pace.rows_per_second())));
@@ -162,6 +162,16 @@ impl Train {
             help: format!("to go on:\n{}", resume_command(std::env::args().skip(1), &out.to_string())),
         }
     }
+}
+
+/// A failed step; of one that diverged, where that comes from.
+fn explained(model: &Model, trainer: &mut Trainer, error: Error) -> Failure {
+    if matches!(error, Error::Train(TrainError::Diverged { .. }))
+        && let Ok(Some(found)) = trainer.find_non_finite(model)
+    {
+        return Failure::user(error.to_string(), Some(found.to_string()));
+    }
+    error.into()
 }
 
 fn data_set(layout: &Arc<Layout>, path: &Path, target: &str) -> Result<DataSet, Failure> {
