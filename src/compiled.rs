@@ -4,22 +4,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use schur_compiler::compile::{CompileOptions, Compiled, compile_simplified};
+use schur_compiler::simplify::BySize;
+use schur_ir::dim::{Bindings, Dim};
+use schur_ir::graph::Graph;
 use schur_ir::program::Program;
 use schur_runtime::array::Array;
 use schur_runtime::executor::{Executor, Outputs};
 use schur_runtime::input::Input;
 use schur_runtime::memory;
 use schur_runtime::store::ParamStore;
+use schur_runtime::view::ArrayView;
 
 use crate::error::Error;
 
 /// A model in native code, with the memory to call it.
 ///
 /// It serves one call at a time; clones share the code and have memory of their own: one for every thread that calls.
+///
+/// One program serves all sizes. Where another one does less for few rows, or for very many, a call of such sizes
+/// compiles it when it first needs it; which is taken depends on the sizes of a call alone.
 #[derive(Clone, Debug)]
 pub struct CompiledModel {
     executor: Executor,
+    others: Vec<Other>,
+    by_size: BySize,
+    options: CompileOptions,
     timings: Timings,
+}
+
+/// What is compiled when a call first has sizes for which it is best.
+#[derive(Clone, Debug)]
+struct Other {
+    graph: Graph,
+    executor: Option<Executor>,
 }
 
 /// How long every stage took, in order.
@@ -33,14 +51,28 @@ impl Timings {
     }
 }
 
+/// The executor of a program, within the memory that the options allow.
+fn executor(program: Program, options: &CompileOptions) -> Result<Executor, Error> {
+    let mut executor = Executor::new(Arc::new(program))?;
+    executor.limit_memory(options.limits.memory.min(memory::total()));
+    Ok(executor)
+}
+
 impl CompiledModel {
-    pub(crate) fn new(program: Program, timings: Timings, memory: usize) -> Result<Self, Error> {
-        let mut executor = Executor::new(Arc::new(program))?;
-        executor.limit_memory(memory.min(memory::total()));
-        Ok(CompiledModel { executor, timings })
+    pub(crate) fn new(compiled: Compiled, options: CompileOptions, timings: Timings) -> Result<Self, Error> {
+        let Compiled { program, others, by_size } = compiled;
+        let others = others.into_iter().map(|graph| Other { graph, executor: None }).collect();
+        let executor = executor(program, &options)?;
+        Ok(CompiledModel { executor, others, by_size, options, timings })
     }
 
-    /// The program.
+    /// The first size of every range of sizes that has a program of its own, where all symbols have that size, and the
+    /// number of the program; 0 is [`CompiledModel::program`].
+    pub fn ranges(&self) -> Vec<(usize, usize)> {
+        self.by_size.ranges()
+    }
+
+    /// The program for nominal sizes.
     pub fn program(&self) -> &Arc<Program> {
         self.executor.program()
     }
@@ -79,12 +111,44 @@ impl CompiledModel {
     {
         let inputs: Vec<(&str, Input<'a>)> = inputs.into_iter().map(|(name, array)| (name, array.into())).collect();
         let views: Vec<_> = inputs.iter().map(|(name, input)| (*name, input.view())).collect();
-        Ok(self.executor.call(&views, params)?)
+        Ok(self.executor_for(&views)?.call(&views, params)?)
     }
 
-    /// The executor, to call the model with memory of your own.
+    /// The executor for nominal sizes, which takes all others too, to call the model with memory of your own.
     pub fn executor(&mut self) -> &mut Executor {
         &mut self.executor
+    }
+
+    /// The executor that does least for the sizes of these inputs.
+    pub fn executor_for(&mut self, inputs: &[(&str, ArrayView<'_>)]) -> Result<&mut Executor, Error> {
+        if self.others.is_empty() {
+            return Ok(&mut self.executor);
+        }
+        let chosen = self.by_size.choose(&self.sizes(inputs));
+        let Some(other) = chosen.checked_sub(1).and_then(|k| self.others.get_mut(k)) else {
+            return Ok(&mut self.executor);
+        };
+        let mut executor = match other.executor.take() {
+            Some(executor) => executor,
+            None => executor(compile_simplified(&other.graph, &self.options, &mut |_, _| {})?, &self.options)?,
+        };
+        executor.set_threads(self.executor.threads());
+        Ok(other.executor.insert(executor))
+    }
+
+    /// The sizes that inputs bind; what does not fit is for the executor to tell.
+    fn sizes(&self, inputs: &[(&str, ArrayView<'_>)]) -> Bindings {
+        let program = self.executor.program();
+        let mut bindings = Bindings::new();
+        for slot in &program.inputs {
+            let Some((_, array)) = inputs.iter().find(|(name, _)| **name == *slot.name) else { continue };
+            for (dim, size) in program.buffers[slot.buffer.index()].dims.iter().zip(array.shape()) {
+                if let Some(symbol) = dim.symbols().next().filter(|symbol| *dim == Dim::symbol((*symbol).clone())) {
+                    bindings.insert(symbol.clone(), *size);
+                }
+            }
+        }
+        bindings
     }
 }
 

@@ -77,6 +77,7 @@ impl Error {
                 | CompileError::Graph(_)
                 | CompileError::Simplified(_)
                 | CompileError::Simplify(_)
+                | CompileError::Validation(_)
                 | CompileError::Loops(_) => true,
             },
             Error::Autodiff(_) | Error::Program(_) => true,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use schur_compiler::autodiff::{VjpOptions, vjp};
-use schur_compiler::compile::{CompileOptions, Stage, compile};
+use schur_compiler::compile::{CompileOptions, Stage, compile_by_size};
 use schur_ir::build::{Mode, build_within};
 use schur_ir::graph::{Graph, Op, Param};
 use schur_ir::limits::{LimitError, Limits};
@@ -152,11 +152,11 @@ impl Model {
             graph = vjp(&graph, &VjpOptions::new(&graph))?;
             timings.0.push(("joint", clock.elapsed()));
         }
-        let program = compile(&graph, options, &mut |stage, time| {
+        let compiled = compile_by_size(&graph, options, &mut |stage, time| {
             timings.0.push((stage.name(), time));
             observe(stage);
         })?;
-        CompiledModel::new(program, timings, options.limits.memory)
+        CompiledModel::new(compiled, options.clone(), timings)
     }
 
     pub(crate) fn graph_of(&self, spec: &ModelSpec, mode: Mode) -> Result<Graph, Error> {

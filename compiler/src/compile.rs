@@ -9,7 +9,8 @@ use schur_ir::verify::{VerifyError, verify};
 
 use crate::codegen::{CodegenError, Features, KernelCode, Listings, Target, assemble, generate};
 use crate::loops::{LoopOptions, Loops, LoopsError, lower};
-use crate::simplify::{Report, Simplified, SimplifyError, SimplifyOptions, simplify};
+use crate::simplify::{BySize, Report, Simplified, SimplifyError, SimplifyOptions, simplify};
+use crate::validate::{ValidationError, validate};
 
 /// How to compile.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct CompileOptions {
     pub limits: Limits,
     /// Which instructions may be used.
     pub features: Features,
+    /// Evaluate the simplified graph beside the graph on random arrays: for tests.
+    pub validate: bool,
     /// Run Cranelift's verifier as well: for tests.
     pub verify_code: bool,
     /// Keep readable listings of the code: for `inspect`.
@@ -35,6 +38,7 @@ impl Default for CompileOptions {
             loops: LoopOptions::default(),
             limits: Limits::default(),
             features: Features::default(),
+            validate: cfg!(debug_assertions),
             verify_code: cfg!(debug_assertions),
             listings: Listings::Skip,
         }
@@ -82,6 +86,9 @@ pub enum CompileError {
     /// The simplifier gave up.
     #[error(transparent)]
     Simplify(#[from] SimplifyError),
+    /// The simplified graph computes something else.
+    #[error(transparent)]
+    Validation(#[from] ValidationError),
     /// The loops cannot say it.
     #[error(transparent)]
     Loops(#[from] LoopsError),
@@ -90,24 +97,64 @@ pub enum CompileError {
     Codegen(#[from] CodegenError),
 }
 
+/// A program, and what to compile for sizes for which it is not the best.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The program for nominal sizes.
+    pub program: Program,
+    /// Simplified graphs of the same; each is compiled with [`compile_simplified`] when a call needs it.
+    pub others: Vec<Graph>,
+    /// Which to take for which sizes.
+    pub by_size: BySize,
+}
+
 /// Compiles a graph for this machine. `observe` is given what each stage made and how long it took.
 pub fn compile(
     graph: &Graph,
     options: &CompileOptions,
     observe: &mut dyn FnMut(Stage<'_>, Duration),
 ) -> Result<Program, CompileError> {
-    let mut clock = Instant::now();
-    let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed();
+    let simplify = options.simplify.as_ref().map(|o| SimplifyOptions { other_sizes: Vec::new(), ..o.clone() });
+    Ok(compile_by_size(graph, &CompileOptions { simplify, ..options.clone() }, observe)?.program)
+}
+
+/// Compiles a graph for this machine, and finds the graphs that are better for other sizes.
+pub fn compile_by_size(
+    graph: &Graph,
+    options: &CompileOptions,
+    observe: &mut dyn FnMut(Stage<'_>, Duration),
+) -> Result<Compiled, CompileError> {
+    let clock = Instant::now();
     graph.check_limits(&options.limits)?;
     verify(graph).map_err(CompileError::Graph)?;
-    let simplified = match &options.simplify {
-        Some(options) => simplify(graph, options)?,
-        None => Simplified { graph: graph.clone(), report: Report::default() },
+    let Some(simplify_options) = &options.simplify else {
+        let report = Report::default();
+        observe(Stage::Simplified(graph, &report), clock.elapsed());
+        let program = compile_simplified(graph, options, observe)?;
+        return Ok(Compiled { program, others: Vec::new(), by_size: BySize::default() });
     };
-    verify(&simplified.graph).map_err(CompileError::Simplified)?;
-    observe(Stage::Simplified(&simplified.graph, &simplified.report), lap());
+    let Simplified { graph: simplified, report, others, by_size } = simplify(graph, simplify_options)?;
+    for graph in others.iter().chain([&simplified]) {
+        verify(graph).map_err(CompileError::Simplified)?;
+    }
+    observe(Stage::Simplified(&simplified, &report), clock.elapsed());
+    if options.validate {
+        for after in others.iter().chain([&simplified]) {
+            validate(graph, after, VALIDATION_SEED)?;
+        }
+    }
+    Ok(Compiled { program: compile_simplified(&simplified, options, observe)?, others, by_size })
+}
 
-    let loops = lower(&simplified.graph, &options.loops)?;
+/// Compiles a graph that verifies as it is.
+pub fn compile_simplified(
+    graph: &Graph,
+    options: &CompileOptions,
+    observe: &mut dyn FnMut(Stage<'_>, Duration),
+) -> Result<Program, CompileError> {
+    let mut clock = Instant::now();
+    let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed();
+    let loops = lower(graph, &options.loops)?;
     observe(Stage::Loops(&loops), lap());
 
     let target = Target::host(options.features, options.verify_code)?;
@@ -120,3 +167,6 @@ pub fn compile(
     observe(Stage::Program(&program), lap());
     Ok(program)
 }
+
+/// Which random arrays a simplification is validated on at compile time.
+const VALIDATION_SEED: u64 = 0;

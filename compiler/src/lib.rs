@@ -8,3 +8,4 @@ pub mod codegen;
 pub mod compile;
 pub mod loops;
 pub mod simplify;
+pub mod validate;

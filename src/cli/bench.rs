@@ -118,11 +118,12 @@ fn call(
     let views: Vec<_> = named(inputs).map(|(name, array)| (name, array.view())).collect();
     let mut results = compiled.run(views.iter().copied(), params)?;
     let mut outputs = results.views_mut();
+    let executor = compiled.executor_for(&views)?;
     let start = Instant::now();
     let mut times = Vec::new();
     while times.is_empty() || (start.elapsed() < BUDGET && times.len() < MAX_CALLS) {
         let clock = Instant::now();
-        compiled.executor().call_into(&views, params, &mut outputs)?;
+        executor.call_into(&views, params, &mut outputs)?;
         times.push(clock.elapsed());
     }
     Ok(median(times))

@@ -22,6 +22,8 @@ pub(super) struct Class {
     pub(super) layer: Arc<str>,
     /// True where it depends on parameters alone: it is then the same for all rows.
     pub(super) fixed: bool,
+    /// True where a rule packed it for a contraction to read.
+    pub(super) packed: bool,
     /// When the class was made.
     age: u32,
 }
@@ -32,6 +34,8 @@ pub(super) struct Types {
     pub(super) interner: Interner,
     /// The layer that new e-nodes belong to.
     pub(super) layer: Arc<str>,
+    /// True while a rule adds a packed value.
+    pub(super) packing: bool,
     /// The first two unequal types that were merged.
     pub(super) clash: Option<(Arc<Type>, Arc<Type>)>,
 }
@@ -49,19 +53,25 @@ impl Analysis<Enode> for Types {
                 enode.children.iter().all(|child| egraph[*child].data.fixed)
             }
         };
-        Class { ty: head.ty.clone(), layer: this.layer.clone(), fixed, age: usize::from(id) as u32 }
+        Class {
+            ty: head.ty.clone(),
+            layer: this.layer.clone(),
+            fixed,
+            packed: this.packing,
+            age: usize::from(id) as u32,
+        }
     }
 
     fn merge(&mut self, a: &mut Class, b: Class) -> DidMerge {
         if a.ty != b.ty && self.clash.is_none() {
             self.clash = Some((a.ty.clone(), b.ty.clone()));
         }
-        let fixed = a.fixed || b.fixed;
+        let (fixed, packed) = (a.fixed || b.fixed, a.packed && b.packed);
         let merged = DidMerge(fixed != a.fixed, fixed != b.fixed);
         if b.age < a.age {
             *a = b;
         }
-        a.fixed = fixed;
+        (a.fixed, a.packed) = (fixed, packed);
         merged
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Rates are those of one core that runs fused loops: what an op reads and writes mostly stays in cache.
 
-use schur_ir::dim::Dim;
+use schur_ir::dim::{Bindings, Dim, Symbol};
 use schur_ir::expr::{Binary, Expr, Unary};
 use schur_ir::graph::{Contract, Graph, Op, Operand, ValueId};
 use schur_ir::ty::Type;
@@ -80,14 +80,26 @@ impl Cost {
 
     /// The time in nanoseconds where every symbol has the size `nominal`.
     pub fn nanoseconds(&self, nominal: usize) -> f64 {
-        let value = |dim: &Dim| -> f64 {
+        self.evaluate(&|_| Some(nominal)).unwrap_or(f64::INFINITY)
+    }
+
+    /// The time in nanoseconds of a call; `None` where a size is not bound.
+    pub fn nanoseconds_at(&self, bindings: &Bindings) -> Option<f64> {
+        self.evaluate(&|symbol| bindings.get(symbol).copied())
+    }
+
+    fn evaluate(&self, size: &dyn Fn(&Symbol) -> Option<usize>) -> Option<f64> {
+        let term = |(coefficient, symbols): (i64, &[Symbol])| {
             // `powi` may round differently from machine to machine.
-            dim.terms().map(|(c, symbols)| symbols.iter().fold(c as f64, |value, _| value * nominal as f64)).sum()
+            symbols.iter().try_fold(coefficient as f64, |value, symbol| Some(value * size(symbol)? as f64))
         };
-        NANOSECONDS_PER_FLOP * value(&self.flops)
-            + NANOSECONDS_PER_BYTE * value(&self.bytes)
-            + NANOSECONDS_PER_LOOP * value(&self.loops)
-            + NANOSECONDS_PER_START * value(&self.starts)
+        let value = |dim: &Dim| dim.terms().map(term).sum::<Option<f64>>();
+        Some(
+            NANOSECONDS_PER_FLOP * value(&self.flops)?
+                + NANOSECONDS_PER_BYTE * value(&self.bytes)?
+                + NANOSECONDS_PER_LOOP * value(&self.loops)?
+                + NANOSECONDS_PER_START * value(&self.starts)?,
+        )
     }
 }
 

@@ -133,31 +133,30 @@ impl<'s> Extraction<'s> {
         }
     }
 
-    fn improve(&self, mut plan: Plan) -> (Plan, f64) {
-        let (mut tally, mut trial) = (Tally::default(), Tally::default());
-        let Some(mut best) = tally.total(self, &plan) else { return (plan, f64::INFINITY) };
+    fn improve(&self, plan: Plan) -> (Plan, f64) {
+        let mut tally = Tally::default();
+        if tally.total(self, &plan).is_none() {
+            return (plan, f64::INFINITY);
+        }
+        let mut state = State::new(self, plan);
         for _ in 0..MAX_ROUNDS {
-            let before = best;
+            let before = state.total;
             for change in (0..self.classes.len()).flat_map(|class| self.moves(class)) {
-                let changes = change.of(self, &plan, &tally);
-                if changes.is_empty() {
-                    continue;
-                }
-                let undo: Vec<(usize, usize)> = changes.iter().map(|(class, _)| (*class, plan[*class])).collect();
-                changes.iter().for_each(|(class, k)| plan[*class] = *k);
-                match trial.total(self, &plan) {
-                    Some(total) if total < best - 1e-9 * best => {
-                        best = total;
-                        std::mem::swap(&mut tally, &mut trial);
-                    }
-                    Some(_) | None => undo.iter().for_each(|(class, k)| plan[*class] = *k),
+                let changes = change.of(self, &state);
+                let best = state.total;
+                let undo: Vec<(usize, usize)> = changes.iter().map(|(class, _)| (*class, state.plan[*class])).collect();
+                changes.iter().for_each(|(class, k)| state.take(*class, *k));
+                let better = state.total < best - 1e-9 * best;
+                if !better || tally.total(self, &state.plan).is_none() {
+                    undo.iter().rev().for_each(|(class, k)| state.take(*class, *k));
+                    state.total = best;
                 }
             }
-            if best == before {
+            if state.total == before {
                 break;
             }
         }
-        (plan, best)
+        (state.plan, state.total)
     }
 
     fn moves(&self, class: usize) -> impl Iterator<Item = Move> {
@@ -182,6 +181,68 @@ fn drop_dominated(candidates: &mut Vec<Candidate>) {
             candidates.remove(k);
         } else {
             k += 1;
+        }
+    }
+}
+
+/// A plan with how often each class is read by those that are needed, and what these cost together.
+struct State<'e> {
+    extraction: &'e Extraction<'e>,
+    plan: Plan,
+    readers: Vec<usize>,
+    total: f64,
+}
+
+impl<'e> State<'e> {
+    fn new(extraction: &'e Extraction<'e>, plan: Plan) -> Self {
+        let mut state = State { extraction, readers: vec![0; plan.len()], plan, total: 0.0 };
+        state.acquire(&extraction.roots);
+        state
+    }
+
+    fn is_used(&self, class: usize) -> bool {
+        self.readers[class] > 0
+    }
+
+    fn candidate(&self, class: usize) -> &'e Candidate {
+        &self.extraction.classes[class][self.plan[class]]
+    }
+
+    /// A class takes another op.
+    fn take(&mut self, class: usize, k: usize) {
+        let old = self.candidate(class);
+        self.plan[class] = k;
+        if self.is_used(class) {
+            let new = self.candidate(class);
+            self.total += new.nanoseconds - old.nanoseconds;
+            self.acquire(&new.children);
+            self.release(&old.children);
+        }
+    }
+
+    fn acquire(&mut self, classes: &'e [usize]) {
+        let mut open: Vec<&[usize]> = vec![classes];
+        while let Some(classes) = open.pop() {
+            for class in classes {
+                self.readers[*class] += 1;
+                if self.readers[*class] == 1 {
+                    self.total += self.candidate(*class).nanoseconds;
+                    open.push(&self.candidate(*class).children);
+                }
+            }
+        }
+    }
+
+    fn release(&mut self, classes: &'e [usize]) {
+        let mut open: Vec<&[usize]> = vec![classes];
+        while let Some(classes) = open.pop() {
+            for class in classes {
+                self.readers[*class] -= 1;
+                if self.readers[*class] == 0 {
+                    self.total -= self.candidate(*class).nanoseconds;
+                    open.push(&self.candidate(*class).children);
+                }
+            }
         }
     }
 }
@@ -232,10 +293,6 @@ impl Tally {
         }
         Some(total)
     }
-
-    fn is_used(&self, class: usize) -> bool {
-        self.marks[class] == Mark::Done
-    }
 }
 
 /// A change of a plan.
@@ -249,9 +306,10 @@ enum Move {
 }
 
 impl Move {
-    fn of(&self, extraction: &Extraction<'_>, plan: &Plan, tally: &Tally) -> Vec<(usize, usize)> {
+    fn of(&self, extraction: &Extraction<'_>, state: &State<'_>) -> Vec<(usize, usize)> {
+        let plan = &state.plan;
         let switch = |of: usize, read: bool| {
-            let readers = extraction.readers[of].iter().filter(|class| tally.is_used(**class));
+            let readers = extraction.readers[of].iter().filter(|class| state.is_used(**class));
             let turned = readers.filter_map(|&class| {
                 let candidates = &extraction.classes[class];
                 let fits = |c: &Candidate| c.children.contains(&of) == read;
@@ -264,7 +322,7 @@ impl Move {
             turned.collect()
         };
         match *self {
-            Move::Take(class, k) if plan[class] != k && tally.is_used(class) => vec![(class, k)],
+            Move::Take(class, k) if plan[class] != k && state.is_used(class) => vec![(class, k)],
             Move::Take(..) => Vec::new(),
             Move::Evict(class) => switch(class, false),
             Move::Adopt(class) => switch(class, true),

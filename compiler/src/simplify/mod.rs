@@ -7,6 +7,7 @@
 //! types of outputs; limits on e-nodes and iterations end the search, never time, so one graph has one result.
 
 mod analysis;
+mod by_size;
 mod compose;
 mod cost;
 mod derivation;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use schur_ir::graph::{Graph, ValueId};
 use schur_ir::ty::Type;
 
+pub use by_size::BySize;
 pub use cost::Cost;
 pub use rules::{RULES, Rule};
 pub use variants::{Variant, variants};
@@ -43,11 +45,14 @@ pub struct SimplifyOptions {
     pub nodes: usize,
     /// The size of every symbol for which the result is to be fast.
     pub nominal: usize,
+    /// Other sizes, for which another graph may be better.
+    pub other_sizes: Vec<usize>,
 }
 
 impl Default for SimplifyOptions {
     fn default() -> Self {
-        SimplifyOptions { rules: RULES.to_vec(), iterations: 12, nodes: 10_000, nominal: 1000 }
+        let other_sizes = vec![1, 32, 100_000];
+        SimplifyOptions { rules: RULES.to_vec(), iterations: 12, nodes: 10_000, nominal: 1000, other_sizes }
     }
 }
 
@@ -96,6 +101,10 @@ pub struct Simplified {
     pub graph: Graph,
     /// What was done.
     pub report: Report,
+    /// Graphs of the same that cost less for some other sizes: `by_size` says which to take.
+    pub others: Vec<Graph>,
+    /// Which graph is best for which sizes.
+    pub by_size: BySize,
 }
 
 /// A fault of a rule.
@@ -112,10 +121,15 @@ pub fn simplify(graph: &Graph, options: &SimplifyOptions) -> Result<Simplified, 
     let narrowed = narrow::narrow(graph, options, &mut report);
     let before = &*narrowed.graph;
     let saturation = saturate::saturate(before, options, &mut report)?;
-    let roots = before.outputs.iter().map(|o| saturation.class(o.value));
-    let extraction = extract::Extraction::new(&saturation, roots, options.nominal);
-    let (simplified, mut origins) = extraction.graph(&extraction.plan(), before);
+    let extract = |nominal| {
+        let roots = before.outputs.iter().map(|o| saturation.class(o.value));
+        let extraction = extract::Extraction::new(&saturation, roots, nominal);
+        extraction.graph(&extraction.plan(), before)
+    };
+    let (simplified, mut origins) = extract(options.nominal);
     origins.iter_mut().for_each(|origin| narrowed.trace(origin, graph));
     report.origins = origins;
-    Ok(Simplified { graph: simplified, report })
+    let others = options.other_sizes.iter().map(|nominal| (*nominal, extract(*nominal).0));
+    let (others, by_size) = BySize::of(&simplified, options.nominal, others);
+    Ok(Simplified { graph: simplified, report, others, by_size })
 }

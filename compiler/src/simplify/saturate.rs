@@ -53,6 +53,8 @@ pub(super) struct Saturation {
     ops: HashMap<Enode, (Arc<Op>, bool)>,
     /// How many e-nodes the children of an e-node had when the rules last looked at it.
     seen: HashMap<Enode, usize>,
+    /// The e-nodes where a rule that is applied once found something.
+    done: HashSet<(usize, Enode)>,
 }
 
 /// How a rule made an e-node.
@@ -65,7 +67,7 @@ pub(super) struct Made {
 impl Saturation {
     /// The e-graph that holds `graph` in normal form.
     fn new(graph: &Graph, rules: Vec<&'static Rule>) -> Self {
-        let types = Types { interner: Default::default(), layer: Arc::from(""), clash: None };
+        let types = Types { interner: Default::default(), layer: Arc::from(""), packing: false, clash: None };
         let mut this = Saturation {
             egraph: EGraph::new(types),
             classes: Vec::with_capacity(graph.nodes.len()),
@@ -78,6 +80,7 @@ impl Saturation {
             normalised_by: HashMap::new(),
             ops: HashMap::new(),
             seen: HashMap::new(),
+            done: HashSet::new(),
         };
         let mut types: HashSet<Arc<Type>> = HashSet::new();
         for node in &graph.nodes {
@@ -159,7 +162,7 @@ impl Saturation {
         let op = self.resolved(&enode);
         let ty = self.egraph[class].data.ty.clone();
         let inner = self.inner(class, &enode);
-        let found = self.matches(class, &op, &ty, &inner);
+        let found = self.matches(class, &enode, &op, &ty, &inner);
         let mut changed = self.normal_again(class, &enode, &ty);
         for (rule, found) in found {
             changed |= self.apply(class, &enode, &ty, rule, found);
@@ -167,22 +170,31 @@ impl Saturation {
         changed
     }
 
-    fn matches(&self, class: Id, op: &Op, ty: &Type, inner: &[Inner]) -> Vec<(usize, Found)> {
+    fn matches(&mut self, class: Id, enode: &Enode, op: &Op, ty: &Type, inner: &[Inner]) -> Vec<(usize, Found)> {
         let types = |value: ValueId| &*self.egraph[id_of(value)].data.ty;
         let fixed = |value: ValueId| {
             let data = &self.egraph[id_of(value)].data;
             data.fixed && data.ty.dims.iter().all(|dim| dim.constant().is_some())
         };
+        let packed = |value: ValueId| self.egraph[id_of(value)].data.packed;
         let mut heads = self.egraph[class].nodes.iter().map(|enode| self.egraph.analysis.interner.head(enode));
         let copies = heads.any(|head| is_copy(&head.op));
-        let site = Site { op, class: value_of(class), copies, ty, inner, types: &types, fixed: &fixed };
+        let site =
+            Site { op, class: value_of(class), copies, ty, inner, types: &types, fixed: &fixed, packed: &packed };
         let mut found = Vec::new();
         for (k, rule) in self.rules.iter().enumerate() {
             match rule.action {
                 Action::Rewrite(rewrite) => found.extend(rewrite(&site).into_iter().map(|f| (k, f))),
+                Action::Once(rewrite) if !self.done.contains(&(k, enode.clone())) => {
+                    found.extend(rewrite(&site).into_iter().map(|f| (k, f)));
+                }
+                Action::Once(_) => {}
                 Action::Graph | Action::Contract(_) | Action::Map(_) => {}
             }
         }
+        let once = found.iter().filter(|(k, _)| matches!(self.rules[*k].action, Action::Once(_)));
+        let once: Vec<_> = once.map(|(k, _)| (*k, enode.clone())).collect();
+        self.done.extend(once);
         found
     }
 
@@ -200,8 +212,10 @@ impl Saturation {
         let id = match found {
             Found::Op(op) => self.rewritten(class, from, op, ty, rule),
             Found::Built(built) => {
-                let Built { value, ty: of, op } = *built;
+                let Built { value, ty: of, op, packed } = *built;
+                self.egraph.analysis.packing = packed;
                 let (built, enode) = self.add(value, &Arc::new(of));
+                self.egraph.analysis.packing = false;
                 self.built.push((enode, self.rules[rule].name));
                 let op = op.map_reads(|read| if read == BUILT { value_of(built) } else { read });
                 self.rewritten(class, from, op, ty, rule)
@@ -241,7 +255,10 @@ impl Saturation {
                 let applied = match (rule.action, &mut op) {
                     (Action::Contract(rewrite), Op::Contract(c)) => rewrite(c, ty),
                     (Action::Map(rewrite), Op::Map(m)) => rewrite(m),
-                    (Action::Graph | Action::Rewrite(_) | Action::Contract(_) | Action::Map(_), _) => false,
+                    (
+                        Action::Graph | Action::Rewrite(_) | Action::Once(_) | Action::Contract(_) | Action::Map(_),
+                        _,
+                    ) => false,
                 };
                 *count += usize::from(applied);
                 changed |= applied;

@@ -1,8 +1,10 @@
 //! Simplification: every rule on random graphs, and the whole on random and hand-made ones.
 
+mod by_size;
 mod cases;
 mod counts;
 mod rules;
+mod stress;
 
 use std::collections::BTreeMap;
 

@@ -58,7 +58,7 @@ fn read_through_copies(site: &Site<'_>) -> Vec<Found> {
     let Op::Contract(reader) = site.op else { return Vec::new() };
     let copy = |value| {
         site.newest(value, |op| match op {
-            Op::Contract(c) if row_wise(c) && single(c) => Some(c),
+            Op::Contract(c) if row_wise(c) && single(c) && !(site.packed)(value) => Some(c),
             Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => None,
         })
     };
@@ -69,7 +69,7 @@ fn inline_products(site: &Site<'_>) -> Vec<Found> {
     let Op::Contract(reader) = site.op else { return Vec::new() };
     let product = |value| {
         site.newest(value, |op| match op {
-            Op::Contract(c) if row_wise(c) && !single(c) => Some(c),
+            Op::Contract(c) if row_wise(c) && !single(c) && !(site.packed)(value) => Some(c),
             Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => None,
         })
     };

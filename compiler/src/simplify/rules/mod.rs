@@ -36,7 +36,7 @@ impl Rule {
     pub fn is_normal_form(&self) -> bool {
         match self.action {
             Action::Contract(_) | Action::Map(_) => true,
-            Action::Graph | Action::Rewrite(_) => false,
+            Action::Graph | Action::Rewrite(_) | Action::Once(_) => false,
         }
     }
 }
@@ -52,6 +52,8 @@ pub(super) enum Action {
     Map(fn(&mut Map) -> bool),
     /// To an e-node, adding others to its e-class.
     Rewrite(fn(&Site<'_>) -> Vec<Found>),
+    /// To an e-node likewise, until it has found something there: what operands turn out to be later is left alone.
+    Once(fn(&Site<'_>) -> Vec<Found>),
 }
 
 /// All rules. Those of normal form are applied in this order until none changes anything.
@@ -102,6 +104,8 @@ pub(super) struct Site<'a> {
     pub(super) types: &'a dyn Fn(ValueId) -> &'a Type,
     /// True for an e-class that parameters alone decide, and that has no symbolic sizes.
     pub(super) fixed: &'a dyn Fn(ValueId) -> bool,
+    /// True for an e-class that was packed, and is not taken apart again.
+    pub(super) packed: &'a dyn Fn(ValueId) -> bool,
 }
 
 /// An e-class that is read.
@@ -131,6 +135,8 @@ pub(super) struct Built {
     pub(super) ty: Type,
     /// The op, which reads it as [`BUILT`].
     pub(super) op: Op,
+    /// True where the value is packed parameters.
+    pub(super) packed: bool,
 }
 
 /// What stands for the value that a rule makes, in the op that reads it.

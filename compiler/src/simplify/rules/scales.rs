@@ -212,7 +212,7 @@ fn scale_out_of_map(site: &Site<'_>) -> Vec<Found> {
     let path = Path { coefficient: Scalar(by), axes, factors, out: segment };
     let value = Op::Map(Map { expr: rest, ..map.clone() });
     let op = scaled_copy(map.rows.clone(), vec![path]);
-    vec![Found::Built(Box::new(Built { value, ty: site.ty.clone(), op }))]
+    vec![Found::Built(Box::new(Built { value, ty: site.ty.clone(), op, packed: false }))]
 }
 
 /// A copy of what a rule makes.
@@ -233,5 +233,5 @@ fn scale_out_of_product(site: &Site<'_>) -> Vec<Found> {
     value.paths.iter_mut().for_each(|path| path.coefficient = Scalar(1.0));
     let copy = |p: &Path| Path { factors: vec![Factor { operand: 0, segment: p.out.clone() }], ..p.clone() };
     let op = scaled_copy(c.rows.clone(), c.paths.iter().map(copy).collect());
-    vec![Found::Built(Box::new(Built { value: Op::Contract(value), ty: site.ty.clone(), op }))]
+    vec![Found::Built(Box::new(Built { value: Op::Contract(value), ty: site.ty.clone(), op, packed: false }))]
 }

@@ -14,7 +14,7 @@ use crate::simplify::pack::pack;
 /// `(x A) B = x (A B)`, and `(x A + b) s = x (A s) + b s`: linears of linears, batch norms and biases meet in one product
 /// where that is less to do in every row.
 pub(super) static MULTIPLY_WEIGHTS: Rule =
-    Rule { name: "multiply-weights", exact: false, action: Action::Rewrite(multiply_weights) };
+    Rule { name: "multiply-weights", exact: false, action: Action::Once(multiply_weights) };
 
 /// `x A + x B = x (A + B)`, `[x A, x B] = x [A, B]`, `[x, y] [A; B]`: weights that are added or lie side by side are one
 /// array, and biases are one sum.
@@ -76,7 +76,7 @@ struct Merged {
 impl Merged {
     fn into_found(self) -> Found {
         let (value, op) = (Op::Contract(self.value), Op::Contract(self.main));
-        Found::Built(Box::new(Built { value, ty: self.ty, op }))
+        Found::Built(Box::new(Built { value, ty: self.ty, op, packed: true }))
     }
 }
 
