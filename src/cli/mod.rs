@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod completions;
 mod evaluate;
 mod failure;
 mod files;
@@ -45,6 +46,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Bench(bench::Bench),
     Inspect(inspect::Inspect),
+    Completions(completions::Completions),
 }
 
 /// Parses the arguments and does what they say.
@@ -68,5 +70,6 @@ fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> {
         Command::Evaluate(evaluate) => evaluate.run(terminal),
         Command::Bench(bench) => bench.run(terminal),
         Command::Inspect(inspect) => inspect.run(terminal),
+        Command::Completions(completions) => completions.run(terminal),
     }
 }

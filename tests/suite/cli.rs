@@ -316,3 +316,22 @@ fn bench_measures_what_it_is_asked_for() {
     assert!(report["compile_seconds"]["code"].as_f64().is_some_and(|t| t > 0.0));
     assert!(refused(1, &["bench", &spec, "--rows", "99999999999999"]).contains("too large"));
 }
+
+#[test]
+fn shells_learn_the_command_line() {
+    for (shell, word) in [("bash", "complete -F _schur"), ("zsh", "#compdef schur"), ("fish", "complete -c schur")] {
+        let script = printed(&["completions", shell]);
+        assert!(script.contains(word) && script.contains("gradients") && script.contains("evaluate"), "{script}");
+    }
+    assert!(refused(2, &["completions", "dos"]).contains("possible values: bash"));
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let all = printed(&["help"]);
+    for command in ["check", "init", "run", "train", "evaluate", "bench", "inspect", "completions"] {
+        assert!(all.contains(&format!("\n  {command} ")), "{command}: {all}");
+        let help = printed(&["help", command]);
+        assert!(help.contains(&format!("\n  schur {command} ")), "{command} has no example: {help}");
+    }
+}

@@ -14,7 +14,9 @@ mod svg;
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Args};
+use schur::compiler::simplify::RULES;
 use schur::{Mode, Model, Pass};
 
 use super::failure::Failure;
@@ -34,6 +36,7 @@ Examples:
   schur inspect model.toml --stage loops --train
   schur inspect model.toml --stage asm --kernel mix
   schur inspect model.toml --diff graph simplified
+  schur inspect model.toml --diff graph simplified --rule fuse-maps
   schur inspect model.toml --dot --gradients | dot -Tsvg > model.svg"
 )]
 pub(crate) struct Inspect {
@@ -57,6 +60,10 @@ pub(crate) struct Inspect {
     /// Compile the gradients as well: for the stages after joint.
     #[arg(long)]
     gradients: bool,
+    /// Simplify by this rule alone, beside those of normal form; may be given more than once.
+    #[arg(long = "rule", value_name = "RULE", value_parser = PossibleValuesParser::new(RULES.iter().map(|rule| rule.name)))]
+    #[arg(hide_possible_values = true)]
+    rules: Vec<String>,
     /// Only the kernels whose name contains this: for the stages loops, clif and asm.
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
@@ -68,7 +75,8 @@ impl Inspect {
         let mode = if self.train { Mode::Train } else { Mode::Infer };
         let shows_joint = self.diff.iter().flatten().any(|stage| *stage == StageName::Joint);
         let pass = if self.gradients || shows_joint { Pass::Joint } else { Pass::Forward };
-        let inspected = Inspected { model: &model, mode, pass, kernel: self.kernel.as_deref() };
+        let kernel = self.kernel.as_deref();
+        let inspected = Inspected { model: &model, mode, pass, kernel, rules: &self.rules };
         if let Some(stages) = &self.diff {
             return self.print_difference(&inspected, stages, terminal);
         }

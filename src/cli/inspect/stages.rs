@@ -44,6 +44,8 @@ pub(super) struct Inspected<'m> {
     pub(super) pass: Pass,
     /// Part of the names of the kernels that are shown.
     pub(super) kernel: Option<&'m str>,
+    /// The names of the rules that are applied; all where there is none.
+    pub(super) rules: &'m [String],
 }
 
 /// All that compilation makes of a model.
@@ -67,7 +69,10 @@ impl Inspected<'_> {
 
     /// All stages.
     pub(super) fn compiled(&self) -> Result<Compiled, Failure> {
-        let options = CompileOptions { listings: Listings::Keep, ..CompileOptions::default() };
+        let mut options = CompileOptions { listings: Listings::Keep, ..CompileOptions::default() };
+        if let (Some(simplify), false) = (&mut options.simplify, self.rules.is_empty()) {
+            simplify.rules.retain(|rule| self.rules.iter().any(|name| name == rule.name));
+        }
         let (mut simplified, mut all_loops, mut code) = (None, None, None);
         self.model.compile_observed(self.pass, self.mode, &options, &mut |stage| match stage {
             Stage::Simplified(graph, report) => simplified = Some((graph.clone(), report.clone())),

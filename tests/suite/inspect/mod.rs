@@ -36,6 +36,12 @@ layers = [
 "#,
     );
     insta::assert_snapshot!(printed(&["inspect", &spec, "--diff", "graph", "simplified"]));
+    let alone = |rule: &str| printed(&["inspect", &spec, "--diff", "graph", "simplified", "--rule", rule]);
+    assert!(
+        alone("narrow").contains("f32[N] 4x1o = contract %0[0]")
+            && !alone("fuse-maps").contains("f32[N] 4x1o = contract %0")
+    );
+    assert!(refused(2, &["inspect", &spec, "--stage", "graph", "--rule", "fuse-map"]).contains("fuse-maps"));
     let joint = printed(&["inspect", &spec, "--diff", "graph", "joint"]);
     assert!(joint.contains("\n+gradient \"params/mix/w[1,1] 4x1o,4x1o\"") && !joint.contains("\n-%"), "{joint}");
     let same = schur(&["inspect", &spec, "--diff", "asm", "asm"]);
