@@ -1,98 +1,188 @@
-//! Compile time, and the time of a call with fused and with unfused kernels.
+//! Compile time, single layers, chains and steps of training: fused kernels, one kernel an op, and the f64 reference.
 //!
-//! `cargo bench` runs all; `cargo bench -- compile` what matches. Times of one run compare; machines and days do not.
+//! `cargo bench` runs all in some minutes; `cargo bench -- compile` what matches. Times of one run compare; machines and
+//! days do not. `against_e3nn_jax.py` measures e3nn_jax beside Schur.
 
 use std::hint::black_box;
+use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use schur::{Array, CompileOptions, Data, LoopOptions, Mode, Model, Source};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use indexmap::IndexMap;
+use schur::runtime::reference::{Arrays, evaluate};
+use schur::{Array, CompileOptions, DType, Data, Graph, LoopOptions, Mode, Model, ParamStore, Pass, Source};
 
-const LINEAR: &str = r#"
-    name = "linear"
-    outputs = ["mix"]
-    [inputs.x]
-    shape = ["N"]
-    irreps = "32x0e + 32x1o + 32x2e"
-    [[layers]]
-    name = "mix"
-    op = "linear"
-    input = "x"
-    irreps_out = "32x0e + 32x1o + 32x2e"
-"#;
+/// The layers that are measured alone, each with the irreps of its input.
+const LAYERS: [(&str, &str, &str); 8] = [
+    ("linear, M = 8", "8x0e + 8x1o + 8x2e", r#"op = "linear", irreps_out = "8x0e + 8x1o + 8x2e""#),
+    ("linear, M = 32", "32x0e + 32x1o + 32x2e", r#"op = "linear", irreps_out = "32x0e + 32x1o + 32x2e""#),
+    ("linear, M = 128", "128x0e + 128x1o + 128x2e", r#"op = "linear", irreps_out = "128x0e + 128x1o + 128x2e""#),
+    ("mlp", "8x0e", r#"op = "mlp", list_neurons = [64, 64, 64], act = "silu""#),
+    ("batch_norm", "32x0e + 32x1o + 32x2e", r#"op = "batch_norm""#),
+    ("gate", "96x0e + 32x1o + 32x2e", r#"op = "gate""#),
+    ("norm", "32x0e + 32x1o + 32x2e", r#"op = "norm""#),
+    ("norm_activation", "32x0e + 32x1o + 32x2e", r#"op = "norm_activation", acts = ["silu", "silu", "silu"]"#),
+];
 
-const BLOCK: &str = r#"
-    name = "block"
-    outputs = ["down"]
-    [inputs.x]
-    shape = ["N"]
-    irreps = "32x0e + 32x1o + 32x2e"
-    [[layers]]
-    name = "up"
-    op = "linear"
-    input = "x"
-    irreps_out = "96x0e + 32x1o + 32x2e"
-    [[layers]]
-    name = "norm"
-    op = "batch_norm"
-    input = "up"
-    [[layers]]
-    name = "hidden"
-    op = "gate"
-    input = "norm"
-    [[layers]]
-    name = "down"
-    op = "linear"
-    input = "hidden"
-    irreps_out = "32x0e + 32x1o + 32x2e"
-"#;
+/// Linear, batch norm, gate, linear.
+const CHAIN: [&str; 4] = [
+    r#"op = "linear", irreps_out = "96x0e + 32x1o + 32x2e""#,
+    r#"op = "batch_norm""#,
+    r#"op = "gate""#,
+    r#"op = "linear", irreps_out = "32x0e + 32x1o + 32x2e""#,
+];
 
-const WIDTH: usize = 32 * 9;
+/// The text of a spec whose layers follow one another.
+fn spec(irreps: &str, layers: &[&str]) -> String {
+    let input = |k: usize| if k == 0 { "x".to_owned() } else { format!("layer{}", k - 1) };
+    let layers = layers.iter().enumerate();
+    let layers = layers.map(|(k, layer)| format!(r#"{{ name = "layer{k}", input = "{}", {layer} }}"#, input(k)));
+    let layers: Vec<String> = layers.collect();
+    let (output, layers) = (input(layers.len()), layers.join(",\n    "));
+    format!(
+        "name = \"bench\"\noutputs = [\"{output}\"]\ninputs.x = {{ shape = [\"N\"], irreps = \"{irreps}\" }}\n\
+         layers = [\n    {layers}\n]\n"
+    )
+}
 
-fn source(text: &str) -> Source {
-    Source::new("bench.toml", text).expect("the name ends in .toml")
+fn chain() -> String {
+    spec("32x0e + 32x1o + 32x2e", &CHAIN)
+}
+
+fn forces() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/forces/model.toml");
+    std::fs::read_to_string(path).expect("the example is in the repository")
+}
+
+fn model(text: &str) -> Model {
+    let source = Source::new("bench.toml", text).expect("the name ends in .toml");
+    Model::parse(&source).expect("the spec is right")
+}
+
+/// A model with all that a call of so many rows needs.
+struct Subject {
+    model: Model,
+    mode: Mode,
+    pass: Pass,
+    graph: Graph,
+    params: ParamStore,
+    inputs: IndexMap<String, Array>,
+}
+
+impl Subject {
+    fn new(text: &str, mode: Mode, pass: Pass, rows: usize) -> Self {
+        let model = model(text);
+        let graph = match pass {
+            Pass::Forward => model.graph(mode),
+            Pass::Joint => model.joint(mode),
+        };
+        let (graph, params) = (graph.expect("the spec is right"), model.init(0).expect("parameters fit"));
+        let mut compiled = model.compile(mode, &CompileOptions::default()).expect("it compiles");
+        if pass == Pass::Joint {
+            compiled = model.compile_joint(mode, &CompileOptions::default()).expect("it compiles");
+        }
+        let program = compiled.program();
+        let inputs = program.inputs.iter().map(|slot| {
+            let buffer = &program.buffers[slot.buffer.index()];
+            (slot.name.to_string(), array(buffer.dtype, rows, buffer.width))
+        });
+        let inputs = inputs.collect();
+        Subject { model, mode, pass, graph, params, inputs }
+    }
+
+    /// Measures a call that writes to arrays which are there.
+    fn call(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, options: &CompileOptions) {
+        let compiled = self.model.compile_observed(self.pass, self.mode, options, &mut |_| {});
+        let mut compiled = compiled.expect("it compiles");
+        let inputs: Vec<_> = self.inputs.iter().map(|(name, array)| (name.as_str(), array.view())).collect();
+        let mut results = compiled.run(inputs.iter().copied(), &self.params).expect("the inputs are right");
+        let mut outputs = results.views_mut();
+        group.bench_function(id, |b| {
+            b.iter(|| compiled.executor().call_into(&inputs, &self.params, &mut outputs).expect("it runs"));
+        });
+    }
+
+    fn reference(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId) {
+        let params: Arrays = self.params.iter().map(|(name, array)| (name.to_owned(), array.clone())).collect();
+        group.bench_function(id, |b| b.iter(|| evaluate(&self.graph, &self.inputs, &params).expect("it runs")));
+    }
+
+    /// Fused kernels, one kernel an op, and, up to so many rows, the reference.
+    fn all_ways(&self, group: &mut BenchmarkGroup<'_, WallTime>, rows: usize, patience: usize) {
+        group.throughput(Throughput::Elements(rows as u64));
+        let loops = LoopOptions { fuse: false, ..LoopOptions::default() };
+        let unfused = CompileOptions { loops, ..CompileOptions::default() };
+        self.call(group, BenchmarkId::new("fused", rows), &CompileOptions::default());
+        self.call(group, BenchmarkId::new("unfused", rows), &unfused);
+        if rows <= patience {
+            self.reference(group, BenchmarkId::new("reference", rows));
+        }
+    }
+}
+
+fn array(dtype: DType, rows: usize, width: usize) -> Array {
+    let values = || (0..rows * width).map(|k| ((k * 7919) % 1000) as f32 / 500.0 - 1.0);
+    match dtype {
+        DType::F32 => Array::new([rows, width], Data::F32(values().collect())),
+        DType::F64 => Array::new([rows, width], Data::F64(values().map(f64::from).collect())),
+        DType::I32 => Array::new([rows], Data::I32((0..rows).map(|k| (k % 4) as i32).collect())),
+        DType::Bool => Array::new([rows], Data::Bool(vec![1; rows])),
+    }
+    .expect("the shape fits")
 }
 
 fn compile(c: &mut Criterion) {
-    let forces = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/forces/model.toml");
-    let forces = std::fs::read_to_string(forces).expect("the example is in the repository");
+    let linear = spec(LAYERS[1].1, &[LAYERS[1].2]);
     let mut group = c.benchmark_group("compile");
-    for (name, text) in [("linear", LINEAR), ("block", BLOCK), ("forces", &forces)] {
-        group.bench_function(BenchmarkId::new("from text to program", name), |b| {
-            let options = CompileOptions::default();
-            b.iter(|| {
-                let model = Model::parse(&source(black_box(text))).expect("the spec is right");
-                model.compile(Mode::Infer, &options).expect("it compiles")
-            });
+    for (name, text) in [("linear", linear), ("chain", chain()), ("forces", forces())] {
+        let options = CompileOptions::default();
+        group.bench_function(BenchmarkId::new("forward", name), |b| {
+            b.iter(|| model(black_box(&text)).compile(Mode::Infer, &options).expect("it compiles"));
+        });
+        group.bench_function(BenchmarkId::new("training", name), |b| {
+            b.iter(|| model(black_box(&text)).compile_joint(Mode::Train, &options).expect("it compiles"));
         });
     }
     group.finish();
 }
 
-fn call(c: &mut Criterion) {
-    let unfused =
-        CompileOptions { loops: LoopOptions { fuse: false, ..LoopOptions::default() }, ..CompileOptions::default() };
-    let ways = [("fused", CompileOptions::default()), ("unfused", unfused)];
-    for (name, text) in [("linear", LINEAR), ("block", BLOCK)] {
-        let model = Model::parse(&source(text)).expect("the spec is right");
-        let params = model.init(0).expect("the parameters are small");
-        let mut group = c.benchmark_group(format!("call {name}"));
-        for rows in [1, 64, 1000, 10000] {
-            group.throughput(Throughput::Elements(rows as u64));
-            let values = (0..rows * WIDTH).map(|k| ((k * 7919) % 1000) as f32 / 500.0 - 1.0).collect();
-            let x = Array::new([rows, WIDTH], Data::F32(values)).expect("the shape fits");
-            for (way, options) in &ways {
-                let mut compiled = model.compile(Mode::Infer, options).expect("it compiles");
-                let mut results = compiled.run([("x", &x)], &params).expect("the input is right");
-                group.bench_function(BenchmarkId::new(*way, rows), |b| {
-                    let inputs = [("x", x.view())];
-                    let mut outputs = results.views_mut();
-                    b.iter(|| compiled.executor().call_into(&inputs, &params, &mut outputs).expect("it runs"));
-                });
-            }
+fn layers(c: &mut Criterion) {
+    for (way, pass) in [("forward", Pass::Forward), ("forward and backward", Pass::Joint)] {
+        let mut group = c.benchmark_group(format!("layer, {way}"));
+        for (name, irreps, layer) in LAYERS {
+            let subject = Subject::new(&spec(irreps, &[layer]), Mode::Train, pass, 1000);
+            subject.call(&mut group, BenchmarkId::new(name, 1000), &CompileOptions::default());
         }
         group.finish();
     }
 }
 
-criterion_group!(benches, compile, call);
+fn chains(c: &mut Criterion) {
+    let mut group = c.benchmark_group("chain");
+    for rows in [1, 64, 1000, 10000] {
+        Subject::new(&chain(), Mode::Infer, Pass::Forward, rows).all_ways(&mut group, rows, 64);
+    }
+    group.finish();
+}
+
+fn training_steps(c: &mut Criterion) {
+    for (name, text) in [("chain", chain()), ("forces", forces())] {
+        let mut group = c.benchmark_group(format!("training step, {name}"));
+        Subject::new(&text, Mode::Train, Pass::Joint, 256).all_ways(&mut group, 256, 256);
+        group.finish();
+    }
+}
+
+fn short() -> Criterion {
+    Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_millis(1500))
+}
+
+criterion_group! {
+    name = benches;
+    config = short();
+    targets = compile, layers, chains, training_steps
+}
 criterion_main!(benches);
