@@ -156,6 +156,21 @@ impl Array {
         }
     }
 
+    /// Copies the elements of an array of the same shape and element type; false where it is another.
+    pub fn copy_from(&mut self, other: &Array) -> bool {
+        if self.shape != other.shape {
+            return false;
+        }
+        match (&mut self.data, &other.data) {
+            (Data::F32(to), Data::F32(from)) => to.copy_from_slice(from),
+            (Data::F64(to), Data::F64(from)) => to.copy_from_slice(from),
+            (Data::I32(to), Data::I32(from)) => to.copy_from_slice(from),
+            (Data::Bool(to), Data::Bool(from)) => to.copy_from_slice(from),
+            (Data::F32(_) | Data::F64(_) | Data::I32(_) | Data::Bool(_), _) => return false,
+        }
+        true
+    }
+
     pub(crate) fn parts_mut(&mut self) -> (&[usize], ElementsMut<'_>) {
         let elements = match &mut self.data {
             Data::F32(v) => ElementsMut::F32(v),

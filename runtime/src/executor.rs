@@ -142,11 +142,30 @@ impl Executor {
         let names = outputs.iter().map(|(kind, name, _)| (Role::from(*kind), *name));
         self.plan.outputs.match_all(names, &mut self.known.outputs)?;
         for ((kind, name, view), slot) in outputs.iter().zip(self.known.outputs.slots()) {
-            if let Some(fault) = self.output_fault(*slot, view) {
+            if let Some(fault) = self.output_fault(*slot, view.borrowed()) {
                 return Err(ArgumentError { role: Role::from(*kind), name: (*name).to_owned(), fault }.into());
             }
         }
         self.run(inputs, store, outputs.iter_mut().map(|(.., view)| view.reborrow()));
+        Ok(())
+    }
+
+    /// Calls the program and writes over what another call of the same sizes returned; allocates nothing.
+    pub fn call_over(
+        &mut self,
+        inputs: &[(&str, ArrayView<'_>)],
+        store: &ParamStore,
+        results: &mut Outputs,
+    ) -> Result<(), CallError> {
+        self.prepare(inputs, store, false)?;
+        let names = results.iter().map(|(kind, name, _)| (Role::from(kind), name));
+        self.plan.outputs.match_all(names, &mut self.known.outputs)?;
+        for ((kind, name, array), slot) in results.iter().zip(self.known.outputs.slots()) {
+            if let Some(fault) = self.output_fault(*slot, array.view()) {
+                return Err(ArgumentError { role: Role::from(kind), name: name.to_owned(), fault }.into());
+            }
+        }
+        self.run(inputs, store, results.iter_mut().map(|(.., view)| view));
         Ok(())
     }
 
@@ -190,7 +209,7 @@ impl Executor {
     }
 
     /// What is wrong with the caller's memory for an output.
-    fn output_fault(&self, slot: usize, view: &ArrayViewMut<'_>) -> Option<Fault> {
+    fn output_fault(&self, slot: usize, view: ArrayView<'_>) -> Option<Fault> {
         let buffer = self.program.outputs[slot].buffer;
         let (given, wanted) = (view.dtype(), self.program.buffers[buffer.index()].dtype);
         if given != wanted {
@@ -265,14 +284,29 @@ impl Outputs {
         }
     }
 
+    /// All arrays, with their names.
+    fn iter(&self) -> impl Iterator<Item = (OutputKind, &str, &Array)> + Clone {
+        let kinds = [
+            (OutputKind::Output, &self.outputs),
+            (OutputKind::Statistic, &self.statistics),
+            (OutputKind::Gradient, &self.gradients),
+        ];
+        kinds.into_iter().flat_map(|(kind, arrays)| arrays.iter().map(move |(name, array)| (kind, &**name, array)))
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = OutputView<'_>> {
+        let kinds = [
+            (OutputKind::Output, &mut self.outputs),
+            (OutputKind::Statistic, &mut self.statistics),
+            (OutputKind::Gradient, &mut self.gradients),
+        ];
+        kinds
+            .into_iter()
+            .flat_map(|(kind, arrays)| arrays.iter_mut().map(move |(name, array)| (kind, &**name, array.view_mut())))
+    }
+
     /// All arrays, for [`Executor::call_into`] to write over.
     pub fn views_mut(&mut self) -> Vec<OutputView<'_>> {
-        let Outputs { outputs, statistics, gradients } = self;
-        let kinds =
-            [(OutputKind::Output, outputs), (OutputKind::Statistic, statistics), (OutputKind::Gradient, gradients)];
-        let views = kinds
-            .into_iter()
-            .flat_map(|(kind, arrays)| arrays.iter_mut().map(move |(name, array)| (kind, &**name, array.view_mut())));
-        views.collect()
+        self.iter_mut().collect()
     }
 }

@@ -194,6 +194,18 @@ impl ParamStore {
         Ok(())
     }
 
+    /// The same with copies of the arrays: allocates nothing.
+    pub fn apply_copies(&mut self, arrays: &IndexMap<Arc<str>, Array>) -> Result<(), StoreError> {
+        for (name, array) in arrays {
+            let old = self.get(name)?;
+            check_array(name, array, old.shape(), old.dtype())?;
+        }
+        for (name, array) in arrays {
+            self.arrays[name].copy_from(array);
+        }
+        Ok(())
+    }
+
     /// What stays as it is when elements change.
     pub(crate) fn layout(&self) -> Layout {
         self.layout

@@ -169,6 +169,17 @@ impl<'a> ArrayViewMut<'a> {
         ArrayViewMut { shape: self.shape, elements: self.elements.reborrow() }
     }
 
+    /// The same array, to be read.
+    pub fn borrowed(&self) -> ArrayView<'_> {
+        let elements = match &self.elements {
+            ElementsMut::F32(v) => Elements::F32(v),
+            ElementsMut::F64(v) => Elements::F64(v),
+            ElementsMut::I32(v) => Elements::I32(v),
+            ElementsMut::Bool(v) => Elements::Bool(v),
+        };
+        ArrayView { shape: self.shape, elements }
+    }
+
     /// The elements, to be written, as long as the array is borrowed.
     pub fn into_elements(self) -> ElementsMut<'a> {
         self.elements

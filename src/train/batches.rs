@@ -17,7 +17,7 @@ use schur_runtime::bind::CallError;
 use schur_runtime::init::draws;
 use schur_runtime::nearest::Nearest;
 use schur_runtime::rotation::Rotation;
-use schur_runtime::view::ArrayView;
+use schur_runtime::view::{ArrayView, Elements, ElementsMut};
 
 use super::error::{DataFault, TrainError};
 use super::loss::{COTANGENT, target_input};
@@ -74,7 +74,8 @@ impl Layout {
 }
 
 fn is(dim: &Dim, symbol: &Symbol) -> bool {
-    *dim == Dim::symbol(symbol.clone())
+    let mut terms = dim.terms();
+    matches!((terms.next(), terms.next()), (Some((1, [only])), None) if only == symbol)
 }
 
 /// Rows to train on, or to test with.
@@ -151,8 +152,8 @@ impl DataSet {
     }
 
     /// The arrays that the model is called with.
-    pub(super) fn views(&self) -> Vec<(&str, ArrayView<'_>)> {
-        self.inputs.iter().map(|(name, array)| (name.as_str(), array.view())).collect()
+    pub(super) fn views(&self) -> impl Iterator<Item = (&str, ArrayView<'_>)> {
+        self.inputs.iter().map(|(name, array)| (name.as_str(), array.view()))
     }
 
     /// The set of some of the rows, in this order.
@@ -162,6 +163,16 @@ impl DataSet {
             (name.clone(), array)
         };
         self.with(self.inputs.iter().map(cut).collect(), gather(&self.target, rows))
+    }
+
+    /// The same, written over another set of as many rows of this set.
+    pub(super) fn rows_over(&self, rows: &[usize], set: &mut DataSet) {
+        for ((name, from), to) in self.inputs.iter().zip(set.inputs.values_mut()) {
+            if self.layout.is_cut(name) {
+                gather_over(from, rows, to);
+            }
+        }
+        gather_over(&self.target, rows, &mut set.target);
     }
 
     /// The set with an element of O(3) acting on every float input and on the target.
@@ -208,6 +219,25 @@ fn gather(array: &Array, rows: &[usize]) -> Array {
     };
     let shape: Vec<usize> = [rows.len()].into_iter().chain(array.shape()[1..].iter().copied()).collect();
     Array::new(shape, data).expect("whole rows were taken")
+}
+
+/// Writes some rows of an array, in this order, over an array of as many such rows.
+fn gather_over(array: &Array, rows: &[usize], to: &mut Array) {
+    let width = array.len() / array.shape()[0].max(1);
+    fn take<T: Copy>(values: &[T], width: usize, rows: &[usize], to: &mut [T]) {
+        for (row, to) in rows.iter().zip(to.chunks_exact_mut(width.max(1))) {
+            to.copy_from_slice(&values[row * width..][..width]);
+        }
+    }
+    match (array.view().elements(), to.view_mut().into_elements()) {
+        (Elements::F32(values), ElementsMut::F32(to)) => take(values, width, rows, to),
+        (Elements::F64(values), ElementsMut::F64(to)) => take(values, width, rows, to),
+        (Elements::I32(values), ElementsMut::I32(to)) => take(values, width, rows, to),
+        (Elements::Bool(values), ElementsMut::Bool(to)) => take(values, width, rows, to),
+        (Elements::F32(_) | Elements::F64(_) | Elements::I32(_) | Elements::Bool(_), _) => {
+            unreachable!("rows of an array have its element type")
+        }
+    }
 }
 
 /// The rows of a set in the order in which an epoch, counted from 0, goes through them: a uniform permutation that

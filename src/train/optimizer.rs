@@ -123,27 +123,29 @@ impl Optimizer {
     ) -> Result<(), StoreError> {
         let wrong = |given| StoreError::DType { name: name.to_owned(), given, wanted: T::DTYPE };
         let gradient = T::read(gradient.view().elements()).ok_or_else(|| wrong(gradient.dtype()))?;
-        let mut moments = Vec::with_capacity(2);
-        for store in self.moments.values_mut() {
-            moments.extend(T::write(store.get_mut(name)?.into_elements()));
-        }
+        let mut moments = self.moments.values_mut();
+        let mut moment = || match moments.next() {
+            Some(store) => Ok(T::write(store.get_mut(name)?.into_elements())),
+            None => Ok::<_, StoreError>(None),
+        };
+        let moments = (moment()?, moment()?);
         let params = params.get_mut(name)?;
         let given = params.dtype();
         let params = T::write(params.into_elements()).ok_or_else(|| wrong(given))?;
         let each = params.iter_mut().zip(gradient.iter().map(|g| scale * g.wide()));
-        match (self.method, moments.as_mut_slice()) {
-            (Method::Sgd { momentum }, [trace]) => {
+        match (self.method, moments) {
+            (Method::Sgd { momentum }, (Some(trace), None)) => {
                 for ((p, g), trace) in each.zip(trace.iter_mut()) {
                     let step = g + momentum * trace.wide();
                     (*trace, *p) = (T::round(step), T::round(p.wide() - rate * step));
                 }
             }
-            (Method::Adam { b1, b2, eps, weight_decay }, [mu, nu]) => {
-                let (a1, a2) = (1.0 - b1.powf(t as f64), 1.0 - b2.powf(t as f64));
+            (Method::Adam { b1, b2, eps, weight_decay }, (Some(mu), Some(nu))) => {
+                let (r1, r2) = (1.0 / (1.0 - b1.powf(t as f64)), 1.0 / (1.0 - b2.powf(t as f64)));
                 for (((p, g), mu), nu) in each.zip(mu.iter_mut()).zip(nu.iter_mut()) {
                     let m = b1 * mu.wide() + (1.0 - b1) * g;
                     let n = b2 * nu.wide() + (1.0 - b2) * g * g;
-                    let step = m / a1 / ((n / a2).sqrt() + eps) + weight_decay * p.wide();
+                    let step = m * r1 / ((n * r2).sqrt() + eps) + weight_decay * p.wide();
                     (*mu, *nu, *p) = (T::round(m), T::round(n), T::round(p.wide() - rate * step));
                 }
             }

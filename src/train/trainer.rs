@@ -14,6 +14,8 @@ use schur_runtime::bind::{CallError, RequirementError};
 use schur_runtime::executor::{Executor, Outputs};
 use schur_runtime::rotation::Rotation;
 use schur_runtime::store::ParamStore;
+use schur_runtime::view::Elements;
+use smallvec::SmallVec;
 
 use super::batches::{DataSet, order};
 use super::error::{DataFault, TrainError};
@@ -87,6 +89,8 @@ pub struct Trainer {
     predictor: Predictor,
     target_input: String,
     one: Array,
+    /// The rows of the last step, to be written over.
+    batch: Option<DataSet>,
     /// What the last step returned, to be written over.
     results: Option<Outputs>,
     /// The order of rows of an epoch.
@@ -127,6 +131,7 @@ impl Trainer {
             predictor: Predictor { executor: executor(&model.graph(Mode::Infer)?)?, target, batch: settings.batch },
             target_input,
             one: Array::new([1], one)?,
+            batch: None,
             results: None,
             order: None,
         };
@@ -200,7 +205,7 @@ impl Trainer {
         let (epoch, place) = (self.progress.step / self.steps_an_epoch(), self.progress.step % self.steps_an_epoch());
         let batch = self.batch(epoch, place as usize);
         let results = self.call(&batch)?;
-        let loss = results.outputs[LOSS].to_f64().sum();
+        let loss = only(&results.outputs[LOSS]);
         let length = norm(&results.gradients);
         let step = self.progress.step;
         for (what, value) in [("loss", loss), ("gradient's norm", length)] {
@@ -211,8 +216,8 @@ impl Trainer {
         let scale = self.settings.clip.filter(|clip| length > *clip).map_or(1.0, |clip| clip / length);
         let rate = self.settings.schedule.at(step, self.steps());
         self.optimizer.update(&mut self.params, &results.gradients, step + 1, rate, scale)?;
-        self.params.apply(results.statistics.clone())?;
-        self.results = Some(results);
+        self.params.apply_copies(&results.statistics)?;
+        (self.batch, self.results) = (Some(batch), Some(results));
         self.progress.step += 1;
         self.progress.loss += loss;
         let ended = if place + 1 == self.steps_an_epoch() { Some(self.end_epoch()?) } else { None };
@@ -240,16 +245,23 @@ impl Trainer {
             Some(known) if known.0 == epoch => self.order.insert(known),
             Some(_) | None => self.order.insert((epoch, order(seed, epoch, rows))),
         };
-        self.train.rows(&order[place * batch..][..batch])
+        let rows = &order[place * batch..][..batch];
+        match self.batch.take() {
+            Some(mut last) => {
+                self.train.rows_over(rows, &mut last);
+                last
+            }
+            None => self.train.rows(rows),
+        }
     }
 
     /// The loss of a batch, its gradients, and the updated statistics.
     fn call(&mut self, batch: &DataSet) -> Result<Outputs, TrainError> {
-        let mut inputs = batch.views();
-        inputs.extend([(self.target_input.as_str(), batch.target().view()), (COTANGENT, self.one.view())]);
+        let added = [(self.target_input.as_str(), batch.target().view()), (COTANGENT, self.one.view())];
+        let inputs: SmallVec<[_; 8]> = batch.views().chain(added).collect();
         match self.results.take() {
             Some(mut results) => {
-                let written = self.stepping.call_into(&inputs, &self.params, &mut results.views_mut());
+                let written = self.stepping.call_over(&inputs, &self.params, &mut results);
                 written.map_err(|error| batch.fault(error))?;
                 Ok(results)
             }
@@ -274,7 +286,7 @@ impl Predictor {
         let all: Vec<usize> = (0..set.len()).collect();
         for (k, rows) in all.chunks(self.batch).enumerate() {
             let part = set.rows(rows);
-            let found = self.executor.call(&part.views(), params);
+            let found = self.executor.call(&part.views().collect::<SmallVec<[_; 8]>>(), params);
             let found = found.map_err(|error| set.fault(of_row(error, k * self.batch)))?;
             let (found, wanted) = (&found.outputs[&*self.target], part.target());
             if found.shape() != wanted.shape() {
@@ -285,6 +297,15 @@ impl Predictor {
             count += found.len();
         }
         Ok((sum / count as f64).sqrt())
+    }
+}
+
+/// The element of an array that has one.
+fn only(array: &Array) -> f64 {
+    match array.view().elements() {
+        Elements::F32(elements) => elements.iter().map(|x| f64::from(*x)).sum(),
+        Elements::F64(elements) => elements.iter().sum(),
+        Elements::I32(_) | Elements::Bool(_) => f64::NAN,
     }
 }
 
