@@ -16,7 +16,7 @@ use schur_ir::ty::DType;
 use schur_runtime::checkpoint;
 use schur_runtime::reference::{Evaluated, evaluate};
 
-use crate::levels::{Arrays, distance, interpreted, ways};
+use crate::levels::{Arrays, Way, distance, interpreted, ways};
 
 /// The folder of a case: a model, its arrays, and what the reference computed.
 struct Folder {
@@ -166,7 +166,9 @@ impl Case {
     }
 
     fn check_compiled(&self) -> Result<(), String> {
-        ways().iter().try_for_each(|way| self.check(way.name, |graph, inputs, params| way.run(graph, inputs, params)))
+        let check = |way: &Way| self.check(way.name, |graph, inputs, params| way.run(graph, inputs, params)).err();
+        let faults: Vec<String> = ways().iter().filter_map(check).collect();
+        if faults.is_empty() { Ok(()) } else { Err(faults.join("\n")) }
     }
 }
 
