@@ -297,6 +297,29 @@ fn faults_say_what_was_found_and_point_at_it() {
         ),
         (
             "2x0e + 1o",
+            "op = 'linear'\nirreps_in = '2x0e + 1o'\nirreps_out = '1o + 0e'\n\
+             instructions = [[1, 0], [1, 0]]\nsimplify_irreps_internally = false"
+                .into(),
+            "`a`: instruction [1, 0] is listed twice",
+            "[1, 0]",
+        ),
+        (
+            "2x0e + 1o",
+            "op = 'linear'\nirreps_in = '2x0e + 1o'\nirreps_out = '2e + 1o'\n\
+             instructions = [[1, 1]]\nsimplify_irreps_internally = false"
+                .into(),
+            "`a`: instruction [1, 1] names a chunk that `2x0e+1x1o` → `1x1o` does not have",
+            "[1, 1]",
+        ),
+        (
+            "2x0e + 1o",
+            "op = 'linear'\nirreps_out = '0e + 1o'\nbiases = [true, true]".into(),
+            "`a`: 1x1o cannot have a bias: scalars (0e) alone can",
+            "[true, true]",
+        ),
+        ("0x0e", "op = 'mlp'\nlist_neurons = [3]".into(), "dense layer 0 of `a` has no scalar to read", "[[layers]]"),
+        (
+            "2x0e + 1o",
             "op = 'mlp'\nlist_neurons = [3]".into(),
             "`a` reads `2x0e+1x1o`: `mlp` needs scalars (0e) alone",
             "'x'",
@@ -359,6 +382,12 @@ fn faults_say_what_was_found_and_point_at_it() {
         assert_eq!(problem.message, message);
         assert!(text[problem.span.clone()].starts_with(marked), "{op}: marks {:?}", &text[problem.span.clone()]);
     }
+}
+
+#[test]
+fn batch_norm_needs_a_batch() {
+    let error = built(&chain("[]", "2x0e", &["op = 'batch_norm'"]), Mode::Infer).unwrap_err();
+    assert_eq!(error.to_string(), "`a` reads an array without leading axes: `batch_norm` needs a batch");
 }
 
 #[test]

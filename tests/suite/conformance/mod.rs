@@ -122,9 +122,9 @@ fn cases() -> impl Iterator<Item = Case> {
     let folders = match std::env::var_os("SCHUR_CONFORMANCE") {
         Some(elsewhere) => folders(Path::new(&elsewhere)),
         None => {
-            let folders = folders(&of_the_tree("cases"));
-            assert_eq!(folders.len(), 198);
-            folders
+            let [cases, edges] = ["cases", "edges"].map(|folder| folders(&of_the_tree(folder)));
+            assert_eq!((cases.len(), edges.len()), (198, 59));
+            [cases, edges].concat()
         }
     };
     assert!(!folders.is_empty(), "there are no cases");
