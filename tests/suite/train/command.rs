@@ -10,16 +10,16 @@ use crate::cli::{Folder, arrays, json, printed, refused, schur, text, write};
 use crate::levels::Arrays;
 
 /// A folder with a spec and data, whose target is called `goal`.
-struct Run {
-    folder: Folder,
-    spec: String,
-    train: String,
-    test: String,
-    out: String,
+pub(super) struct Run {
+    pub(super) folder: Folder,
+    pub(super) spec: String,
+    pub(super) train: String,
+    pub(super) test: String,
+    pub(super) out: String,
 }
 
 impl Run {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = Folder::new();
         let spec = folder.write("network.toml", &NETWORK.replace("\"f64\"", "\"f32\""));
         let [train, test, out] = ["train", "test", "out"].map(|name| folder.path(&format!("{name}.safetensors")));
@@ -32,7 +32,7 @@ impl Run {
         Run { folder, spec, train, test, out }
     }
 
-    fn arguments<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
+    pub(super) fn arguments<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
         let files = ["train", &self.spec, "--data", &self.train, "--test", &self.test, "--out", &self.out];
         let target = if more.contains(&"--target") { &[][..] } else { &["--target", "y=goal"] };
         let batch = if more.contains(&"--batch") { &[][..] } else { &["--batch", "32"] };

@@ -1,6 +1,8 @@
 //! Training: what is learnt, and that a run that was stopped ends with the same bits.
 
 mod command;
+#[cfg(unix)]
+mod faults;
 mod optimizers;
 
 use std::sync::Arc;

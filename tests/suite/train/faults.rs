@@ -1,0 +1,146 @@
+//! Training on a machine that fails: processes killed at any moment, disks that are full, folders that cannot be written,
+//! files that are cut off or something else.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+
+use super::command::Run;
+use crate::cli::{arrays, printed, text};
+
+const LONG: [&str; 5] = ["-q", "--epochs", "150", "--schedule", "cosine"];
+
+/// Starts the command line quietly and kills it (SIGKILL) after a while, if it is not done by then.
+fn killed_after(arguments: &[&str], time: Duration) -> bool {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_schur"));
+    let mut child = command.args(arguments).stdout(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(time);
+    child.kill().unwrap();
+    let status = child.wait().unwrap();
+    assert!(status.signal() == Some(9) || status.success(), "{status}");
+    !status.success()
+}
+
+#[test]
+fn a_run_that_is_killed_again_and_again_ends_with_the_same_bits() {
+    let run = Run::new();
+    let clock = Instant::now();
+    printed(&run.arguments(&LONG));
+    let time = clock.elapsed();
+    let whole = std::fs::read(&run.out).unwrap();
+    std::fs::remove_file(&run.out).unwrap();
+
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let mut kills = 0;
+    for _ in 0..12 {
+        let resumed = [&LONG[..], &["--resume", &run.out]].concat();
+        let saved = Path::new(&run.out).exists();
+        let arguments = run.arguments(if saved { &resumed } else { &LONG });
+        if !killed_after(&arguments, time.mul_f64(rng.random_range(0.05..0.5))) {
+            break;
+        }
+        kills += 1;
+        // Whenever it was killed, there is a whole file or none.
+        if Path::new(&run.out).exists() {
+            assert!(!arrays(&run.out).is_empty());
+        }
+    }
+    assert!(kills > 0);
+    if Path::new(&run.out).exists() {
+        printed(&run.arguments(&[&LONG[..], &["--resume", &run.out]].concat()));
+    } else {
+        printed(&run.arguments(&LONG));
+    }
+    assert!(std::fs::read(&run.out).unwrap() == whole);
+}
+
+/// Runs the command line where no file can have more than a kilobyte, as on a disk that is full.
+fn without_room(arguments: &[&str]) -> Output {
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_schur")]);
+    command.args(arguments).output().unwrap()
+}
+
+#[test]
+fn a_full_disk_is_told_and_the_old_file_stays() {
+    let run = Run::new();
+    printed(&run.arguments(&["--epochs", "1"]));
+    let old = std::fs::read(&run.out).unwrap();
+    let outputs = run.folder.path("outputs.safetensors");
+    printed(&["run", &run.spec, "--params", &run.out, "--inputs", &run.test, "--outputs", &outputs]);
+    let old_outputs = std::fs::read(&outputs).unwrap();
+    for arguments in [
+        run.arguments(&["--epochs", "2", "--resume", &run.out]),
+        vec!["run", &run.spec, "--params", &run.out, "--inputs", &run.train, "--outputs", &outputs],
+        vec!["init", &run.spec, "--out", &run.out],
+    ] {
+        let output = without_room(&arguments);
+        let said = run.folder.strip(&text(&output.stderr));
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("safetensors: ") && said.contains("File too large"), "{said}");
+    }
+    assert!(std::fs::read(&run.out).unwrap() == old);
+    assert!(std::fs::read(&outputs).unwrap() == old_outputs);
+    // Nothing half written is left behind.
+    let names = std::fs::read_dir(Path::new(&run.out).parent().unwrap()).unwrap();
+    let left: Vec<_> =
+        names.map(|entry| entry.unwrap().file_name()).filter(|n| n.to_string_lossy().starts_with('.')).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_told() {
+    let run = Run::new();
+    let folder = run.folder.path("locked");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o555)).unwrap();
+    // Who may write anywhere, as root may, sees no difference.
+    if std::fs::write(format!("{folder}/probe"), "").is_ok() {
+        return;
+    }
+    let out = format!("{folder}/out.safetensors");
+    let output = crate::cli::schur(&["init", &run.spec, "--out", &out]);
+    let said = run.folder.strip(&text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("locked/out.safetensors: ") && said.contains("ermission denied"), "{said}");
+}
+
+#[test]
+fn files_that_are_cut_off_or_something_else_are_told() {
+    let run = Run::new();
+    printed(&run.arguments(&["--epochs", "1"]));
+    let whole = std::fs::read(&run.out).unwrap();
+    let other = run.folder.path("other.safetensors");
+    let names = ["--data", "--test", "--resume", "--params"];
+    for length in [0, 7, 8, 100, whole.len() - 1] {
+        std::fs::write(&other, &whole[..length]).unwrap();
+        for name in names {
+            assert!(refusal(&run, name, &other).contains("other.safetensors: "), "{name} {length}");
+        }
+    }
+    for bytes in [&b"PK\x03\x04 a zip archive of numpy's"[..], &[0xff; 4096], b"{\"x\": 1}", &[0x81; 64]] {
+        for ending in ["safetensors", "msgpack"] {
+            let foreign = run.folder.path(&format!("foreign.{ending}"));
+            std::fs::write(&foreign, bytes).unwrap();
+            for name in names {
+                assert!(refusal(&run, name, &foreign).contains(&format!("foreign.{ending}: ")), "{name} {bytes:?}");
+            }
+        }
+    }
+    assert!(std::fs::read(&run.out).unwrap() == whole);
+}
+
+/// What is said of a run where the file of one option is another.
+fn refusal(run: &Run, option: &str, file: &str) -> String {
+    let mut arguments = run.arguments(&["--epochs", "2"]);
+    match arguments.iter().position(|argument| *argument == option) {
+        Some(place) => arguments[place + 1] = file,
+        None => arguments.extend([option, file]),
+    }
+    run.folder.strip(&crate::cli::refused(1, &arguments))
+}
