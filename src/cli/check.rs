@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use schur::compiler::simplify::{Simplified, SimplifyOptions, simplify};
+use schur::compiler::validate::{Validation, validate};
 use schur::ir::dim::Dim;
 use schur::ir::graph::Param;
 use schur::{Mode, Model, Type};
@@ -15,10 +17,15 @@ use super::terminal::{Terminal, count, table};
 ///
 /// Every problem is shown with its place in the file; the exit status is then 1.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  schur check model.toml\n  schur check model.toml --json")]
+#[command(
+    after_help = "Examples:\n  schur check model.toml\n  schur check model.toml --validate\n  schur check model.toml --json"
+)]
 pub(crate) struct Check {
     /// The model spec: a .toml or .json file.
     spec: PathBuf,
+    /// Evaluate the simplified graphs beside the graphs on random arrays: forward and gradients, inference and training.
+    #[arg(long)]
+    validate: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -60,6 +67,7 @@ impl Check {
         let rows = rows(&model)?;
         let total = |kind| rows.iter().map(|row| row.numbers(kind)).sum::<usize>();
         let (parameters, statistics) = (total(PARAMS), total(STATISTICS));
+        let validation = if self.validate { Some(validation(&model)?) } else { None };
         if self.json {
             let spec = model.spec();
             return terminal.json(&json!({
@@ -68,6 +76,7 @@ impl Check {
                 "layers": rows.iter().map(Row::to_json).collect::<Vec<_>>(),
                 "parameters": parameters,
                 "statistics": statistics,
+                "validation": validation.map(|v| json!({ "elements": v.elements, "error": v.error })),
             }));
         }
         let numbers = |row: &Row, kind| match row.numbers(kind) {
@@ -86,8 +95,34 @@ impl Check {
         let table = table(["name", "op", "type", "", "parameters", "statistics"], 4, lines);
         let (parameters, statistics) = (count(parameters), count(statistics));
         let summary = format!("{}: {parameters} parameters, {statistics} running statistics", model.spec().name);
-        terminal.print(&format!("{table}\n {summary}"))
+        let validated = validation.map_or_else(String::new, |Validation { elements, error }| {
+            format!("\n validated: {} elements are equal but for rounding, {error:.1e} at most", count(elements))
+        });
+        terminal.print(&format!("{table}\n {summary}{validated}"))
     }
+}
+
+/// How many sets of random arrays a spec is validated on.
+const SEEDS: u64 = 4;
+
+/// Validates what is made of a spec: forward and with gradients, for both modes, and for all ranges of sizes.
+fn validation(model: &Model) -> Result<Validation, Failure> {
+    let bug = |error: &dyn std::fmt::Display| Failure::Bug(error.to_string());
+    let mut all = Validation::default();
+    for mode in [Mode::Infer, Mode::Train] {
+        for graph in [model.graph(mode)?, model.joint(mode)?] {
+            let Simplified { graph: simplified, others, .. } =
+                simplify(&graph, &SimplifyOptions::default()).map_err(|e| bug(&e))?;
+            for after in others.iter().chain([&simplified]) {
+                for seed in 0..SEEDS {
+                    let found = validate(&graph, after, seed).map_err(|e| bug(&e))?;
+                    all.elements += found.elements;
+                    all.error = all.error.max(found.error);
+                }
+            }
+        }
+    }
+    Ok(all)
 }
 
 const PARAMS: &str = "params/";

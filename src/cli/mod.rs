@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod completions;
 mod evaluate;
+mod explain;
 mod failure;
 mod files;
 mod init;
@@ -45,6 +46,7 @@ enum Command {
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
     Bench(bench::Bench),
+    Explain(explain::Explain),
     Inspect(inspect::Inspect),
     Completions(completions::Completions),
 }
@@ -69,6 +71,7 @@ fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> {
         Command::Train(train) => train.run(terminal),
         Command::Evaluate(evaluate) => evaluate.run(terminal),
         Command::Bench(bench) => bench.run(terminal),
+        Command::Explain(explain) => explain.run(terminal),
         Command::Inspect(inspect) => inspect.run(terminal),
         Command::Completions(completions) => completions.run(terminal),
     }

@@ -98,6 +98,28 @@ fn check_prints_every_layer_with_its_type() {
 }
 
 #[test]
+fn a_spec_is_validated_on_random_arrays() {
+    assert!(printed(&["check", FORCES, "--validate"]).contains("elements are equal but for rounding"));
+    let report = json(&["check", "tests/specs/batch_norm.toml", "--validate", "--json"]);
+    let validation = &report["validation"];
+    assert!(validation["elements"].as_u64() > Some(1000), "{report}");
+    assert!(validation["error"].as_f64().is_some_and(|error| error < 1e-12), "{report}");
+    assert!(json(&["check", FORCES, "--json"])["validation"].is_null());
+}
+
+#[test]
+fn simplification_is_explained() {
+    let spec = "tests/specs/batch_norm.toml";
+    insta::assert_snapshot!(printed(&["explain", spec]));
+    let report = json(&["explain", spec, "--train", "--gradients", "--json"]);
+    let steps = report["steps"].as_array().unwrap_or_else(|| panic!("{report}"));
+    assert!(
+        !steps.is_empty() && steps.iter().all(|step| step["rule"].is_string() && step["cost"]["flops"].is_string())
+    );
+    assert_eq!(steps.last().map(|step| &step["cost"]), Some(&report["after"]), "{report}");
+}
+
+#[test]
 fn check_tells_programs_the_same() {
     let report = json(&["check", FORCES, "--json"]);
     assert_eq!((&report["parameters"], &report["statistics"]), (&118272.into(), &480.into()));

@@ -59,4 +59,16 @@ impl Derivations<'_> {
         }
         rules
     }
+
+    /// The rewrites that made a canonical e-node, each with what it made, from the op of the graph on.
+    pub(super) fn chain(&self, enode: &Enode) -> Vec<(&'static str, Enode)> {
+        let (mut chain, mut seen, mut at) = (Vec::new(), HashSet::new(), Some(enode));
+        while let Some(enode) = at.filter(|enode| !self.originals.contains(*enode) && seen.insert(*enode)) {
+            let Some(step) = self.steps.get(enode).filter(|step| step.from.is_some()) else { break };
+            chain.push((step.rule, enode.clone()));
+            at = step.from.as_ref();
+        }
+        chain.reverse();
+        chain
+    }
 }

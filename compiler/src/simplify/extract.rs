@@ -331,6 +331,13 @@ impl Move {
 }
 
 impl Extraction<'_> {
+    /// The classes that the best plan needs, operands first, and the e-nodes they take.
+    pub(super) fn chosen(&self) -> Vec<(Id, Enode)> {
+        let (plan, mut tally) = (self.plan(), Tally::default());
+        tally.total(self, &plan);
+        tally.used.iter().map(|&class| (self.ids[class], self.classes[class][plan[class]].enode.clone())).collect()
+    }
+
     /// The graph of a plan: all leaves of the graph as it was, in order, then what the outputs need; and where its values
     /// come from.
     pub(super) fn graph(&self, plan: &Plan, source: &Graph) -> (Graph, Vec<Origin>) {

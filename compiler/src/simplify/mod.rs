@@ -11,6 +11,7 @@ mod by_size;
 mod compose;
 mod cost;
 mod derivation;
+mod explain;
 mod extract;
 mod language;
 mod meet;
@@ -31,6 +32,7 @@ use schur_ir::ty::Type;
 
 pub use by_size::BySize;
 pub use cost::Cost;
+pub use explain::{Explanation, Step, explain};
 pub use rules::{RULES, Rule};
 pub use variants::{Variant, variants};
 

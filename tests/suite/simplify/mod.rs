@@ -9,7 +9,7 @@ mod stress;
 use std::collections::BTreeMap;
 
 use ndarray::ArrayD;
-use schur_compiler::simplify::{Cost, RULES, Simplified, SimplifyOptions, Stop, simplify, variants};
+use schur_compiler::simplify::{Cost, RULES, Simplified, SimplifyOptions, Stop, explain, simplify, variants};
 use schur_ir::graph::{Graph, Op};
 use schur_ir::ty::DType;
 use schur_ir::verify::verify;
@@ -95,5 +95,20 @@ fn one_graph_has_one_result() {
         let once = simplify(&graph, &SimplifyOptions::default()).unwrap();
         let again = simplify(&graph, &SimplifyOptions::default()).unwrap();
         assert_eq!((once.graph.to_string(), once.report), (again.graph.to_string(), again.report));
+    }
+}
+
+#[test]
+fn an_explanation_leads_to_what_simplification_makes() {
+    let options = SimplifyOptions::default();
+    for seed in 0..150 {
+        let graph = random_graph(seed, DType::F32);
+        let explanation = explain(&graph, &options).unwrap();
+        let simplified = simplify(&graph, &options).unwrap().graph;
+        assert_eq!(explanation.before, Cost::of_graph(&graph));
+        assert_eq!(explanation.after, Cost::of_graph(&simplified), "{graph}\nbecame\n{simplified}");
+        for step in &explanation.steps {
+            assert!(step.before.is_none() || !step.after.is_empty(), "{step:?}");
+        }
     }
 }

@@ -1,0 +1,182 @@
+//! Explanation: the chain of rules that leads from a graph to the simplified one, and what each step saves.
+//!
+//! Every value of the result was rewritten step by step from an op of the graph, or made for another one; the
+//! [`Derivations`](super::derivation::Derivations) of the e-graph tell by which rules. The steps are replayed in the order
+//! of the result's values on a plan that begins as the graph was, and the graph of every plan is costed as a whole, so
+//! that a step also saves what nobody needs any more after it.
+
+use std::collections::{HashMap, HashSet};
+
+use egg::Id;
+use schur_ir::graph::{Graph, Node, Op, ValueId};
+
+use super::cost::Cost;
+use super::derivation::Derivations;
+use super::extract::Extraction;
+use super::language::{Enode, id_of};
+use super::saturate::Saturation;
+use super::{Report, SimplifyError, SimplifyOptions, narrow, saturate};
+
+/// From a graph to the simplified one.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// The cost of the graph.
+    pub before: Cost,
+    /// What was done, in order.
+    pub steps: Vec<Step>,
+    /// The cost of the result.
+    pub after: Cost,
+}
+
+/// One step.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The rule; for the first step, all rules that bring ops to normal form.
+    pub rule: String,
+    /// The layer of the value that was rewritten; empty for steps on the whole graph.
+    pub layer: String,
+    /// The op before, in the text form; none for steps on the whole graph. Values are those of the graph; what rules made
+    /// is numbered behind them.
+    pub before: Option<String>,
+    /// The op after, with what was made for it.
+    pub after: Vec<String>,
+    /// What the whole costs after the step.
+    pub cost: Cost,
+}
+
+/// Explains what [`simplify`](super::simplify()) does with a graph that verifies.
+pub fn explain(graph: &Graph, options: &SimplifyOptions) -> Result<Explanation, SimplifyError> {
+    let mut report = Report::default();
+    let narrowed = narrow::narrow(graph, options, &mut report);
+    let source = &*narrowed.graph;
+    let mut steps = Vec::new();
+    if let Some((rule, _)) = report.rules.first() {
+        steps.push(Step::of_all((*rule).to_owned(), Cost::of_graph(source)));
+    }
+    let saturation = saturate::saturate(source, options, &mut report)?;
+    let roots: Vec<Id> = source.outputs.iter().map(|o| saturation.class(o.value)).collect();
+    let extraction = Extraction::new(&saturation, roots.iter().copied(), options.nominal);
+    let mut replay = Replay::new(&saturation, source, roots);
+    let normal = report.rules.iter().filter(|(rule, _)| {
+        let rule = super::RULES.iter().find(|r| r.name == *rule);
+        rule.is_some_and(|rule| rule.is_normal_form() || rule.name.starts_with("drop-"))
+    });
+    let rules: Vec<&str> = normal.map(|(rule, _)| *rule).collect();
+    steps.extend((!rules.is_empty()).then(|| Step::of_all(rules.join(", "), replay.cost())));
+    let derivations = saturation.derivations();
+    for (class, enode) in extraction.chosen() {
+        replay.rewrite(class, &enode, &derivations, &mut steps);
+    }
+    Ok(Explanation { before: Cost::of_graph(graph), after: replay.cost(), steps })
+}
+
+impl Step {
+    fn of_all(rule: String, cost: Cost) -> Step {
+        Step { rule, layer: String::new(), before: None, after: Vec::new(), cost }
+    }
+}
+
+/// A graph on its way.
+struct Replay<'s> {
+    saturation: &'s Saturation,
+    roots: Vec<Id>,
+    /// The e-node that every class has at the moment.
+    ops: HashMap<Id, Enode>,
+    /// The values that classes are in the text form.
+    values: HashMap<Id, ValueId>,
+    /// What was shown.
+    shown: HashSet<Id>,
+    next: u32,
+}
+
+impl<'s> Replay<'s> {
+    fn new(saturation: &'s Saturation, source: &Graph, roots: Vec<Id>) -> Self {
+        let (mut ops, mut values) = (HashMap::new(), HashMap::new());
+        for (value, _) in source.values() {
+            let (class, enode) = (saturation.class(value), saturation.canonical(&saturation.originals[value.index()]));
+            let own = enode.children.contains(&class);
+            values.entry(class).or_insert(value);
+            if !own {
+                ops.entry(class).or_insert(enode);
+            }
+        }
+        for (enode, _) in &saturation.built {
+            let enode = saturation.canonical(enode);
+            if let Some(class) = saturation.egraph.lookup(enode.clone()) {
+                ops.entry(saturation.egraph.find(class)).or_insert(enode);
+            }
+        }
+        let shown = values.keys().copied().collect();
+        Replay { saturation, roots, ops, values, shown, next: source.nodes.len() as u32 }
+    }
+
+    fn value(&mut self, class: Id) -> ValueId {
+        let next = &mut self.next;
+        *self.values.entry(class).or_insert_with(|| {
+            *next += 1;
+            ValueId(*next - 1)
+        })
+    }
+
+    /// An op in the text form.
+    fn text(&mut self, class: Id, enode: &Enode) -> String {
+        let find = |value| self.saturation.egraph.find(id_of(value));
+        let resolved = self.saturation.resolve(enode);
+        let mut names = HashMap::new();
+        for read in resolved.reads() {
+            names.insert(read, self.value(find(read)));
+        }
+        let data = &self.saturation.egraph[class].data;
+        let node =
+            Node { op: resolved.map_reads(|read| names[&read]), ty: (*data.ty).clone(), layer: data.layer.clone() };
+        format!("{}: {node}", self.value(class))
+    }
+
+    /// What the outputs need costs.
+    fn cost(&self) -> Cost {
+        let (mut seen, mut open, mut cost) = (HashSet::new(), self.roots.clone(), Cost::default());
+        while let Some(class) = open.pop() {
+            let Some(enode) = self.ops.get(&class).filter(|_| seen.insert(class)) else { continue };
+            let head = self.saturation.egraph.analysis.interner.head(enode);
+            let types = |place: ValueId| &*self.saturation.egraph[enode.children[place.index()]].data.ty;
+            cost = cost.plus(&Cost::of(&head.op, &head.ty, types));
+            open.extend(enode.children.iter().map(|child| self.saturation.egraph.find(*child)));
+        }
+        cost
+    }
+
+    /// Replays how an e-node of the result came to be.
+    fn rewrite(&mut self, class: Id, chosen: &Enode, derivations: &Derivations<'_>, steps: &mut Vec<Step>) {
+        let mut before = match self.ops.get(&class) {
+            Some(enode) => enode.clone(),
+            None => chosen.clone(),
+        };
+        for (rule, enode) in derivations.chain(chosen) {
+            if enode == before {
+                continue;
+            }
+            let layer = self.saturation.egraph[class].data.layer.to_string();
+            let old = self.text(class, &before);
+            self.ops.insert(class, enode.clone());
+            let mut after = self.made_for(&enode);
+            after.push(self.text(class, &enode));
+            steps.push(Step { rule: rule.to_owned(), layer, before: Some(old), after, cost: self.cost() });
+            before = enode;
+        }
+        self.ops.insert(class, chosen.clone());
+    }
+
+    /// The values that an e-node reads and that were not there before.
+    fn made_for(&mut self, enode: &Enode) -> Vec<String> {
+        let children: Vec<Id> = enode.children.iter().map(|child| self.saturation.egraph.find(*child)).collect();
+        let mut made = Vec::new();
+        for child in children {
+            let leaf = |op: &Op| matches!(op, Op::Input(_) | Op::Param(_));
+            let Some(op) = self.ops.get(&child).cloned().filter(|_| self.shown.insert(child)) else { continue };
+            if !leaf(&self.saturation.egraph.analysis.interner.head(&op).op) {
+                made.push(self.text(child, &op));
+            }
+        }
+        made
+    }
+}
