@@ -42,6 +42,7 @@ pub(super) fn facts(compiled: &Compiled, forward: usize) -> Value {
         },
         "rules": RULES.iter().map(|rule| (rule.name.to_owned(), json!(rule.exact))).collect::<serde_json::Map<_, _>>(),
         "applied": compiled.report.rules.iter().map(|(rule, times)| json!([rule, times])).collect::<Vec<_>>(),
+        "buffers": compiled.loops.buffers.iter().map(|buffer| buffer.label.as_str()).collect::<Vec<_>>(),
         "kernels": compiled.kernels.iter().map(|kernel| kernel_facts(kernel, after)).collect::<Vec<_>>(),
     })
 }
@@ -111,6 +112,7 @@ fn kernel_facts(kernel: &KernelText, graph: &Graph) -> Value {
         "name": kernel.name,
         "size": kernel.size,
         "head": kernel.head,
+        "scratch": kernel.scratch,
         "loops": kernel.loops.iter().map(|(text, value)| json!([text, known(*value)])).collect::<Vec<_>>(),
         "clif": kernel.clif,
         "asm": kernel.asm.iter().map(|line| json!([line.text, line.line, line.statement])).collect::<Vec<_>>(),

@@ -17,6 +17,8 @@ pub(super) struct KernelText {
     pub(super) size: usize,
     /// What stands above the body: rows, tile and scratch.
     pub(super) head: Vec<String>,
+    /// What the arrays of a tile hold.
+    pub(super) scratch: Vec<String>,
     /// The statements, each with the value that it computes.
     pub(super) loops: Vec<(String, ValueId)>,
     /// Lines of Cranelift IR, each with its statement.
@@ -47,6 +49,7 @@ fn kernel_text(kernel: &Kernel, code: &KernelCode, dtype: DType) -> KernelText {
         name: kernel.name.clone(),
         size: code.bytes.len(),
         head: head.collect(),
+        scratch: kernel.scratch.iter().map(|scratch| scratch.label.clone()).collect(),
         loops: kernel.body.iter().map(ToString::to_string).zip(kernel.values.iter().copied()).collect(),
         clif: clif(&listing),
         asm: asm(code, &listing, dtype),

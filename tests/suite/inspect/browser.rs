@@ -190,6 +190,11 @@ fn a_click_on_a_value_shows_all_that_is_known_of_it() {
     }
     assert_eq!(browser.value("document.querySelectorAll('.value.selected').length"), 1);
 
+    let arrays = "[...document.querySelectorAll('[data-listing=loops] .name-of')].map((word) => word.title)";
+    let arrays = browser.value(arrays);
+    let told = |title: &serde_json::Value| title.as_str().is_some_and(|title| title.contains(": "));
+    assert!(arrays.as_array().is_some_and(|titles| !titles.is_empty() && titles.iter().all(told)), "{arrays}");
+
     // A line of loops marks its lines of Cranelift IR and machine code, and no others.
     browser.click("[data-listing=loops] .line");
     let marked =

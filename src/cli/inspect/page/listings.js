@@ -64,7 +64,7 @@ class Listings {
       }
       fold();
       const other = own.has(line.statement) ? "" : " other";
-      const row = make("div", { class: `line${other}`, role: "option", tabindex: "-1", "data-number": k + 1, "aria-selected": "false" }, coloured(name, line.text));
+      const row = make("div", { class: `line${other}`, role: "option", tabindex: "-1", "data-number": k + 1, "aria-selected": "false" }, coloured(name, line.text, this.kernel));
       this.rows.push({ row, pane: name, statement: line.statement, line: line.line });
       out.push(row);
     });
@@ -139,13 +139,19 @@ const WORDS = {
   asm: /(?<op>(?<=^ {4})[a-z0-9]+)|(?<name>\.[LC]\d+)/g,
 };
 
-/** A line of code with its words in colours. */
-function coloured(pane, text) {
+/** What an array of the loops holds: `m2` in memory, `t0` of the tile. */
+function arrayName(word, kernel) {
+  const name = (word.startsWith("m") ? DATA.buffers : kernel.scratch)[Number(word.slice(1))];
+  return name && `${word}: ${name}`;
+}
+
+/** A line of code with its words in colours; names of arrays tell what they hold. */
+function coloured(pane, text, kernel) {
   const code = make("code");
   let at = 0;
   for (const match of text.matchAll(WORDS[pane])) {
     const kind = match.groups.remark ? "remark" : match.groups.op ? "op" : "name-of";
-    code.append(text.slice(at, match.index), make("span", { class: kind }, match[0]));
+    code.append(text.slice(at, match.index), make("span", { class: kind, title: pane === "loops" && match.groups.name ? arrayName(match[0], kernel) : undefined }, match[0]));
     at = match.index + match[0].length;
   }
   code.append(text.slice(at));
