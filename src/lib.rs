@@ -91,11 +91,30 @@
 //! docs/architecture.md. [`ir`], [`compiler`] and [`runtime`] are its parts.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
+#[allow(clippy::indexing_slicing, reason = "buffers are those of the program that the slots are of")]
 mod compiled;
 mod error;
 mod finite;
 mod model;
+#[allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::unreachable,
+    reason = "rows are of sets that were checked, names of programs made here"
+)]
 pub mod train;
 
 pub use compiled::{CompiledModel, Timings};

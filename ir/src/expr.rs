@@ -237,6 +237,10 @@ impl Expr {
     }
 
     /// The value, given the elements of the operands.
+    ///
+    /// # Panics
+    /// Where there are fewer elements than [`arity`](Self::arity).
+    #[allow(clippy::indexing_slicing, reason = "as documented; the verifier refuses maps that lack an operand")]
     pub fn evaluate(&self, args: &[f64]) -> f64 {
         match self {
             Expr::Arg(k) => args[*k],

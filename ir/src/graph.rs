@@ -149,7 +149,7 @@ impl RowMap {
         let lacking = rows.len().checked_sub(dims.len())?;
         let axes = dims.iter().enumerate().map(|(k, dim)| {
             let axis = lacking + k;
-            if *dim == rows[axis] {
+            if rows.get(axis) == Some(dim) {
                 Some(Some(axis))
             } else if dim.is_one() {
                 Some(None)
@@ -371,11 +371,18 @@ impl Op {
 
 impl Graph {
     /// The node of a value.
+    ///
+    /// # Panics
+    /// Where the value is not of this graph.
+    #[allow(clippy::indexing_slicing, reason = "as documented")]
     pub fn node(&self, value: ValueId) -> &Node {
         &self.nodes[value.index()]
     }
 
     /// The type of a value.
+    ///
+    /// # Panics
+    /// Where the value is not of this graph.
     pub fn ty(&self, value: ValueId) -> &Type {
         &self.node(value).ty
     }
@@ -398,8 +405,9 @@ impl Graph {
 
     /// Appends a parameter: `leading` of its axes are leading sizes (picked by an index), the others are its width.
     pub fn param(&mut self, param: Param, leading: usize, dtype: DType, layer: &Arc<str>) -> ValueId {
-        let dims = param.shape[..leading].iter().map(|&n| Dim::from(n as i64)).collect();
-        let width = param.shape[leading..].iter().product();
+        let (dims, rest) = param.shape.split_at(leading.min(param.shape.len()));
+        let dims = dims.iter().map(|&n| Dim::from(i64::try_from(n).unwrap_or(i64::MAX))).collect();
+        let width = rest.iter().copied().fold(1, usize::saturating_mul);
         self.push(Op::Param(param), Type::new(dims, Irreps::scalars(width), dtype), layer)
     }
 
@@ -426,7 +434,11 @@ impl Contract {
     /// The leading sizes of the output.
     pub fn out_dims(&self) -> Vec<Dim> {
         let scattered = self.out.index.iter().map(|index| index.size.clone());
-        scattered.chain(self.out.axes.iter().map(|axis| axis.map_or(Dim::one(), |a| self.rows[a].clone()))).collect()
+        scattered
+            .chain(
+                self.out.axes.iter().map(|axis| axis.and_then(|a| self.rows.get(a).cloned()).unwrap_or_else(Dim::one)),
+            )
+            .collect()
     }
 
     /// One flag a chunk of `irreps`: true where no path writes into it.
@@ -439,9 +451,10 @@ impl Contract {
             let Some(last) = path.out.last(&path.axes) else { continue };
             let first_chunk = ends.partition_point(|end| *end <= path.out.offset);
             let behind = starts.partition_point(|start| *start <= last);
-            if first_chunk < behind {
-                changes[first_chunk] += 1;
-                changes[behind] -= 1;
+            for (chunk, change) in [(first_chunk, 1), (behind, -1)] {
+                if let Some(changes) = changes.get_mut(chunk).filter(|_| first_chunk < behind) {
+                    *changes += change;
+                }
             }
         }
         let touched = changes.iter().scan(0, |count, change| {

@@ -247,6 +247,7 @@ impl Irreps {
     }
 
     /// Sorts the chunks by irrep, stably.
+    #[allow(clippy::indexing_slicing, reason = "both lists are permutations of the places of chunks")]
     pub fn sort(&self) -> Sorted {
         let mut inverse: Vec<usize> = (0..self.len()).collect();
         inverse.sort_by_key(|&i| (self.0[i].ir, i));

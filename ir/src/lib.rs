@@ -2,8 +2,24 @@
 //! between compiler and runtime. Depends on neither of them and contains no unsafe code.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 pub mod activation;
+#[allow(
+    clippy::indexing_slicing,
+    reason = "places are of lists that are made here, as long as the irreps that they stand for"
+)]
 pub mod build;
 pub mod dim;
 pub mod expr;

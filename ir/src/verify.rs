@@ -72,9 +72,8 @@ fn node_rules<'g>(graph: &'g Graph, value: ValueId, node: &'g Node, leaves: &mut
         Op::Map(map) => map_rules(graph, map, &node.ty),
         Op::Max(max) => {
             let of = graph.ty(max.value);
-            ensure(max.keep <= of.dims.len() && node.ty.dims == of.dims[..max.keep.min(of.dims.len())], || {
-                "a maximum keeps a prefix of the sizes".into()
-            })?;
+            let kept = of.dims.get(..max.keep).is_some_and(|kept| kept == node.ty.dims);
+            ensure(kept, || "a maximum keeps a prefix of the sizes".into())?;
             ensure(of.width() == node.ty.width() && of.dtype == node.ty.dtype && of.dtype.is_float(), || {
                 "a maximum keeps width and float element type".into()
             })
@@ -114,7 +113,7 @@ fn axes_rules(axes: &[Option<usize>], dims: &[Dim], rows: &[Dim]) -> Check {
     }
     let mut used: Vec<usize> = axes.iter().flatten().copied().collect();
     used.sort_unstable();
-    ensure(used.windows(2).all(|w| w[0] != w[1]), || "two axes are mapped to one".into())
+    ensure(used.iter().zip(used.iter().skip(1)).all(|(a, b)| a != b), || "two axes are mapped to one".into())
 }
 
 fn operand_rules(graph: &Graph, operands: &[Operand], rows: &[Dim]) -> Check {

@@ -40,6 +40,12 @@ pub enum ArrayError {
         /// The number of elements given.
         given: usize,
     },
+    /// The sizes that are not 0 are too large together, even where another one is 0.
+    #[error("no array has the shape {shape:?}")]
+    Shape {
+        /// The shape asked for.
+        shape: Vec<usize>,
+    },
     /// A mask holds something else than 0 and 1.
     #[error("a mask holds {value} at element {place}; only 0 and 1 are allowed")]
     NotBool {
@@ -91,6 +97,12 @@ pub(crate) fn elements(shape: &[usize]) -> Option<usize> {
     if shape.contains(&0) { Some(0) } else { shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) }
 }
 
+/// True where ndarray has arrays of this shape: the product of the sizes that are not 0 can be addressed.
+fn has_ndarray(shape: &[usize]) -> bool {
+    let filled = shape.iter().filter(|size| **size > 0).try_fold(1usize, |n, &d| n.checked_mul(d));
+    filled.is_some_and(|filled| isize::try_from(filled).is_ok())
+}
+
 impl Array {
     /// The array of this shape with these elements.
     pub fn new(shape: impl Into<Vec<usize>>, data: Data) -> Result<Self, ArrayError> {
@@ -98,10 +110,13 @@ impl Array {
         if elements(&shape) != Some(data.len()) {
             return Err(ArrayError::Length { shape, given: data.len() });
         }
+        if !has_ndarray(&shape) {
+            return Err(ArrayError::Shape { shape });
+        }
         if let Data::Bool(bytes) = &data
             && let Some(place) = bytes.iter().position(|b| *b > 1)
         {
-            return Err(ArrayError::NotBool { value: bytes[place], place });
+            return Err(ArrayError::NotBool { value: bytes.get(place).copied().unwrap_or_default(), place });
         }
         Ok(Array { shape, data })
     }
@@ -109,7 +124,7 @@ impl Array {
     /// An array of zeros; `None` where it does not fit in memory.
     pub fn zeros(shape: impl Into<Vec<usize>>, dtype: DType) -> Option<Self> {
         let shape = shape.into();
-        let n = elements(&shape)?;
+        let n = elements(&shape).filter(|_| has_ndarray(&shape))?;
         let data = match dtype {
             DType::F32 => Data::F32(try_zeroed_vec(n).ok()?),
             DType::F64 => Data::F64(try_zeroed_vec(n).ok()?),
@@ -123,6 +138,7 @@ impl Array {
     ///
     /// # Panics
     /// Where `dtype` is not a float.
+    #[allow(clippy::panic, reason = "as documented")]
     pub fn from_f64(values: &ArrayD<f64>, dtype: DType) -> Self {
         let data = match dtype {
             DType::F32 => Data::F32(values.iter().map(|x| *x as f32).collect()),
@@ -197,6 +213,7 @@ impl Array {
     }
 
     /// The elements as `f64`, in the same shape.
+    #[allow(clippy::expect_used, reason = "the invariant of the type")]
     pub fn to_f64(&self) -> ArrayD<f64> {
         let values: Vec<f64> = match &self.data {
             Data::F32(v) => v.iter().map(|x| f64::from(*x)).collect(),
@@ -231,7 +248,10 @@ mod tests {
     fn the_number_of_elements_is_the_shapes() {
         assert!(Array::new([2, 3], Data::F32(vec![0.0; 6])).is_ok());
         assert!(Array::new([], Data::I32(vec![4])).is_ok());
-        assert!(Array::new([usize::MAX, 2, 0], Data::F64(vec![])).is_ok());
+        // ndarray has no such array, and `to_f64` gives one of ndarray's.
+        let beyond = Array::new([usize::MAX, 2, 0], Data::F64(vec![])).unwrap_err();
+        assert_eq!(beyond.to_string(), "no array has the shape [18446744073709551615, 2, 0]");
+        assert_eq!(Array::new([1 << 61, 2, 0], Data::F64(vec![])).unwrap().to_f64().len(), 0);
         assert!(matches!(Array::new([2, 3], Data::F32(vec![0.0; 5])), Err(ArrayError::Length { given: 5, .. })));
         assert!(Array::new([usize::MAX, 2], Data::F64(vec![])).is_err());
         assert_eq!(Array::new([3], Data::Bool(vec![0, 1, 2])), Err(ArrayError::NotBool { value: 2, place: 2 }));

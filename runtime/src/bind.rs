@@ -99,6 +99,7 @@ pub(crate) fn bind(
 ) -> Result<(), CallError> {
     bindings.clear();
     let each = || {
+        #[allow(clippy::indexing_slicing, reason = "places are of a program that the plan has checked")]
         let buffers = slots.iter().map(|slot| &program.buffers[program.inputs[*slot].buffer.index()]);
         inputs.iter().zip(buffers).map(|((name, view), buffer)| (*name, *view, buffer))
     };
@@ -158,7 +159,10 @@ pub(crate) fn check_masks(inputs: &Inputs<'_>) -> Result<(), ArgumentError> {
         if bytes.iter().fold(0, |all, byte| all | byte) > 1
             && let Some(at) = bytes.iter().position(|byte| *byte > 1)
         {
-            return Err(argument(name, Fault::NotBool { value: bytes[at], place: unravel(at, view.shape()) }));
+            return Err(argument(
+                name,
+                Fault::NotBool { value: bytes.get(at).copied().unwrap_or_default(), place: unravel(at, view.shape()) },
+            ));
         }
     }
     Ok(())
@@ -206,7 +210,7 @@ pub(crate) fn check_requirements(program: &Program, inputs: &Inputs<'_>, binding
                     && let Some(at) = indices.iter().position(outside)
                 {
                     let (input, layer, bound) = (input.clone(), layer.clone(), *bound);
-                    let (place, value) = (unravel(at, view.shape()), indices[at]);
+                    let (place, value) = (unravel(at, view.shape()), indices.get(at).copied().unwrap_or_default());
                     return Err(RequirementError::IndexBelow { input, place, value, bound, layer }.into());
                 }
             }

@@ -42,6 +42,7 @@ impl Rotation {
     ///
     /// # Panics
     /// Where the last axis is not as long as the dimension of `irreps`.
+    #[allow(clippy::expect_used, reason = "a chunk is whole irreps")]
     pub fn apply(&self, irreps: &Irreps, features: &ArrayD<f64>) -> ArrayD<f64> {
         let last = Axis(features.ndim() - 1);
         assert_eq!(features.len_of(last), irreps.dim(), "the last axis holds the irreps");

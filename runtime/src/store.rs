@@ -169,6 +169,7 @@ impl ParamStore {
     /// The array of a name, whose elements can be changed in place.
     pub fn get_mut(&mut self, name: &str) -> Result<ArrayViewMut<'_>, StoreError> {
         match self.arrays.get_index_of(name) {
+            #[allow(clippy::indexing_slicing, reason = "the place was just found")]
             Some(place) => Ok(self.arrays[place].view_mut()),
             None => Err(self.unknown(name)),
         }
@@ -178,7 +179,7 @@ impl ParamStore {
     pub fn set(&mut self, name: &str, array: Array) -> Result<(), StoreError> {
         let old = self.get(name)?;
         check_array(name, &array, old.shape(), old.dtype())?;
-        self.arrays[name] = array;
+        self.arrays.insert(name.into(), array);
         Ok(())
     }
 
@@ -189,7 +190,7 @@ impl ParamStore {
             check_array(name, array, old.shape(), old.dtype())?;
         }
         for (name, array) in arrays {
-            self.arrays[&name] = array;
+            self.arrays.insert(name, array);
         }
         Ok(())
     }
@@ -201,6 +202,7 @@ impl ParamStore {
             check_array(name, array, old.shape(), old.dtype())?;
         }
         for (name, array) in arrays {
+            #[allow(clippy::indexing_slicing, reason = "all names were found above")]
             self.arrays[name].copy_from(array);
         }
         Ok(())
@@ -220,7 +222,8 @@ impl ParamStore {
         Ok(place)
     }
 
-    /// The array at a place.
+    /// The array at a place, as [`place`](Self::place) gives it.
+    #[allow(clippy::indexing_slicing, reason = "places are those of this layout")]
     pub(crate) fn at(&self, place: usize) -> &Array {
         &self.arrays[place]
     }

@@ -34,16 +34,19 @@ pub(super) fn batch_norm(
 
     let measured_means = measured.then(|| norm.means(b, share));
     let used = |stored: Option<ValueId>, measured| stored.filter(|_| running).or(measured);
-    let means = used(stored.map(|s| s.mean), measured_means).expect("statistics are stored or measured");
+    let means = used(stored.map(|s| s.mean), measured_means).ok_or_else(|| b.problem(NO_STATISTICS.into()))?;
     let centered = norm.centered(b, means);
     let measured_vars = measured.then(|| norm.variances(b, centered, share));
-    let vars = used(stored.map(|s| s.var), measured_vars).expect("statistics are stored or measured");
+    let vars = used(stored.map(|s| s.var), measured_vars).ok_or_else(|| b.problem(NO_STATISTICS.into()))?;
     if let (Mode::Train, Some(stored), Some(means), Some(vars)) = (b.mode, stored, measured_means, measured_vars) {
         norm.update(b, "mean", [stored.mean, means]);
         norm.update(b, "var", [stored.var, vars]);
     }
     norm.output(b, centered, vars)
 }
+
+/// Cannot be: running averages are refused where none are stored.
+const NO_STATISTICS: &str = "a batch norm needs statistics that are stored or measured";
 
 fn check(b: &Builder, layer: &Layer, options: &BatchNorm, x: ValueId, mask: Option<ValueId>) -> Result<(), Problem> {
     let name = &layer.name.value;

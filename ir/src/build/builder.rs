@@ -153,7 +153,7 @@ impl Builder {
 
     /// The leading sizes to which numpy broadcasts those of `values`.
     pub(super) fn broadcast(&self, dims: &[&[Dim]], span: &Range<usize>) -> Result<Vec<Dim>, Problem> {
-        let (first, rest) = dims.split_first().expect("a layer has an input");
+        let Some((first, rest)) = dims.split_first() else { return Ok(Vec::new()) };
         rest.iter().try_fold(first.to_vec(), |rows, dims| {
             broadcast(&rows, dims).ok_or_else(|| {
                 let message = format!(

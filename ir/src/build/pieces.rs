@@ -152,6 +152,7 @@ impl Builder {
     }
 
     /// A value as numpy broadcasts it to rows that its sizes were joined into.
+    #[allow(clippy::expect_used, reason = "rows are made by broadcasting, or are the value's own")]
     pub(super) fn operand(&self, value: ValueId, rows: &[Dim]) -> Operand {
         let map = RowMap::broadcast(&self.ty(value).dims, rows).expect("the rows are what the values broadcast to");
         Operand { value, map }

@@ -87,6 +87,7 @@ fn report_later(layer: &Layer, reference: &Spanned<String>) -> Problem {
     problem.with_help(format!("layers run in the order of the file: move `{later}` above `{name}`"))
 }
 
+#[allow(clippy::indexing_slicing, reason = "the path is of places of layers")]
 /// Reports the cycle that a layer's reference closes; `path` leads from what it refers to back to the layer.
 fn report_cycle(spec: &ModelSpec, layer: &Layer, path: &[usize], reference: &Spanned<String>) -> Problem {
     let here = layer.name.as_str();
@@ -96,6 +97,7 @@ fn report_cycle(spec: &ModelSpec, layer: &Layer, path: &[usize], reference: &Spa
     problem.with_help(format!("each uses the next: {here} -> {}", steps.join(" -> ")))
 }
 
+#[allow(clippy::indexing_slicing, reason = "places are of layers; what the search came to has an entry of where from")]
 /// The shortest chain of layers from `from` to `to` in which each uses the next.
 fn path(spec: &ModelSpec, index: &HashMap<&str, usize>, from: usize, to: usize) -> Option<Vec<usize>> {
     let mut used_by = HashMap::from([(from, from)]);

@@ -180,6 +180,13 @@ impl SourceCode for Excerpts {
         let to = text.ceil_char_boundary((end + AROUND).min(line_end));
         let line = text[..start].matches('\n').count();
         let place = SourceSpan::from(from..to);
-        Ok(Box::new(MietteSpanContents::new_named(name, &text.as_bytes()[from..to], place, line, from - line_start, 1)))
+        Ok(Box::new(MietteSpanContents::new_named(
+            name,
+            text.as_bytes().get(from..to).unwrap_or_default(),
+            place,
+            line,
+            from - line_start,
+            1,
+        )))
     }
 }

@@ -46,7 +46,7 @@ impl<'a> Reader<'a> {
 
     /// The next value; of lists and maps, the head.
     pub(super) fn value(&mut self) -> Result<Value<'a>, MsgpackFault> {
-        let tag = self.take(1)?[0];
+        let tag = self.byte()?;
         let above = |first: u8| usize::from(tag - first);
         Ok(match tag {
             0x00..=0x7f => Value::Unsigned(tag.into()),
@@ -59,12 +59,12 @@ impl<'a> Reader<'a> {
             0xc4..=0xc6 => Value::Bytes(self.sized(above(0xc4))?),
             0xc7..=0xc9 => {
                 let len = self.len(above(0xc7))?;
-                Value::Extension(self.take(1)?[0], self.take(len)?)
+                Value::Extension(self.byte()?, self.take(len)?)
             }
             0xca | 0xcb => self.take(4 << above(0xca)).map(|_| Value::Float)?,
             0xcc..=0xcf => Value::Unsigned(self.number(1 << above(0xcc))?),
             0xd0..=0xd3 => self.take(1 << above(0xd0)).map(|_| Value::Signed)?,
-            0xd4..=0xd8 => Value::Extension(self.take(1)?[0], self.take(1 << above(0xd4))?),
+            0xd4..=0xd8 => Value::Extension(self.byte()?, self.take(1 << above(0xd4))?),
             0xd9..=0xdb => Value::Text(self.sized(above(0xd9))?),
             0xdc | 0xdd => {
                 let len = self.len(above(0xdb))?;
@@ -102,6 +102,10 @@ impl<'a> Reader<'a> {
         let (taken, left) = self.0.split_at_checked(len).ok_or(MsgpackFault::End)?;
         self.0 = left;
         Ok(taken)
+    }
+
+    fn byte(&mut self) -> Result<u8, MsgpackFault> {
+        self.take(1)?.first().copied().ok_or(MsgpackFault::End)
     }
 
     fn number(&mut self, size: usize) -> Result<u64, MsgpackFault> {
@@ -161,7 +165,7 @@ impl Writer {
             _ => 3,
         };
         self.0.push(0xcc + log);
-        self.0.extend(&bytes[8 - (1 << log)..]);
+        self.0.extend(bytes.iter().skip(8 - (1 << log)));
     }
 
     pub(super) fn text(&mut self, text: &str) {
@@ -195,6 +199,10 @@ impl Writer {
         self.0.extend(bytes);
     }
 
+    #[allow(
+        clippy::expect_used,
+        reason = "arrays are cut in chunks and names are short, and four bytes hold any such length"
+    )]
     fn head(&mut self, head: &Head, len: usize) {
         if len < head.below {
             return self.0.push(head.short + len as u8);
@@ -205,7 +213,7 @@ impl Writer {
         };
         let (tag, size) = head.tags.iter().enumerate().find_map(fits).expect("four bytes hold any length");
         self.0.push(tag);
-        self.0.extend(&bytes[4 - size..]);
+        self.0.extend(bytes.iter().skip(4 - size));
     }
 }
 

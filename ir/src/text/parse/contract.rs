@@ -108,8 +108,10 @@ impl Sketch {
                 return Fault::wrong(at, format!("the path has no axis `{letter}`"));
             };
             let Some(stride) = stride.or(contiguous) else { return Fault::wrong(at, "the segment is too large") };
-            strides[k] = stride;
-            contiguous = stride.checked_mul(axes[k].size);
+            if let (Some(place), Some(axis)) = (strides.get_mut(k), axes.get(k)) {
+                *place = stride;
+                contiguous = stride.checked_mul(axis.size);
+            }
         }
         Ok(Segment { offset: self.offset, strides })
     }
