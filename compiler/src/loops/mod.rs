@@ -11,6 +11,7 @@
 
 mod interpret;
 mod layout;
+mod pack;
 mod print;
 mod schedule;
 mod select;
@@ -26,6 +27,8 @@ use schur_ir::graph::{Axis, Graph, Requirement, Segment, ValueId};
 use schur_ir::micro::Micro;
 use schur_ir::program::{Buffer, BufferId, InputSlot, OutputSlot, ParamSlot, Step};
 use schur_ir::ty::DType;
+
+use pack::Packed;
 
 pub use interpret::interpret;
 
@@ -273,9 +276,24 @@ pub enum LoopsError {
 pub fn lower(graph: &Graph, options: &LoopOptions) -> Result<Loops, LoopsError> {
     let graph = storage::separate_outputs(graph);
     let dtype = storage::float_type(&graph)?;
-    let schedule = schedule::schedule(&graph, options.fuse);
-    let storage = storage::assign(&graph, &schedule)?;
-    let mut kernels = statements::kernels(&graph, &schedule, &storage, options);
+    let mut packed = Packed::nothing(graph);
+    if options.micro_kernels {
+        packed.then(pack::transpose_weights(&packed.graph));
+    }
+    let mut schedule = schedule::schedule(&packed.graph, options.fuse, &packed.rows);
+    let mut storage = storage::assign(&packed.graph, &schedule)?;
+    if options.micro_kernels
+        && let Some(apart) = pack::take_apart_rows(&packed.graph, &storage)
+    {
+        packed.then(apart);
+        schedule = schedule::schedule(&packed.graph, options.fuse, &packed.rows);
+        storage = storage::assign(&packed.graph, &schedule)?;
+    }
+    let graph = &packed.graph;
+    let mut kernels = statements::kernels(graph, &schedule, &storage, options);
+    for value in kernels.iter_mut().flat_map(|kernel| &mut kernel.values) {
+        *value = packed.origin[value.index()];
+    }
     let mut micros = Vec::new();
     if options.micro_kernels {
         kernels.iter_mut().for_each(|kernel| select::select(kernel, dtype, &mut micros));
@@ -283,7 +301,7 @@ pub fn lower(graph: &Graph, options: &LoopOptions) -> Result<Loops, LoopsError> 
     Ok(Loops {
         name: graph.name.clone(),
         dtype,
-        steps: storage.steps(&graph, &schedule),
+        steps: storage.steps(graph, &schedule),
         buffers: storage.buffers,
         kernels,
         micros,

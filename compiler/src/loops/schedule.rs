@@ -82,16 +82,20 @@ fn mark(graph: &Graph, value: ValueId, live: &mut [bool]) {
     }
 }
 
-/// Assigns every value that an output needs to a kernel. Without `fuse`, each has its own.
-pub(super) fn schedule(graph: &Graph, fuse: bool) -> Schedule {
+/// Assigns every value that an output needs to a kernel. Without `fuse`, each has its own. Values of `with_reader` are
+/// computed in the kernel of the one value that reads them.
+pub(super) fn schedule(graph: &Graph, fuse: bool, with_reader: &[ValueId]) -> Schedule {
     let live = live(graph);
     let mut schedule = Schedule { kernels: Vec::new(), kernel_of: vec![None; graph.nodes.len()] };
     for (value, node) in graph.values().filter(|(v, _)| live[v.index()]) {
-        if matches!(node.op, Op::Input(_) | Op::Param(_) | Op::Reshape(_)) {
+        if matches!(node.op, Op::Input(_) | Op::Param(_) | Op::Reshape(_)) || with_reader.contains(&value) {
             continue;
         }
         let rows = rows_of(graph, &node.op);
-        let earliest = aligned_reads(graph, &node.op).into_iter().filter_map(|(read, aligned)| {
+        let (copies, reads): (Vec<_>, Vec<_>) =
+            aligned_reads(graph, &node.op).into_iter().partition(|(read, _)| with_reader.contains(read));
+        let copied = copies.iter().flat_map(|(copy, _)| aligned_reads(graph, &graph.node(*copy).op));
+        let earliest = reads.into_iter().chain(copied).filter_map(|(read, aligned)| {
             let kernel = schedule.kernel_of[root(graph, read).index()]?;
             Some(if aligned { kernel } else { kernel + 1 })
         });
@@ -101,7 +105,9 @@ pub(super) fn schedule(graph: &Graph, fuse: bool) -> Schedule {
             schedule.kernels.push(rows.to_vec());
             schedule.kernels.len() - 1
         });
-        schedule.kernel_of[value.index()] = Some(kernel);
+        for value in copies.into_iter().map(|(copy, _)| copy).chain([value]) {
+            schedule.kernel_of[value.index()] = Some(kernel);
+        }
     }
     schedule
 }
