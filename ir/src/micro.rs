@@ -92,7 +92,7 @@ pub struct Product {
     pub accumulate: bool,
 }
 
-/// `out[r, i, u] = from[r, u, i]`, or the other way round: between `[mul, 2l+1]` and `[2l+1, mul]`.
+/// `out[r, i, u] = from[r, u, i]`, or the other way round: between `[mul, 2l+1]` and `[2l+1, mul]`, or of a matrix.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transpose {
     /// The element type.

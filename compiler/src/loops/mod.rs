@@ -257,7 +257,7 @@ pub struct LoopOptions {
 
 impl Default for LoopOptions {
     fn default() -> Self {
-        LoopOptions { fuse: true, tile_bytes: 160 * 1024, micro_kernels: true }
+        LoopOptions { fuse: true, tile_bytes: 384 * 1024, micro_kernels: true }
     }
 }
 
@@ -283,7 +283,7 @@ pub fn lower(graph: &Graph, options: &LoopOptions) -> Result<Loops, LoopsError> 
     let mut schedule = schedule::schedule(&packed.graph, options.fuse, &packed.rows);
     let mut storage = storage::assign(&packed.graph, &schedule)?;
     if options.micro_kernels
-        && let Some(apart) = pack::take_apart_rows(&packed.graph, &storage)
+        && let Some(apart) = pack::take_apart_rows(&packed.graph, &schedule, &storage)
     {
         packed.then(apart);
         schedule = schedule::schedule(&packed.graph, options.fuse, &packed.rows);

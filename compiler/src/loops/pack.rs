@@ -5,14 +5,16 @@
 //! array in memory whose components are neighbours is copied to scratch, where they are apart, if a weight's gradient
 //! sums its products. Both are ordinary nodes: what they cost is seen by everything that follows.
 
+use std::ops::Range;
+
 use schur_ir::dim::Dim;
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Axis, Contract, Factor, Graph, Node, Op, Operand, Output, Path, RowMap, Segment, ValueId};
-use schur_ir::irreps::Irreps;
+use schur_ir::irreps::{Irreps, MulIrrep};
 use schur_ir::ty::Type;
 
 use super::Layout;
-use super::schedule::root;
+use super::schedule::{Schedule, root};
 use super::storage::Storage;
 
 /// Fewer columns than this are not worth a copy.
@@ -196,19 +198,28 @@ impl Transposes {
 }
 
 /// The graph with a copy of every array in memory whose components are neighbours and whose products are summed over
-/// rows; `None` where there is no such array.
-pub(super) fn take_apart_rows(graph: &Graph, storage: &Storage) -> Option<Packed> {
+/// rows; `None` where there is no such array. Kernels share their copies.
+pub(super) fn take_apart_rows(graph: &Graph, schedule: &Schedule, storage: &Storage) -> Option<Packed> {
     let mut rebuild = Rebuild::new(graph);
-    for (_, node) in graph.values() {
+    let mut known: Vec<(Option<usize>, ValueId, ValueId)> = Vec::new();
+    for (value, node) in graph.values() {
         let mut op = node.op.map_reads(|v| rebuild.moved[v.index()]);
         if let (Op::Contract(old), Op::Contract(contract)) = (&node.op, &mut op) {
+            let kernel = schedule.kernel_of[value.index()];
             for k in wanted_apart(graph, storage, old) {
-                let value = old.operands[k].value;
-                let (copy, ty) = (copy_of(contract.operands[k].value, graph.ty(value)), graph.ty(value).clone());
-                let value = rebuild.copy(Op::Contract(copy), ty, node);
-                rebuild.packed.rows.push(value);
-                contract.operands[k].value = value;
+                let from = old.operands[k].value;
+                let apart = Apart::new(graph.ty(from));
+                let known_copy = known.iter().find(|(of, v, _)| (*of, *v) == (kernel, from)).map(|(.., copy)| *copy);
+                let copy = known_copy.unwrap_or_else(|| {
+                    let copy = apart.contraction(contract.operands[k].value, &old.rows);
+                    let value = rebuild.copy(Op::Contract(copy), apart.ty.clone(), node);
+                    rebuild.packed.rows.push(value);
+                    known.push((kernel, from, value));
+                    value
+                });
+                apart.replace(contract, k, copy);
             }
+            drop_unread(contract);
         }
         rebuild.keep(op, node);
     }
@@ -227,41 +238,76 @@ fn wanted_apart(graph: &Graph, storage: &Storage, contract: &Contract) -> Vec<us
         let is_aligned = operand.map.is_identity(rank) && graph.ty(operand.value).dims == contract.rows;
         is_aligned && place.is_some_and(|p| p.layout == Layout::Irreps) && graph.ty(operand.value) == graph.ty(of)
     };
-    let wants = |k: &usize| contract.paths.iter().any(|path| wants_apart(graph, contract, path, *k));
+    let wants = |k: &usize| contract.paths.iter().any(|path| factor_apart(path, *k).is_some());
     (0..contract.operands.len()).filter(|k| sums && in_rows(k) && wants(k)).collect()
 }
 
-/// True where the operand is the factor whose columns are the output's, and components lie between them.
-fn wants_apart(graph: &Graph, contract: &Contract, path: &Path, operand: usize) -> bool {
-    let [x, y] = &path.factors[..] else { return false };
+/// Which factor is the operand, if its columns are the output's, and components lie between them.
+fn factor_apart(path: &Path, operand: usize) -> Option<usize> {
+    let [x, y] = &path.factors[..] else { return None };
     let is_columns = |mine: &Factor, other: &Factor| {
         let column = |a: usize| path.out.strides[a] == 1 && other.segment.strides[a] == 0;
         let apart = |a: usize| mine.segment.strides[a] > 1 && path.axes[a].size >= MIN_COLUMNS;
         mine.operand == operand && (0..path.axes.len()).any(|a| column(a) && apart(a))
     };
-    let irreps = &graph.ty(contract.operands[operand].value).irreps;
-    irreps.iter().any(|c| c.ir.l > 0) && (is_columns(x, y) || is_columns(y, x))
+    if is_columns(x, y) { Some(0) } else { is_columns(y, x).then_some(1) }
 }
 
-/// A copy of all chunks of a value.
-fn copy_of(value: ValueId, ty: &Type) -> Contract {
-    let rank = ty.dims.len();
-    let chunks = ty.irreps.iter().zip(ty.irreps.offsets()).zip(&ty.zero);
-    let path = |mul: usize, d: usize, offset: usize| {
-        let segment = Segment { offset, strides: vec![d, 1] };
-        Path {
-            coefficient: Scalar(1.0),
-            axes: vec![Axis { letter: 'u', size: mul }, Axis { letter: 'i', size: d }],
-            factors: vec![Factor { operand: 0, segment: segment.clone() }],
-            out: segment,
+/// A copy of the chunks of a value that have components.
+struct Apart {
+    /// The type of the copy.
+    ty: Type,
+    /// For every chunk of the value: where it starts and ends, and where it starts in the copy.
+    places: Vec<(Range<usize>, usize)>,
+    chunks: Vec<MulIrrep>,
+}
+
+impl Apart {
+    fn new(of: &Type) -> Self {
+        let with_components = of.irreps.iter().zip(of.irreps.offsets()).zip(&of.zero);
+        let with_components = with_components.filter(|((c, _), zero)| c.ir.l > 0 && c.mul > 0 && !**zero);
+        let (mut places, mut chunks, mut width) = (Vec::new(), Vec::new(), 0);
+        for ((chunk, at), _) in with_components {
+            places.push((at..at + chunk.dim(), width));
+            width += chunk.dim();
+            chunks.push(chunk);
         }
-    };
-    let paths = chunks.filter(|((c, _), zero)| c.mul > 0 && !**zero).map(|((c, at), _)| path(c.mul, c.ir.dim(), at));
-    Contract {
-        rows: ty.dims.clone(),
-        operands: vec![Operand { value, map: RowMap::identity(rank) }],
-        out: RowMap::identity(rank),
-        divisor: Dim::one(),
-        paths: paths.collect(),
+        let ty = Type::new(of.dims.clone(), Irreps::new(chunks.clone()), of.dtype);
+        Apart { ty, places, chunks }
+    }
+
+    fn contraction(&self, value: ValueId, rows: &[Dim]) -> Contract {
+        let paths = self.chunks.iter().zip(&self.places).map(|(chunk, (from, to))| {
+            let d = chunk.ir.dim();
+            let segment = |offset| Segment { offset, strides: vec![d, 1] };
+            Path {
+                coefficient: Scalar(1.0),
+                axes: vec![Axis { letter: 'u', size: chunk.mul }, Axis { letter: 'i', size: d }],
+                factors: vec![Factor { operand: 0, segment: segment(from.start) }],
+                out: segment(*to),
+            }
+        });
+        let identity = RowMap::identity(rows.len());
+        Contract {
+            rows: rows.to_vec(),
+            operands: vec![Operand { value, map: identity.clone() }],
+            out: identity,
+            divisor: Dim::one(),
+            paths: paths.collect(),
+        }
+    }
+
+    /// Makes the paths that want it read the copy.
+    fn replace(&self, contract: &mut Contract, operand: usize, copy: ValueId) {
+        let place = contract.operands.len();
+        for path in &mut contract.paths {
+            let Some(k) = factor_apart(path, operand) else { continue };
+            let segment = &mut path.factors[k].segment;
+            if let Some((from, to)) = self.places.iter().find(|(from, _)| from.contains(&segment.offset)) {
+                segment.offset = segment.offset - from.start + to;
+                path.factors[k].operand = place;
+            }
+        }
+        contract.operands.push(Operand { value: copy, map: RowMap::identity(contract.rows.len()) });
     }
 }

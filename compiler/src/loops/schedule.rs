@@ -82,11 +82,22 @@ fn mark(graph: &Graph, value: ValueId, live: &mut [bool]) {
     }
 }
 
+/// True where an op without rows reads leaves alone, as copies of weights do: such ops come first, so that no kernel over
+/// rows is cut in two by them.
+fn is_of_leaves_alone(graph: &Graph, value: ValueId) -> bool {
+    let op = &graph.node(value).op;
+    let is_leaf = |v: ValueId| matches!(graph.node(root(graph, v)).op, Op::Input(_) | Op::Param(_));
+    matches!(op, Op::Contract(_) | Op::Map(_)) && rows_of(graph, op).is_empty() && op.reads().into_iter().all(is_leaf)
+}
+
 /// Assigns every value that an output needs to a kernel. Without `fuse`, each has its own. Values of `with_reader` are
 /// computed in the kernel of the one value that reads them.
 pub(super) fn schedule(graph: &Graph, fuse: bool, with_reader: &[ValueId]) -> Schedule {
     let live = live(graph);
     let mut schedule = Schedule { kernels: Vec::new(), kernel_of: vec![None; graph.nodes.len()] };
+    if fuse && graph.values().any(|(value, _)| live[value.index()] && is_of_leaves_alone(graph, value)) {
+        schedule.kernels.push(Vec::new());
+    }
     for (value, node) in graph.values().filter(|(v, _)| live[v.index()]) {
         if matches!(node.op, Op::Input(_) | Op::Param(_) | Op::Reshape(_)) || with_reader.contains(&value) {
             continue;

@@ -14,9 +14,6 @@ use super::{Kernel, MicroCall, Nest, Stmt, Write};
 /// Fewer columns than this are not worth a call.
 const MIN_COLUMNS: usize = 4;
 
-/// The most components that a transposing copy takes apart in vectors.
-const MOST_COMPONENTS: usize = 9;
-
 /// Chooses the nests of a kernel, and lists what they call.
 pub(super) fn select(kernel: &mut Kernel, dtype: DType, micros: &mut Vec<Micro>) {
     let has_rows = !kernel.rows.is_empty();
@@ -145,11 +142,14 @@ fn size(l: &Loop) -> usize {
 fn transpose(nest: &Nest, loops: &[Loop], dtype: DType) -> Option<Chosen> {
     let (rows, axes): (Vec<&Loop>, Vec<&Loop>) = loops.iter().partition(|l| l.extent == Extent::Rows);
     let [x, y] = axes[..] else { return None };
-    let (short, long) = if size(x) < size(y) { (x, y) } else { (y, x) };
-    let (d, mul) = (size(short), size(long));
-    let apart = short.strides == [mul, 1] && long.strides == [1, d];
-    let together = short.strides == [1, mul] && long.strides == [d, 1];
-    if nest.write != Write::Set || !(apart || together) || d > MOST_COMPONENTS || mul < MIN_COLUMNS {
+    let fits = |short: &Loop, long: &Loop| {
+        let (d, mul) = (size(short), size(long));
+        let apart = short.strides == [mul, 1] && long.strides == [1, d];
+        let together = short.strides == [1, mul] && long.strides == [d, 1];
+        (d <= mul && (apart || together)).then_some((d, mul, apart))
+    };
+    let (d, mul, apart) = fits(x, y).or_else(|| fits(y, x))?;
+    if nest.write != Write::Set || mul < MIN_COLUMNS {
         return None;
     }
     let rows = rows.first().map_or([0, 0], |l| [l.strides[0], l.strides[1]]);

@@ -191,12 +191,21 @@ macro_rules! functions {
                 unsafe { transpose::row::<$simd, D>(out, from, plan) }
             }
 
+            /// # Safety
+            /// The machine has the instructions, and the arrays hold a row.
+            $(#[$features])?
+            unsafe fn matrix(out: *mut $float, from: *const $float, plan: &transpose::Plan<$float>) {
+                // SAFETY: the caller's.
+                unsafe { transpose::matrix::<$simd, { <$simd as Simd>::LANES }>(out, from, plan) }
+            }
+
             pub(super) fn row(short: usize) -> Option<transpose::RowFn<$float>> {
                 match short {
                     3 => Some(row_of::<3>),
                     5 => Some(row_of::<5>),
                     7 => Some(row_of::<7>),
                     9 => Some(row_of::<9>),
+                    short if short > 9 => Some(matrix),
                     _ => None,
                 }
             }

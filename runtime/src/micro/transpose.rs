@@ -1,11 +1,11 @@
-//! Copies between `[mul, 2l+1]` and `[2l+1, mul]`.
+//! Copies that exchange two axes: between `[mul, 2l+1]` and `[2l+1, mul]`, and of whole matrices.
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers count in several arrays at once")]
 
 use schur_ir::micro::Transpose;
 
 use super::simd::Simd;
-use super::weave::{unweave, weave};
+use super::weave::{transpose_square, unweave, weave};
 
 /// A transposing copy, ready to be called.
 pub(super) struct Plan<T: 'static> {
@@ -66,6 +66,34 @@ pub(super) unsafe fn row<S: Simd, const D: usize>(out: *mut S::T, from: *const S
                 }
             }
             u += count;
+        }
+    }
+}
+
+/// Copies a matrix in squares of vectors.
+///
+/// # Safety
+/// As for [`Simd`], whose number of lanes is `L`; `out` and `from` hold a row.
+#[inline(always)]
+pub(super) unsafe fn matrix<S: Simd, const L: usize>(out: *mut S::T, from: *const S::T, plan: &Plan<S::T>) {
+    let Transpose { short, long, apart, .. } = plan.transpose;
+    let (rows, columns) = if apart { (long, short) } else { (short, long) };
+    // SAFETY: the caller's.
+    unsafe {
+        let coefficient = S::splat(plan.coefficient);
+        for u in (0..rows).step_by(L) {
+            for v in (0..columns).step_by(L) {
+                let (height, width) = (L.min(rows - u), L.min(columns - v));
+                let mut square = [S::zero(); L];
+                for k in 0..height {
+                    let row = S::load_first(from.add((u + k) * columns + v), S::first(width));
+                    square[k] = S::multiply(row, coefficient);
+                }
+                transpose_square::<S, L>(&mut square);
+                for k in 0..width {
+                    S::store_first(out.add((v + k) * rows + u), square[k], S::first(height));
+                }
+            }
         }
     }
 }

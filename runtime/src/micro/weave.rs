@@ -71,6 +71,45 @@ pub(super) unsafe fn unweave<S: Simd, const D: usize>(woven: &[S::V; D]) -> [S::
     }
 }
 
+/// For blocks of vectors: the lane `distance` further down or up.
+const SHIFTS: [([i32; MOST], [i32; MOST]); 4] = [shift(1), shift(2), shift(4), shift(8)];
+
+const fn shift(distance: usize) -> ([i32; MOST], [i32; MOST]) {
+    let (mut down, mut up) = ([0; MOST], [0; MOST]);
+    let mut lane = 0;
+    while lane < MOST {
+        down[lane] = (lane & !distance) as i32;
+        up[lane] = (lane | distance) as i32;
+        lane += 1;
+    }
+    (down, up)
+}
+
+/// Exchanges rows and columns of a square of `L` vectors, `L` being the number of lanes: at every distance 1, 2, 4, …
+/// the off-diagonal halves of squares of twice that size change places.
+///
+/// # Safety
+/// As for [`Simd`].
+#[inline(always)]
+pub(super) unsafe fn transpose_square<S: Simd, const L: usize>(rows: &mut [S::V; L]) {
+    for (k, (down, up)) in SHIFTS.iter().enumerate() {
+        let distance = 1 << k;
+        if distance >= L {
+            return;
+        }
+        // Lanes whose number has the distance's bit.
+        let odd = [0xAAAA, 0xCCCC, 0xF0F0, 0xFF00][k];
+        for i in (0..L).filter(|i| i & distance == 0) {
+            let (a, b) = (rows[i], rows[i + distance]);
+            // SAFETY: the caller's; the tables hold lanes below `L` where the masks are set.
+            unsafe {
+                rows[i] = S::pick(a, b, down.as_ptr(), odd);
+                rows[i + distance] = S::pick(b, a, up.as_ptr(), !odd & 0xFFFF);
+            }
+        }
+    }
+}
+
 #[inline(always)]
 unsafe fn picked<S: Simd, const D: usize>(
     from: &[S::V; D],
