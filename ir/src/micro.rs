@@ -38,6 +38,19 @@ pub enum Micro {
     Product(Product),
     /// A copy that exchanges two axes. Arrays: `out`, `from`.
     Transpose(Transpose),
+    /// Memory that is asked for ahead of its use. Arrays: the rows that come next.
+    Prefetch(Prefetch),
+}
+
+/// Rows that lie one behind the other, and are read or written soon. Computes nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prefetch {
+    /// The element type.
+    pub dtype: DType,
+    /// Bytes of a row.
+    pub row_bytes: usize,
+    /// True where the rows will be written.
+    pub written: bool,
 }
 
 impl Micro {
@@ -46,6 +59,7 @@ impl Micro {
         match self {
             Micro::Product(product) => product.dtype,
             Micro::Transpose(transpose) => transpose.dtype,
+            Micro::Prefetch(prefetch) => prefetch.dtype,
         }
     }
 }
@@ -120,6 +134,14 @@ impl fmt::Display for Micro {
             Micro::Transpose(t) => {
                 let (from, to) = if t.apart { (t.long, t.short) } else { (t.short, t.long) };
                 write!(f, "{} transpose, {from} x {to} to {to} x {from}", t.dtype)
+            }
+            Micro::Prefetch(p) => {
+                write!(
+                    f,
+                    "prefetch of rows of {} bytes, to be {}",
+                    p.row_bytes,
+                    if p.written { "written" } else { "read" }
+                )
             }
         }
     }

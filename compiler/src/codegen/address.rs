@@ -9,16 +9,6 @@ use crate::loops::{Access, Array, Pick, RowAddress, RowTerm, Stmt};
 
 use super::kernel::KernelBuilder;
 
-/// The arrays that a statement touches, the written one first.
-pub(super) fn accesses(stmt: &Stmt) -> Vec<&Access> {
-    match stmt {
-        Stmt::Zero { out, .. } => vec![out],
-        Stmt::Nest(nest) => std::iter::once(&nest.out).chain(&nest.factors).collect(),
-        Stmt::Map(map) => std::iter::once(&map.out).chain(map.operands.iter().map(|(a, _)| a)).collect(),
-        Stmt::Max { value, out, .. } => vec![out, value],
-    }
-}
-
 /// Every symbolic size that the addresses of a statement need.
 pub(super) fn sizes_needed(stmt: &Stmt, needed: &mut Vec<Dim>) {
     fn strides(terms: &[RowTerm], needed: &mut Vec<Dim>) {
@@ -29,7 +19,7 @@ pub(super) fn sizes_needed(stmt: &Stmt, needed: &mut Vec<Dim>) {
             }
         }
     }
-    for access in accesses(stmt) {
+    for access in stmt.accesses() {
         if let RowAddress::Computed(list) = &access.row {
             strides(list, needed);
         }

@@ -17,7 +17,7 @@ use schur_ir::ty::DType;
 use crate::loops::strides::is_regular;
 use crate::loops::{Access, Array, Kernel, Loops, Pick, RowAddress, RowTerm, Stmt};
 
-use super::address::{accesses, sizes_needed};
+use super::address::sizes_needed;
 use super::control::{Count, Moving};
 use super::listing::location;
 use super::native::{micro_signature, signature};
@@ -108,7 +108,7 @@ pub(super) fn build(
         bases: HashMap::new(),
         scratch,
         micros,
-        written: kernel.body.iter().filter_map(|s| memory(accesses(s)[0])).collect(),
+        written: kernel.body.iter().filter_map(|s| memory(s.accesses()[0])).collect(),
         first_row: begin,
         tile_rows: begin,
     };
@@ -159,7 +159,7 @@ impl<'a> KernelBuilder<'a> {
             let value = self.size(&dim);
             self.dims.insert(dim, value);
         }
-        for access in kernel.body.iter().flat_map(accesses) {
+        for access in kernel.body.iter().flat_map(Stmt::accesses) {
             for buffer in memory(access).into_iter().chain(index_buffers(access)) {
                 if !self.bases.contains_key(&buffer)
                     && let Some(base) = self.load_base(buffers, chunk, Array::Memory(buffer))
@@ -185,6 +185,7 @@ impl<'a> KernelBuilder<'a> {
         let tile = self.b.ins().iconst(types::I64, self.kernel.tile as i64);
         self.first_row = row;
         self.tile_rows = self.smaller(left, tile);
+        self.ask_ahead(end);
         for (k, stmt) in self.kernel.body.iter().enumerate() {
             self.b.set_srcloc(location(k));
             self.statement(stmt);
@@ -206,8 +207,31 @@ impl<'a> KernelBuilder<'a> {
         }
     }
 
-    /// Calls a micro-kernel for the rows of the tile.
-    pub(super) fn call_micro(&mut self, micro: usize, arrays: &[Value]) {
+    /// Asks for the rows of the next tile, if there is one before `end`.
+    fn ask_ahead(&mut self, end: Value) {
+        if self.kernel.ahead.is_empty() {
+            return;
+        }
+        let (ask, done) = (self.b.create_block(), self.b.create_block());
+        let next = self.b.ins().iadd(self.first_row, self.tile_rows);
+        let more = self.b.ins().icmp(IntCC::SignedLessThan, next, end);
+        self.b.ins().brif(more, ask, &[], done, &[]);
+        self.b.switch_to_block(ask);
+        self.b.seal_block(ask);
+        let left = self.b.ins().isub(end, next);
+        let rows = self.smaller(left, self.tile_rows);
+        for ahead in &self.kernel.ahead {
+            let bytes = self.b.ins().imul_imm_s(next, ahead.row_bytes as i64);
+            let first = self.b.ins().iadd(self.bases[&ahead.buffer], bytes);
+            self.call_micro(ahead.micro, &[first], rows);
+        }
+        self.b.ins().jump(done, &[]);
+        self.b.switch_to_block(done);
+        self.b.seal_block(done);
+    }
+
+    /// Calls a micro-kernel for some rows.
+    pub(super) fn call_micro(&mut self, micro: usize, arrays: &[Value], rows: Value) {
         let Some(Micros { table, arrays: slot, signature }) = self.micros else {
             unreachable!("the kernel was searched for calls")
         };
@@ -219,7 +243,6 @@ impl<'a> KernelBuilder<'a> {
         let run = self.b.ins().load(types::I64, flags, table, at(offset_of!(Entry, run)));
         let plan = self.b.ins().load(types::I64, flags, table, at(offset_of!(Entry, plan)));
         let arrays = self.b.ins().stack_addr(types::I64, slot, 0);
-        let rows = if self.kernel.rows.is_empty() { self.b.ins().iconst(types::I64, 1) } else { self.tile_rows };
         self.b.ins().call_indirect(signature, run, &[plan, arrays, rows]);
     }
 

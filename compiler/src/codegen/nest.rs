@@ -57,7 +57,8 @@ impl<'a> KernelBuilder<'a> {
     fn around(&mut self, nest: &Nest, call: &MicroCall, depth: usize, places: &[Value]) {
         let Some(&axis) = call.outer.get(depth) else {
             let arrays: Vec<Value> = call.arrays.iter().map(|&k| places[k]).collect();
-            return self.call_micro(call.micro, &arrays);
+            let rows = self.tile_rows;
+            return self.call_micro(call.micro, &arrays, rows);
         };
         let size = self.loops.dtype.size();
         let accesses = std::iter::once(&nest.out).chain(&nest.factors);

@@ -70,6 +70,8 @@ pub struct Kernel {
     pub serial: bool,
     /// The arrays of one tile.
     pub scratch: Vec<Scratch>,
+    /// Rows of the next tile that are asked for at the start of a tile.
+    pub ahead: Vec<Ahead>,
     /// What a tile computes, in order.
     pub body: Vec<Stmt>,
     /// For every statement the value of the graph that it computes: for people. Values beyond the graph's are copies for
@@ -82,6 +84,17 @@ impl Kernel {
     pub fn scratch_width(&self) -> usize {
         self.scratch.iter().map(|s| s.offset + s.width).max().unwrap_or(0)
     }
+}
+
+/// A buffer whose next rows are asked for ahead of their use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// The buffer.
+    pub buffer: BufferId,
+    /// Bytes of a row.
+    pub row_bytes: usize,
+    /// The micro-kernel that asks, by its place in [`Loops::micros`].
+    pub micro: usize,
 }
 
 /// An array of one tile: `[tile, width]`.
@@ -199,6 +212,18 @@ pub enum Stmt {
         /// How many elements.
         count: usize,
     },
+}
+
+impl Stmt {
+    /// The arrays that are touched, the written one first.
+    pub fn accesses(&self) -> Vec<&Access> {
+        match self {
+            Stmt::Zero { out, .. } => vec![out],
+            Stmt::Nest(nest) => std::iter::once(&nest.out).chain(&nest.factors).collect(),
+            Stmt::Map(map) => std::iter::once(&map.out).chain(map.operands.iter().map(|(a, _)| a)).collect(),
+            Stmt::Max { value, out, .. } => vec![out, value],
+        }
+    }
 }
 
 /// `out[…] (+)= coefficient / divisor · Σ factor[…] · factor[…]`, summed over the axes that `out` lacks.

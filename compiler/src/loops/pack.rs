@@ -173,11 +173,16 @@ impl Transposes {
             axes: order.iter().map(|&a| axes[a]).collect(),
             factors: vec![Factor {
                 operand: 0,
-                segment: Segment { offset: segment.offset, strides: order.iter().map(|&a| segment.strides[a]).collect() },
+                segment: Segment {
+                    offset: segment.offset,
+                    strides: order.iter().map(|&a| segment.strides[a]).collect(),
+                },
             }],
             out: Segment { offset: self.width, strides: order.iter().map(|&a| strides[a]).collect() },
         };
-        let same = |p: &&Path| p.axes.iter().map(|a| a.size).eq(copied.axes.iter().map(|a| a.size)) && p.factors == copied.factors;
+        let same = |p: &&Path| {
+            p.axes.iter().map(|a| a.size).eq(copied.axes.iter().map(|a| a.size)) && p.factors == copied.factors
+        };
         let offset = match self.paths.iter().find(same) {
             Some(known) => known.out.offset,
             None => {

@@ -47,6 +47,9 @@ impl fmt::Display for Kernel {
             };
             writeln!(f, "    t{k}: tile x {} at {}{layout} {:?}", s.width, s.offset, s.label)?;
         }
+        for ahead in &self.ahead {
+            writeln!(f, "    next rows of {} by micro-kernel {}", ahead.buffer, ahead.micro)?;
+        }
         for stmt in &self.body {
             writeln!(f, "    {stmt}")?;
         }

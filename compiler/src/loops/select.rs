@@ -5,11 +5,12 @@
 //! beyond those that a micro-kernel takes are loops around the call. A copy that exchanges multiplicities and components
 //! is a transposing copy. All other nests are generated code.
 
-use schur_ir::micro::{self, Along, Micro, Product, Transpose};
+use schur_ir::micro::{self, Along, Micro, Prefetch, Product, Transpose};
+use schur_ir::program::BufferId;
 use schur_ir::ty::DType;
 
 use super::strides::{Extent, Loop, is_regular, loops};
-use super::{Kernel, MicroCall, Nest, Stmt, Write};
+use super::{Ahead, Array, Kernel, MicroCall, Nest, RowAddress, Stmt, Write};
 
 /// Fewer columns than this are not worth a call.
 const MIN_COLUMNS: usize = 4;
@@ -17,17 +18,51 @@ const MIN_COLUMNS: usize = 4;
 /// Chooses the nests of a kernel, and lists what they call.
 pub(super) fn select(kernel: &mut Kernel, dtype: DType, micros: &mut Vec<Micro>) {
     let has_rows = !kernel.rows.is_empty();
+    let mut any = false;
     for stmt in &mut kernel.body {
         let Stmt::Nest(nest) = stmt else { continue };
         if let Some(chosen) = choose(nest, has_rows, dtype) {
-            let micro = micros.iter().position(|m| *m == chosen.micro).unwrap_or(micros.len());
-            if micro == micros.len() {
-                micros.push(chosen.micro);
-            }
+            let micro = place(micros, chosen.micro);
             nest.call = Some(MicroCall { micro, arrays: chosen.arrays, outer: chosen.outer });
+            any = true;
         }
     }
+    if any && has_rows {
+        kernel.ahead = ahead(kernel, dtype, micros);
+    }
 }
+
+/// The place of a micro-kernel in the list, to which it is added where it is not there yet.
+fn place(micros: &mut Vec<Micro>, micro: Micro) -> usize {
+    let known = micros.iter().position(|m| *m == micro);
+    known.unwrap_or_else(|| {
+        micros.push(micro);
+        micros.len() - 1
+    })
+}
+
+/// The arrays whose rows follow the kernel's. A register tile goes through a few rows at a time, chunk by chunk, in
+/// which order no machine foresees what it needs next.
+fn ahead(kernel: &Kernel, dtype: DType, micros: &mut Vec<Micro>) -> Vec<Ahead> {
+    let mut all: Vec<(BufferId, usize, bool)> = Vec::new();
+    for access in kernel.body.iter().flat_map(Stmt::accesses) {
+        if let (Array::Memory(buffer), RowAddress::Row) = (access.array, &access.row)
+            && access.width * dtype.size() >= MIN_AHEAD
+            && !all.iter().any(|(b, ..)| *b == buffer)
+        {
+            let written = kernel.body.iter().any(|stmt| stmt.accesses()[0].array == access.array);
+            all.push((buffer, access.width * dtype.size(), written));
+        }
+    }
+    let asked = all.into_iter().map(|(buffer, row_bytes, written)| {
+        let micro = place(micros, Micro::Prefetch(Prefetch { dtype, row_bytes, written }));
+        Ahead { buffer, row_bytes, micro }
+    });
+    asked.collect()
+}
+
+/// Rows of fewer bytes than this are not asked for.
+const MIN_AHEAD: usize = 64;
 
 /// A micro-kernel for a nest.
 struct Chosen {

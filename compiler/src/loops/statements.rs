@@ -22,6 +22,7 @@ pub(super) fn kernels(graph: &Graph, schedule: &Schedule, storage: &Storage, opt
             tile: 1,
             serial: values.iter().any(|&v| is_serial(graph, v)),
             scratch: storage.scratch[k].clone(),
+            ahead: Vec::new(),
             body,
             values: computes,
         };
@@ -46,12 +47,7 @@ fn name(graph: &Graph, k: usize, values: &[ValueId]) -> String {
 /// Rows a tile: as many as fit, a multiple of 12 (which register tiles divide) from 12 to 96.
 fn tile(graph: &Graph, kernel: &Kernel, storage: &Storage, options: &LoopOptions) -> usize {
     let mut arrays: Vec<Array> = Vec::new();
-    let accesses = kernel.body.iter().flat_map(|stmt| match stmt {
-        Stmt::Zero { out, .. } => vec![out],
-        Stmt::Nest(nest) => nest.factors.iter().chain([&nest.out]).collect(),
-        Stmt::Map(map) => map.operands.iter().map(|(a, _)| a).chain([&map.out]).collect(),
-        Stmt::Max { value, out, .. } => vec![value, out],
-    });
+    let accesses = kernel.body.iter().flat_map(Stmt::accesses);
     let mut width = kernel.scratch_width();
     for access in accesses.filter(|a| a.row == RowAddress::Row) {
         if let Array::Memory(buffer) = access.array

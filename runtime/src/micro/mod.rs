@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod portable;
+mod prefetch;
 mod product;
 mod simd;
 #[cfg(test)]
@@ -18,7 +19,7 @@ mod x86;
 use std::any::Any;
 use std::fmt;
 
-use schur_ir::micro::{Entry, Micro, MicroFn};
+use schur_ir::micro::{Entry, Micro, MicroFn, Prefetch};
 use schur_ir::ty::DType;
 
 use portable::Plain;
@@ -112,6 +113,7 @@ impl Table {
                 let row = T::row(set, transpose.short);
                 self.add(transpose::Plan { transpose: transpose.clone(), coefficient, row }, run_transpose::<T>);
             }
+            Micro::Prefetch(prefetch) => self.add(prefetch.clone(), run_prefetch),
         }
     }
 
@@ -144,6 +146,11 @@ unsafe extern "C" fn run_product<T: Float>(plan: *const u8, given: *const *mut u
 unsafe extern "C" fn run_transpose<T: Float>(plan: *const u8, given: *const *mut u8, rows: i64) {
     // SAFETY: the plan is the entry's; arrays and rows are the caller's.
     unsafe { (*plan.cast::<transpose::Plan<T>>()).run(arrays(given), rows as usize) }
+}
+
+unsafe extern "C" fn run_prefetch(plan: *const u8, given: *const *mut u8, rows: i64) {
+    // SAFETY: the plan is the entry's; there is one array.
+    unsafe { prefetch::run(&*plan.cast::<Prefetch>(), *given, rows as usize) }
 }
 
 /// A float, with the functions of every instruction set.

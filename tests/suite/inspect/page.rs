@@ -67,8 +67,11 @@ fn check(page: &str) {
         assert!(clif.iter().filter(|line| !line[1].is_null()).all(|line| number(&line[1]) < loops.len()));
         let asm = list(kernel, "asm");
         assert!(asm.iter().filter(|line| !line[1].is_null()).all(|line| number(&line[1]) < clif.len()));
+        // A short kernel that calls micro-kernels is mostly addresses that several calls share; its calls are linked.
         let linked = asm.iter().filter(|line| !line[2].is_null()).count();
-        assert!(!cfg!(target_arch = "x86_64") || 2 * linked > asm.len(), "{linked} of {} lines are linked", asm.len());
+        let mut calls = asm.iter().filter(|line| line[0].as_str().is_some_and(|text| text.contains("call")));
+        let enough = 2 * linked > asm.len() || calls.all(|line| !line[2].is_null());
+        assert!(!cfg!(target_arch = "x86_64") || enough, "{linked} of {} lines are linked", asm.len());
     }
     let ops = (0..).zip(after).filter(|(_, v)| !["input", "param", "reshape"].contains(&v["op"].as_str().unwrap()));
     assert_eq!(computed, ops.map(|(k, _)| k).collect(), "every op has loops");
