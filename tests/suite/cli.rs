@@ -351,7 +351,7 @@ fn shells_learn_the_command_line() {
 #[test]
 fn every_command_has_help_with_an_example() {
     let all = printed(&["help"]);
-    for command in ["check", "init", "run", "train", "evaluate", "bench", "inspect", "completions"] {
+    for command in ["check", "init", "run", "train", "evaluate", "bench", "explain", "inspect", "completions"] {
         assert!(all.contains(&format!("\n  {command} ")), "{command}: {all}");
         let help = printed(&["help", command]);
         assert!(help.contains(&format!("\n  schur {command} ")), "{command} has no example: {help}");

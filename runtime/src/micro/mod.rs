@@ -1,6 +1,6 @@
 //! Micro-kernels: the loops that need the machine's whole width, for every set of vector instructions.
 //!
-//! A micro-kernel is written once over [`simd::Simd`] and compiled for each set; which one is used is found out when an
+//! A micro-kernel is written once over `simd::Simd` and compiled for each set; which one is used is found out when an
 //! executor is made, or chosen by the caller. All sets compute the same numbers but for rounding.
 
 #![allow(unsafe_code)]
