@@ -33,6 +33,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--cases", default="", metavar="PATTERN", help="only cases whose name this regular expression finds")
     parser.add_argument("--threads", default="1,2", help="numbers of threads (default: 1,2)")
     parser.add_argument("--quick", action="store_true", help="fewer repeats, and XLA with the tuned allocator alone")
+    parser.add_argument("--rounds", type=int, metavar="N", help="turns of every side (default: 12, or 3 with --quick)")
     parser.add_argument("--calls-only", action="store_true", help="neither training nor the time to the first result")
     parser.add_argument("--statistic", choices=("median", "minimum"), default="median", help="what tables show")
     parser.add_argument("--list", action="store_true", help="print the names of the cases")
@@ -77,7 +78,7 @@ def measure_all(options: argparse.Namespace, chosen: list, folder: pathlib.Path)
     import peers
 
     threads = [int(count) for count in options.threads.split(",")]
-    executable, rounds = peers.build(), 3 if options.quick else 12
+    executable, rounds = peers.build(), options.rounds or (3 if options.quick else 12)
     sides = {}
     for count in threads:
         sides[f"schur {count}"] = peers.schur(executable, count)

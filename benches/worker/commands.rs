@@ -130,7 +130,7 @@ impl Loaded {
     fn time(&mut self, samples: usize, calls: usize) -> Result<Vec<f64>, Failure> {
         let inputs: Vec<_> = self.inputs.iter().map(|(name, array)| (name.as_str(), array.view())).collect();
         let mut outputs = self.results.views_mut();
-        let executor = self.compiled.executor();
+        let executor = self.compiled.executor_for(&inputs)?;
         let mut sample = || {
             let clock = Instant::now();
             for _ in 0..calls {

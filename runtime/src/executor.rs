@@ -116,8 +116,11 @@ impl Executor {
 
     /// Sets the most threads that a call uses, from 1 to 256. Results have the same bits for any number.
     pub fn set_threads(&mut self, threads: usize) {
-        self.threads = threads.clamp(1, MAX_THREADS);
-        self.known.shapes.clear();
+        let threads = threads.clamp(1, MAX_THREADS);
+        if threads != self.threads {
+            self.threads = threads;
+            self.known.shapes.clear();
+        }
     }
 
     /// Calls the program; inputs come by name, in any order.
