@@ -12,7 +12,7 @@ use schur_ir::graph::{Graph, Node, Op, ValueId};
 
 use super::cost::Cost;
 use super::derivation::Derivations;
-use super::extract::Extraction;
+use super::extract::{Costs, Extraction};
 use super::language::{Enode, id_of};
 use super::saturate::Saturation;
 use super::{Report, SimplifyError, SimplifyOptions, narrow, saturate};
@@ -55,7 +55,7 @@ pub fn explain(graph: &Graph, options: &SimplifyOptions) -> Result<Explanation, 
     }
     let saturation = saturate::saturate(source, options, &mut report)?;
     let roots: Vec<Id> = source.outputs.iter().map(|o| saturation.class(o.value)).collect();
-    let extraction = Extraction::new(&saturation, roots.iter().copied(), options.nominal);
+    let extraction = Extraction::new(&saturation, roots.iter().copied(), options.nominal, &mut Costs::default());
     let mut replay = Replay::new(&saturation, source, roots);
     let normal = report.rules.iter().filter(|(rule, _)| {
         let rule = super::RULES.iter().find(|r| r.name == *rule);
@@ -87,6 +87,7 @@ struct Replay<'s> {
     /// What was shown.
     shown: HashSet<Id>,
     next: u32,
+    costs: Costs,
 }
 
 impl<'s> Replay<'s> {
@@ -107,7 +108,7 @@ impl<'s> Replay<'s> {
             }
         }
         let shown = values.keys().copied().collect();
-        Replay { saturation, roots, ops, values, shown, next: source.nodes.len() as u32 }
+        Replay { saturation, roots, ops, values, shown, next: source.nodes.len() as u32, costs: Costs::default() }
     }
 
     fn value(&mut self, class: Id) -> ValueId {
@@ -133,13 +134,11 @@ impl<'s> Replay<'s> {
     }
 
     /// What the outputs need costs.
-    fn cost(&self) -> Cost {
+    fn cost(&mut self) -> Cost {
         let (mut seen, mut open, mut cost) = (HashSet::new(), self.roots.clone(), Cost::default());
         while let Some(class) = open.pop() {
             let Some(enode) = self.ops.get(&class).filter(|_| seen.insert(class)) else { continue };
-            let head = self.saturation.egraph.analysis.interner.head(enode);
-            let types = |place: ValueId| &*self.saturation.egraph[enode.children[place.index()]].data.ty;
-            cost = cost.plus(&Cost::of(&head.op, &head.ty, types));
+            cost = cost.plus(self.costs.of(self.saturation, enode));
             open.extend(enode.children.iter().map(|child| self.saturation.egraph.find(*child)));
         }
         cost

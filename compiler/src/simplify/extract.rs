@@ -34,6 +34,21 @@ struct Candidate {
     original: Option<usize>,
 }
 
+/// The symbolic costs of canonical e-nodes, each computed once for all sizes.
+#[derive(Default)]
+pub(super) struct Costs(HashMap<Enode, Cost>);
+
+impl Costs {
+    pub(super) fn of(&mut self, saturation: &Saturation, enode: &Enode) -> &Cost {
+        if !self.0.contains_key(enode) {
+            let head = saturation.egraph.analysis.interner.head(enode);
+            let types = |place: ValueId| &*saturation.egraph[enode.children[place.index()]].data.ty;
+            self.0.insert(enode.clone(), Cost::of(&head.op, &head.ty, types));
+        }
+        &self.0[enode]
+    }
+}
+
 /// The candidate that every class takes.
 type Plan = Vec<usize>;
 
@@ -44,7 +59,12 @@ const PER_VALUE: f64 = 0.5;
 const MAX_ROUNDS: usize = 8;
 
 impl<'s> Extraction<'s> {
-    pub(super) fn new(saturation: &'s Saturation, roots: impl Iterator<Item = Id>, nominal: usize) -> Self {
+    pub(super) fn new(
+        saturation: &'s Saturation,
+        roots: impl Iterator<Item = Id>,
+        nominal: usize,
+        costs: &mut Costs,
+    ) -> Self {
         let originals = saturation.originals.iter().enumerate().rev();
         let originals: HashMap<Enode, usize> = originals.map(|(k, e)| (saturation.canonical(e), k)).collect();
         let (ids, index, classes) = Default::default();
@@ -56,7 +76,7 @@ impl<'s> Extraction<'s> {
             let mut candidates: Vec<Candidate> = nodes
                 .map(|enode| Candidate {
                     children: enode.children.iter().filter_map(|c| this.number(*c)).collect(),
-                    nanoseconds: this.nanoseconds(&enode, nominal),
+                    nanoseconds: PER_VALUE + costs.of(saturation, &enode).nanoseconds(nominal),
                     original: originals.get(&enode).copied(),
                     enode,
                 })
@@ -96,12 +116,6 @@ impl<'s> Extraction<'s> {
             self.ids.push(id);
             self.ids.len() - 1
         }))
-    }
-
-    fn nanoseconds(&self, enode: &Enode, nominal: usize) -> f64 {
-        let head = self.saturation.egraph.analysis.interner.head(enode);
-        let types = |place: ValueId| &*self.saturation.egraph[enode.children[place.index()]].data.ty;
-        PER_VALUE + Cost::of(&head.op, &head.ty, types).nanoseconds(nominal)
     }
 
     /// The best plan that is found.
@@ -354,13 +368,14 @@ impl Extraction<'_> {
             }
         }
         let derivations = self.saturation.derivations();
+        let mut equal: HashMap<Id, Vec<ValueId>> = HashMap::new();
+        source.values().for_each(|(value, _)| equal.entry(self.saturation.class(value)).or_default().push(value));
         let mut tally = Tally::default();
         let acyclic = tally.total(self, plan);
         debug_assert!(acyclic.is_some());
         for class in tally.used {
             let enode = &self.classes[class][plan[class]].enode;
-            let sources = source.values().map(|(value, _)| value);
-            let sources = sources.filter(|value| self.saturation.class(*value) == self.ids[class]).collect();
+            let sources = equal.get(&self.ids[class]).cloned().unwrap_or_default();
             origins.push(Origin { sources, rules: derivations.rules(enode) });
             let op = self.saturation.resolve(enode);
             let op = op.map_reads(|v| values[&self.saturation.egraph.find(id_of(v))]);

@@ -123,9 +123,10 @@ pub fn simplify(graph: &Graph, options: &SimplifyOptions) -> Result<Simplified, 
     let narrowed = narrow::narrow(graph, options, &mut report);
     let before = &*narrowed.graph;
     let saturation = saturate::saturate(before, options, &mut report)?;
-    let extract = |nominal| {
+    let mut costs = extract::Costs::default();
+    let mut extract = |nominal| {
         let roots = before.outputs.iter().map(|o| saturation.class(o.value));
-        let extraction = extract::Extraction::new(&saturation, roots, nominal);
+        let extraction = extract::Extraction::new(&saturation, roots, nominal, &mut costs);
         extraction.graph(&extraction.plan(), before)
     };
     let (simplified, mut origins) = extract(options.nominal);
