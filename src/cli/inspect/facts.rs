@@ -10,11 +10,9 @@ use serde_json::{Value, json};
 use super::kernels::KernelText;
 use super::stages::Compiled;
 
-/// The size of every symbol for which times are told.
-const NOMINAL: usize = 1000;
-
-/// All that the page's script needs. The first `forward` values of the graph are those of the forward pass.
-pub(super) fn facts(compiled: &Compiled, forward: usize) -> Value {
+/// All that the page's script needs. The first `forward` values of the graph are those of the forward pass; times are
+/// those where every symbol has this size.
+pub(super) fn facts(compiled: &Compiled, forward: usize, size: usize) -> Value {
     let (before, after) = (&compiled.graph, &compiled.simplified);
     let origins = &compiled.report.origins;
     let becomes = |value: ValueId| -> Vec<u32> {
@@ -23,13 +21,13 @@ pub(super) fn facts(compiled: &Compiled, forward: usize) -> Value {
     };
     let is_backward = |value: &ValueId| value.index() >= forward;
     let before_values = before.values().map(|(value, _)| {
-        let mut facts = value_facts(before, value);
+        let mut facts = value_facts(before, value, size);
         facts["becomes"] = json!(becomes(value));
         facts["backward"] = json!(is_backward(&value));
         facts
     });
     let after_values = after.values().zip(origins).map(|((value, _), origin)| {
-        let mut facts = value_facts(after, value);
+        let mut facts = value_facts(after, value, size);
         facts["sources"] = json!(origin.sources.iter().map(|v| v.0).collect::<Vec<_>>());
         facts["rules"] = json!(origin.rules);
         facts["backward"] = json!(!origin.sources.is_empty() && origin.sources.iter().all(is_backward));
@@ -37,17 +35,18 @@ pub(super) fn facts(compiled: &Compiled, forward: usize) -> Value {
     });
     json!({
         "views": {
-            "before": { "values": before_values.collect::<Vec<_>>(), "total": cost_facts(&Cost::of_graph(before)) },
-            "after": { "values": after_values.collect::<Vec<_>>(), "total": cost_facts(&Cost::of_graph(after)) },
+            "before": { "values": before_values.collect::<Vec<_>>(), "total": cost_facts(&Cost::of_graph(before), size) },
+            "after": { "values": after_values.collect::<Vec<_>>(), "total": cost_facts(&Cost::of_graph(after), size) },
         },
         "rules": RULES.iter().map(|rule| (rule.name.to_owned(), json!(rule.exact))).collect::<serde_json::Map<_, _>>(),
+        "size": size,
         "applied": compiled.report.rules.iter().map(|(rule, times)| json!([rule, times])).collect::<Vec<_>>(),
         "buffers": compiled.loops.buffers.iter().map(|buffer| buffer.label.as_str()).collect::<Vec<_>>(),
         "kernels": compiled.kernels.iter().map(|kernel| kernel_facts(kernel, after)).collect::<Vec<_>>(),
     })
 }
 
-fn value_facts(graph: &Graph, value: ValueId) -> Value {
+fn value_facts(graph: &Graph, value: ValueId, size: usize) -> Value {
     let node = graph.node(value);
     let mut reads = node.op.reads();
     reads.sort_unstable();
@@ -60,7 +59,7 @@ fn value_facts(graph: &Graph, value: ValueId) -> Value {
         "text": node_text(value, node),
         "reads": reads.iter().map(|v| v.0).collect::<Vec<_>>(),
         "outputs": returned.map(|output| format!("{} {}", output.kind.name(), output.name)).collect::<Vec<_>>(),
-        "cost": cost_facts(&Cost::of_value(graph, value)),
+        "cost": cost_facts(&Cost::of_value(graph, value), size),
     })
 }
 
@@ -97,11 +96,11 @@ fn type_facts(ty: &Type) -> Value {
     })
 }
 
-fn cost_facts(cost: &Cost) -> Value {
+fn cost_facts(cost: &Cost, size: usize) -> Value {
     json!({
         "flops": polynomial(&cost.flops),
         "bytes": polynomial(&cost.bytes),
-        "nanoseconds": cost.nanoseconds(NOMINAL),
+        "nanoseconds": cost.nanoseconds(size),
     })
 }
 

@@ -23,7 +23,7 @@ use super::failure::Failure;
 use super::terminal::Terminal;
 use difference::{Named, difference, renumbered};
 use page::page;
-use stages::{Inspected, StageName};
+use stages::{Inspected, NOMINAL, StageName};
 
 /// Show what the stages of the compiler make of a spec.
 #[derive(Debug, Args)]
@@ -64,6 +64,9 @@ pub(crate) struct Inspect {
     #[arg(long = "rule", value_name = "RULE", value_parser = PossibleValuesParser::new(RULES.iter().map(|rule| rule.name)))]
     #[arg(hide_possible_values = true)]
     rules: Vec<String>,
+    /// Show what is compiled for calls of this size: every symbol stands for so many.
+    #[arg(long, value_name = "SIZE", default_value_t = NOMINAL)]
+    size: usize,
     /// Only the kernels whose name contains this: for the stages loops, clif and asm.
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
@@ -76,7 +79,7 @@ impl Inspect {
         let shows_joint = self.diff.iter().flatten().any(|stage| *stage == StageName::Joint);
         let pass = if self.gradients || shows_joint { Pass::Joint } else { Pass::Forward };
         let kernel = self.kernel.as_deref();
-        let inspected = Inspected { model: &model, mode, pass, kernel, rules: &self.rules };
+        let inspected = Inspected { model: &model, mode, pass, kernel, rules: &self.rules, size: self.size };
         if let Some(stages) = &self.diff {
             return self.print_difference(&inspected, stages, terminal);
         }

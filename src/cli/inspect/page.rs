@@ -28,7 +28,7 @@ const SCRIPT: &str = concat!(
 pub(super) fn page(inspected: &Inspected<'_>) -> Result<String, Failure> {
     let compiled = inspected.compiled()?;
     let forward = inspected.model.graph(inspected.mode)?.nodes.len();
-    let mut data = facts(&compiled, forward);
+    let mut data = facts(&compiled, forward, inspected.size);
     let name = &compiled.graph.name;
     data["name"] = name.as_str().into();
     let drawings = [("before", &compiled.graph), ("after", &compiled.simplified)]

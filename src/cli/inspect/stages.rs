@@ -11,6 +11,9 @@ use super::super::failure::Failure;
 use super::super::terminal::{count, table};
 use super::kernels::{KernelText, kernels};
 
+/// The size of every symbol for which a program is compiled first.
+pub(super) const NOMINAL: usize = 1000;
+
 /// A stage of the compiler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum StageName {
@@ -46,6 +49,8 @@ pub(super) struct Inspected<'m> {
     pub(super) kernel: Option<&'m str>,
     /// The names of the rules that are applied; all where there is none.
     pub(super) rules: &'m [String],
+    /// The size of every symbol for which the graph is simplified.
+    pub(super) size: usize,
 }
 
 /// All that compilation makes of a model.
@@ -70,8 +75,9 @@ impl Inspected<'_> {
     /// All stages.
     pub(super) fn compiled(&self) -> Result<Compiled, Failure> {
         let mut options = CompileOptions { listings: Listings::Keep, ..CompileOptions::default() };
-        if let (Some(simplify), false) = (&mut options.simplify, self.rules.is_empty()) {
-            simplify.rules.retain(|rule| self.rules.iter().any(|name| name == rule.name));
+        if let Some(simplify) = &mut options.simplify {
+            simplify.nominal = self.size;
+            simplify.rules.retain(|rule| self.rules.is_empty() || self.rules.iter().any(|name| name == rule.name));
         }
         let (mut simplified, mut all_loops, mut code) = (None, None, None);
         self.model.compile_observed(self.pass, self.mode, &options, &mut |stage| match stage {

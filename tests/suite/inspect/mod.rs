@@ -63,3 +63,21 @@ fn graphs_are_drawn_by_graphviz() {
     assert!(refused(2, &["inspect", FORCES, "--dot", "--stage", "asm"]).contains("`asm` is no graph"));
     assert!(refused(2, &["inspect", FORCES]).contains("--stage <STAGE>"));
 }
+
+#[test]
+fn what_is_compiled_depends_on_the_size() {
+    let folder = Folder::new();
+    let linear = |name: &str, input: &str| {
+        format!(r#"{{ name = "{name}", op = "linear", input = "{input}", irreps_out = "64x0e" }}"#)
+    };
+    let layers = [linear("a", "x"), linear("y", "a")].join(", ");
+    let inputs = r#"inputs.x = { shape = ["N"], irreps = "64x0e" }"#;
+    let spec = format!("name = \"m\"\noutputs = [\"y\"]\n{inputs}\nlayers = [{layers}]\n");
+    let spec = folder.write("model.toml", &spec);
+    let graph = |size: &str| {
+        let text = printed(&["inspect", &spec, "--stage", "simplified", "--size", size]);
+        text.lines().filter(|line| line.contains("contract")).map(|line| line.contains("[N]")).collect::<Vec<_>>()
+    };
+    // Two products of rows; a product of weights, and one of rows.
+    assert_eq!((graph("1"), graph("100000")), (vec![true, true], vec![false, true]));
+}

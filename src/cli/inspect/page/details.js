@@ -39,7 +39,7 @@ function costs(value, total) {
   for (const [name, text] of [
     ["operations", value.cost.flops],
     ["bytes", value.cost.bytes],
-    ["estimate, sizes 1000", duration(value.cost.nanoseconds)],
+    [`estimate, sizes ${DATA.size.toLocaleString("en")}`, duration(value.cost.nanoseconds)],
     ["of the graph", `${(100 * share).toFixed(1)} %`],
   ]) list.append(make("dt", {}, name), make("dd", {}, text));
   return [list, make("div", { class: "share", "aria-hidden": "true" }, make("i", { style: `width: ${100 * share}%` }))];
