@@ -4,7 +4,7 @@
 //! - what it reads comes before it; the type has one zero flag a chunk;
 //! - the sizes, their product and the width are exact: nothing was cut off at the end of its range;
 //! - row maps have one entry a leading axis, and the sizes that they match are equal, or 1 where they say so;
-//!   indices are `i32` of width 1;
+//!   indices are `i32` of width 1, and inputs that are required to be below a size that is a number;
 //! - contractions: one or two factors a path, distinct letters, one stride an axis, segments inside their values, finite
 //!   coefficients, float operands of the output's element type, output sizes as the rows say;
 //! - maps: equal widths, no index, no operand missing; float or `bool` operands; the output has the sizes of the rows;
@@ -17,7 +17,7 @@ use std::collections::HashSet;
 
 use crate::dim::Dim;
 use crate::expr::Expr;
-use crate::graph::{Contract, Graph, Map, Node, Op, Operand, Path, RowMap, Segment, ValueId};
+use crate::graph::{Contract, Graph, Map, Node, Op, Operand, Path, Requirement, RowIndex, RowMap, Segment, ValueId};
 use crate::ty::{DType, Type};
 
 /// A rule of the graph that is broken: a bug of the pass that made the graph, or a fault in a hand-written one.
@@ -96,9 +96,23 @@ fn row_map_rules(graph: &Graph, map: &RowMap, dims: &[Dim], rows: &[Dim]) -> Che
         ensure(*first == index.size, || format!("the indexed axis has size {first}, not {}", index.size))?;
         let ty = graph.ty(index.value);
         ensure(ty.dtype == DType::I32 && ty.width() == 1, || format!("index {} is not i32 of width 1", index.value))?;
+        index_rules(graph, index)?;
         axes_rules(&index.axes, &ty.dims, rows)?;
     }
     axes_rules(&map.axes, rest, rows)
+}
+
+/// An index that calls give is required to be below the number that it picks from: nothing else checks it.
+fn index_rules(graph: &Graph, index: &RowIndex) -> Check {
+    let Op::Input(name) = &graph.node(index.value).op else { return Ok(()) };
+    let Some(size) = index.size.constant() else { return Ok(()) };
+    let bounded = graph.requirements.iter().any(|requirement| match requirement {
+        Requirement::IndexBelow { input, bound, .. } => {
+            input == name && i64::try_from(*bound).is_ok_and(|bound| bound <= size)
+        }
+        Requirement::NotEmpty { .. } | Requirement::AnyTrue { .. } => false,
+    });
+    ensure(bounded, || format!("nothing requires `{name}` to be below {}", index.size))
 }
 
 fn axes_rules(axes: &[Option<usize>], dims: &[Dim], rows: &[Dim]) -> Check {
