@@ -17,6 +17,7 @@ arrays, after it was checked that they compute the same. Times are {statistic}s 
   the updated statistics as well.
 - **Roofline**: the larger of the flops of the contractions over the machine's multiply-add peak, and the bytes of arguments
   and results over its bandwidth to a working set of that size. The last column is this over Schur's time.
+- On a machine that does other work too, minimums say more than medians, and two threads are seldom both free.
 - Calls of one row are mostly the dispatch of XLA's calls from Python.
 """
 
