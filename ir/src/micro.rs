@@ -6,8 +6,10 @@
 //!
 //! Strides are in elements. Every micro-kernel touches only the elements that its description names.
 
+use std::collections::HashSet;
 use std::fmt;
 
+use crate::expr::Expr;
 use crate::ty::DType;
 
 /// How a micro-kernel is called: `(plan, arrays, rows)`.
@@ -38,8 +40,52 @@ pub enum Micro {
     Product(Product),
     /// A copy that exchanges two axes. Arrays: `out`, `from`.
     Transpose(Transpose),
+    /// A scalar expression at every element. Arrays: `out`, then the operands.
+    Map(Map),
     /// Memory that is asked for ahead of its use. Arrays: the rows that come next.
     Prefetch(Prefetch),
+}
+
+/// The most operands of a [`Map`].
+pub const MAX_MAP_OPERANDS: usize = 7;
+
+/// The most [parts](Map::parts) of a [`Map`].
+pub const MAX_MAP_PARTS: usize = 32;
+
+/// The most arrays of any micro-kernel.
+pub const MAX_ARRAYS: usize = MAX_MAP_OPERANDS + 1;
+
+/// `out[r, k] = expr(operand_0[r, k], …)` for `k` in `0..count`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Map {
+    /// The element type.
+    pub dtype: DType,
+    /// What is computed, of at most [`MAX_MAP_OPERANDS`] operands and [`MAX_MAP_PARTS`] parts.
+    pub expr: Expr,
+    /// The stride of every array from row to row.
+    pub rows: Vec<usize>,
+    /// Elements of a row.
+    pub count: usize,
+}
+
+impl Map {
+    /// The number of different parts of an expression.
+    pub fn parts(expr: &Expr) -> usize {
+        fn visit<'e>(expr: &'e Expr, seen: &mut HashSet<&'e Expr>) {
+            if !seen.insert(expr) {
+                return;
+            }
+            match expr {
+                Expr::Arg(_) | Expr::Const(_) => {}
+                Expr::Unary(_, x) => visit(x, seen),
+                Expr::Binary(_, x, y) => [x, y].into_iter().for_each(|x| visit(x, seen)),
+                Expr::Select(c, x, y) => [c, x, y].into_iter().for_each(|x| visit(x, seen)),
+            }
+        }
+        let mut seen = HashSet::new();
+        visit(expr, &mut seen);
+        seen.len()
+    }
 }
 
 /// Rows that lie one behind the other, and are read or written soon. Computes nothing.
@@ -59,6 +105,7 @@ impl Micro {
         match self {
             Micro::Product(product) => product.dtype,
             Micro::Transpose(transpose) => transpose.dtype,
+            Micro::Map(map) => map.dtype,
             Micro::Prefetch(prefetch) => prefetch.dtype,
         }
     }
@@ -135,6 +182,7 @@ impl fmt::Display for Micro {
                 let (from, to) = if t.apart { (t.long, t.short) } else { (t.short, t.long) };
                 write!(f, "{} transpose, {from} x {to} to {to} x {from}", t.dtype)
             }
+            Micro::Map(m) => write!(f, "{} map of {} elements, {}", m.dtype, m.count, m.expr),
             Micro::Prefetch(p) => {
                 write!(
                     f,

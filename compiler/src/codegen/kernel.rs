@@ -10,7 +10,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use schur_ir::dim::{Dim, Symbol};
-use schur_ir::micro::Entry;
+use schur_ir::micro::{Entry, MAX_ARRAYS};
 use schur_ir::program::BufferId;
 use schur_ir::ty::DType;
 
@@ -59,12 +59,9 @@ pub(super) struct Micros {
     signature: SigRef,
 }
 
-/// The most arrays that a micro-kernel is given.
-const MICRO_ARRAYS: usize = 3;
-
 impl Micros {
     fn new(b: &mut FunctionBuilder<'_>, table: Value, target: &Target) -> Self {
-        let bytes = (MICRO_ARRAYS * size_of::<*mut u8>()) as u32;
+        let bytes = (MAX_ARRAYS * size_of::<*mut u8>()) as u32;
         let arrays = b.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, bytes, 3));
         Micros { table, arrays, signature: b.import_signature(micro_signature(target)) }
     }
@@ -93,7 +90,7 @@ pub(super) fn build(
         DType::F32 | DType::I32 | DType::Bool => (types::F32, types::F32X4, 4),
         DType::F64 => (types::F64, types::F64X2, 2),
     };
-    let calls = kernel.body.iter().any(|stmt| matches!(stmt, Stmt::Nest(nest) if nest.call.is_some()));
+    let calls = kernel.body.iter().any(|stmt| stmt.calls());
     let micros = calls.then(|| Micros::new(&mut b, micros, target));
     let mut builder = KernelBuilder {
         b,

@@ -17,6 +17,11 @@ impl<'a> KernelBuilder<'a> {
     /// Emits a map for the rows of the tile: as one run of elements where all arrays are contiguous over rows.
     pub(super) fn map(&mut self, map: &MapStmt) {
         let accesses: Vec<&Access> = std::iter::once(&map.out).chain(map.operands.iter().map(|(a, _)| a)).collect();
+        if let Some(call) = &map.call {
+            let arrays: Vec<Value> = accesses.iter().map(|a| self.tile_pointer(a)).collect();
+            let rows = self.tile_rows;
+            return self.call_micro(call.micro, &arrays, rows);
+        }
         let contiguous = |a: &&Access| a.row == RowAddress::Row && a.width == map.count && a.segment.offset == 0;
         if !self.kernel.rows.is_empty() && accesses.iter().all(contiguous) {
             let places: Vec<Value> = accesses.iter().map(|a| self.tile_pointer(a)).collect();

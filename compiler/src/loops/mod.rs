@@ -215,6 +215,15 @@ pub enum Stmt {
 }
 
 impl Stmt {
+    /// True where a micro-kernel computes it.
+    pub fn calls(&self) -> bool {
+        match self {
+            Stmt::Nest(nest) => nest.call.is_some(),
+            Stmt::Map(map) => map.call.is_some(),
+            Stmt::Zero { .. } | Stmt::Max { .. } => false,
+        }
+    }
+
     /// The arrays that are touched, the written one first.
     pub fn accesses(&self) -> Vec<&Access> {
         match self {
@@ -245,7 +254,7 @@ pub struct Nest {
     pub call: Option<MicroCall>,
 }
 
-/// How a nest is computed by a micro-kernel.
+/// How a statement is computed by a micro-kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MicroCall {
     /// Its place in [`Loops::micros`].
@@ -267,6 +276,8 @@ pub struct MapStmt {
     pub out: Access,
     /// How many elements.
     pub count: usize,
+    /// The micro-kernel that computes it; none where code is generated.
+    pub call: Option<MicroCall>,
 }
 
 /// How the loops are made.

@@ -7,7 +7,7 @@ use schur_ir::graph::Axis;
 use schur_ir::program::{BufferKind, Step};
 use schur_ir::ty::DisplayDims;
 
-use super::{Access, Array, Kernel, Layout, Loops, Nest, Pick, RowAddress, RowTerm, Stmt, Write};
+use super::{Access, Array, Kernel, Layout, Loops, MicroCall, Nest, Pick, RowAddress, RowTerm, Stmt, Write};
 
 impl fmt::Display for Loops {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,7 +68,7 @@ impl fmt::Display for Stmt {
                 for (k, (operand, _)) in map.operands.iter().enumerate() {
                     write!(f, "{} x{k} = {}", if k == 0 { " where" } else { "," }, Show(operand, &axes))?;
                 }
-                Ok(())
+                by(f, &map.call)
             }
             Stmt::Max { value, out, count } => {
                 let axes = [Axis { letter: 'k', size: *count }];
@@ -76,6 +76,10 @@ impl fmt::Display for Stmt {
             }
         }
     }
+}
+
+fn by(f: &mut fmt::Formatter<'_>, call: &Option<MicroCall>) -> fmt::Result {
+    call.as_ref().map_or(Ok(()), |call| write!(f, "  by micro-kernel {}", call.micro))
 }
 
 impl fmt::Display for Nest {
@@ -104,7 +108,7 @@ impl fmt::Display for Nest {
         }
         f.write_str("  for")?;
         self.axes.iter().try_for_each(|a| write!(f, " {}<{}", a.letter, a.size))?;
-        self.call.as_ref().map_or(Ok(()), |call| write!(f, "  by micro-kernel {}", call.micro))
+        by(f, &self.call)
     }
 }
 

@@ -3,14 +3,15 @@
 //! A nest of two factors is a matrix product where one factor, `b`, is contiguous along an axis `n` that the other one
 //! lacks: axes of `a` and the output alone are rows of the product (`m`), axes of both factors are summed (`k`). Axes
 //! beyond those that a micro-kernel takes are loops around the call. A copy that exchanges multiplicities and components
-//! is a transposing copy. All other nests are generated code.
+//! is a transposing copy. All other nests are generated code. Maps with functions such as `exp` are micro-kernels too.
 
-use schur_ir::micro::{self, Along, Micro, Prefetch, Product, Transpose};
+use schur_ir::expr::{Expr, Unary};
+use schur_ir::micro::{self, Along, MAX_MAP_OPERANDS, MAX_MAP_PARTS, Micro, Prefetch, Product, Transpose};
 use schur_ir::program::BufferId;
 use schur_ir::ty::DType;
 
 use super::strides::{Extent, Loop, is_regular, loops};
-use super::{Ahead, Array, Kernel, MicroCall, Nest, RowAddress, Stmt, Write};
+use super::{Access, Ahead, Array, Kernel, MapStmt, MicroCall, Nest, RowAddress, Stmt, Write};
 
 /// Fewer columns than this are not worth a call.
 const MIN_COLUMNS: usize = 4;
@@ -18,16 +19,14 @@ const MIN_COLUMNS: usize = 4;
 /// Chooses the nests of a kernel, and lists what they call.
 pub(super) fn select(kernel: &mut Kernel, dtype: DType, micros: &mut Vec<Micro>) {
     let has_rows = !kernel.rows.is_empty();
-    let mut any = false;
     for stmt in &mut kernel.body {
-        let Stmt::Nest(nest) = stmt else { continue };
-        if let Some(chosen) = choose(nest, has_rows, dtype) {
-            let micro = place(micros, chosen.micro);
-            nest.call = Some(MicroCall { micro, arrays: chosen.arrays, outer: chosen.outer });
-            any = true;
+        match stmt {
+            Stmt::Nest(nest) => nest.call = choose(nest, has_rows, dtype).map(|chosen| chosen.call(micros)),
+            Stmt::Map(map) => map.call = function(map, dtype).map(|chosen| chosen.call(micros)),
+            Stmt::Zero { .. } | Stmt::Max { .. } => {}
         }
     }
-    if any && has_rows {
+    if kernel.body.iter().any(Stmt::calls) && has_rows {
         kernel.ahead = ahead(kernel, dtype, micros);
     }
 }
@@ -69,6 +68,12 @@ struct Chosen {
     micro: Micro,
     arrays: Vec<usize>,
     outer: Vec<usize>,
+}
+
+impl Chosen {
+    fn call(self, micros: &mut Vec<Micro>) -> MicroCall {
+        MicroCall { micro: place(micros, self.micro), arrays: self.arrays, outer: self.outer }
+    }
 }
 
 fn choose(nest: &Nest, has_rows: bool, dtype: DType) -> Option<Chosen> {
@@ -191,4 +196,29 @@ fn transpose(nest: &Nest, loops: &[Loop], dtype: DType) -> Option<Chosen> {
     let coefficient = nest.coefficient.0;
     let micro = Micro::Transpose(Transpose { dtype, rows, short: d, long: mul, apart, coefficient });
     Some(Chosen { micro, arrays: vec![0, 1], outer: Vec::new() })
+}
+
+/// The map by a micro-kernel, where it computes functions that take many instructions.
+fn function(map: &MapStmt, dtype: DType) -> Option<Chosen> {
+    let accesses = || std::iter::once(&map.out).chain(map.operands.iter().map(|(a, _)| a));
+    let floats = map.operands.iter().all(|(_, of)| *of == dtype);
+    let small = map.operands.len() <= MAX_MAP_OPERANDS && micro::Map::parts(&map.expr) <= MAX_MAP_PARTS;
+    if !floats || !small || !is_costly(&map.expr) || !accesses().all(is_regular) {
+        return None;
+    }
+    let stride = |a: &Access| if a.row == RowAddress::Row { a.width } else { 0 };
+    let rows = accesses().map(stride).collect();
+    let micro = Micro::Map(micro::Map { dtype, expr: map.expr.clone(), rows, count: map.count });
+    Some(Chosen { micro, arrays: (0..=map.operands.len()).collect(), outer: Vec::new() })
+}
+
+/// True where an expression has a function that is a polynomial in machine code.
+fn is_costly(expr: &Expr) -> bool {
+    match expr {
+        Expr::Arg(_) | Expr::Const(_) => false,
+        Expr::Unary(Unary::Exp | Unary::Tanh | Unary::Sigmoid | Unary::Softplus, _) => true,
+        Expr::Unary(Unary::Neg | Unary::Abs | Unary::Sqrt, x) => is_costly(x),
+        Expr::Binary(_, x, y) => is_costly(x) || is_costly(y),
+        Expr::Select(c, x, y) => is_costly(c) || is_costly(x) || is_costly(y),
+    }
 }

@@ -115,7 +115,7 @@ impl Emitter<'_> {
         let operands =
             map.operands.iter().map(|o| (self.operand(o, &map.rows, &segment, &axes), self.graph.ty(o.value).dtype));
         let out = self.output(value, &RowMap::identity(map.rows.len()), &map.rows, &segment, &axes);
-        Stmt::Map(MapStmt { expr: map.expr.clone(), operands: operands.collect(), out, count })
+        Stmt::Map(MapStmt { expr: map.expr.clone(), operands: operands.collect(), out, count, call: None })
     }
 
     fn max(&self, value: ValueId, of: ValueId, keep: usize) -> Stmt {

@@ -5,6 +5,8 @@
 
 #![allow(unsafe_code)]
 
+mod functions;
+mod map;
 mod portable;
 mod prefetch;
 mod product;
@@ -113,6 +115,7 @@ impl Table {
                 let row = T::row(set, transpose.short);
                 self.add(transpose::Plan { transpose: transpose.clone(), coefficient, row }, run_transpose::<T>);
             }
+            Micro::Map(map) => self.add(map::Plan::new(map, T::map(set)), run_map::<T>),
             Micro::Prefetch(prefetch) => self.add(prefetch.clone(), run_prefetch),
         }
     }
@@ -148,6 +151,11 @@ unsafe extern "C" fn run_transpose<T: Float>(plan: *const u8, given: *const *mut
     unsafe { (*plan.cast::<transpose::Plan<T>>()).run(arrays(given), rows as usize) }
 }
 
+unsafe extern "C" fn run_map<T: Float>(plan: *const u8, given: *const *mut u8, rows: i64) {
+    // SAFETY: the plan is the entry's; arrays and rows are the caller's.
+    unsafe { (*plan.cast::<map::Plan<T>>()).run(given.cast(), rows as usize) }
+}
+
 unsafe extern "C" fn run_prefetch(plan: *const u8, given: *const *mut u8, rows: i64) {
     // SAFETY: the plan is the entry's; there is one array.
     unsafe { prefetch::run(&*plan.cast::<Prefetch>(), *given, rows as usize) }
@@ -161,6 +169,8 @@ trait Float: Copy + Send + Sync + 'static {
     fn tiles(set: InstructionSet) -> Tiles<Self>;
     /// The transposing copy of a row of `short` components.
     fn row(set: InstructionSet, short: usize) -> transpose::RowFn<Self>;
+    /// A run of elements of a map.
+    fn map(set: InstructionSet) -> map::RunFn<Self>;
 }
 
 /// The functions of one instruction set for one float.
@@ -204,6 +214,14 @@ macro_rules! functions {
             unsafe fn matrix(out: *mut $float, from: *const $float, plan: &transpose::Plan<$float>) {
                 // SAFETY: the caller's.
                 unsafe { transpose::matrix::<$simd, { <$simd as Simd>::LANES }>(out, from, plan) }
+            }
+
+            /// # Safety
+            /// The machine has the instructions, and the arrays hold `count` elements.
+            $(#[$features])?
+            pub(super) unsafe fn map(code: &map::Code<'_>, arrays: &[*mut $float; map::MAX_ARRAYS], count: usize) {
+                // SAFETY: the caller's.
+                unsafe { map::run::<$simd>(code, arrays, count) }
             }
 
             pub(super) fn row(short: usize) -> Option<transpose::RowFn<$float>> {
@@ -313,6 +331,18 @@ macro_rules! float {
                     InstructionSet::Portable => $plain::row(short),
                 };
                 found.unwrap_or(plain_row::<$float>)
+            }
+
+            fn map(set: InstructionSet) -> map::RunFn<Self> {
+                match set {
+                    #[cfg(target_arch = "x86_64")]
+                    InstructionSet::Avx512 => $avx512::map,
+                    #[cfg(target_arch = "x86_64")]
+                    InstructionSet::Avx2 => $avx2::map,
+                    #[cfg(not(target_arch = "x86_64"))]
+                    InstructionSet::Avx512 | InstructionSet::Avx2 => $plain::map,
+                    InstructionSet::Portable => $plain::map,
+                }
             }
         }
     };

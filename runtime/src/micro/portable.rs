@@ -1,6 +1,6 @@
 //! Vectors of plain Rust, for every machine; the compiler makes of them what it can.
 
-use std::ops::{Add, Mul};
+use std::ops::{Add, Div, Mul, Sub};
 
 use super::simd::Simd;
 
@@ -9,24 +9,53 @@ use super::simd::Simd;
 pub(super) struct Plain<T, const N: usize>([T; N]);
 
 /// A float.
-pub(super) trait Element: Copy + Default + Add<Output = Self> + Mul<Output = Self> {
+pub(super) trait Element:
+    Copy + Default + PartialOrd + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
+{
     /// `a b + c`: fused where that is one instruction.
     fn multiply_add(a: Self, b: Self, c: Self) -> Self;
+    /// The nearest to `x`.
+    fn rounded(x: f64) -> Self;
+    /// The root.
+    fn root(self) -> Self;
+    /// The nearest whole number.
+    fn nearest(self) -> Self;
+    /// 2ⁿ for a whole number n whose power is a normal number.
+    fn power_of_two(self) -> Self;
+    /// True for double precision.
+    const IS_DOUBLE: bool;
 }
 
 macro_rules! element {
-    ($float:ty) => {
+    ($float:ty, $bits:ty, $fraction:literal, $bias:literal) => {
         impl Element for $float {
             #[inline(always)]
             fn multiply_add(a: Self, b: Self, c: Self) -> Self {
                 if cfg!(any(target_arch = "aarch64", target_feature = "fma")) { a.mul_add(b, c) } else { a * b + c }
             }
+            #[inline(always)]
+            fn rounded(x: f64) -> Self {
+                x as $float
+            }
+            #[inline(always)]
+            fn root(self) -> Self {
+                self.sqrt()
+            }
+            #[inline(always)]
+            fn nearest(self) -> Self {
+                self.round_ties_even()
+            }
+            #[inline(always)]
+            fn power_of_two(self) -> Self {
+                <$float>::from_bits(((self as i32 + $bias) as $bits) << $fraction)
+            }
+            const IS_DOUBLE: bool = $fraction == 52;
         }
     };
 }
 
-element!(f32);
-element!(f64);
+element!(f32, u32, 23, 127);
+element!(f64, u64, 52, 1023);
 
 // The caller answers for pointers, as the trait says.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "every block has the reason that the trait's header gives")]
@@ -34,6 +63,7 @@ impl<T: Element, const N: usize> Simd for Plain<T, N> {
     type T = T;
     type V = [T; N];
     type Mask = usize;
+    type Lanes = [bool; N];
     const LANES: usize = N;
 
     #[inline(always)]
@@ -83,5 +113,51 @@ impl<T: Element, const N: usize> Simd for Plain<T, N> {
     #[inline(always)]
     unsafe fn pick(v: [T; N], from: [T; N], index: *const i32, mask: u32) -> [T; N] {
         std::array::from_fn(|k| if mask >> k & 1 == 1 { from[unsafe { *index.add(k) } as usize] } else { v[k] })
+    }
+    const IS_DOUBLE: bool = T::IS_DOUBLE;
+
+    #[inline(always)]
+    unsafe fn constant(x: f64) -> [T; N] {
+        [T::rounded(x); N]
+    }
+    #[inline(always)]
+    unsafe fn add(a: [T; N], b: [T; N]) -> [T; N] {
+        std::array::from_fn(|k| a[k] + b[k])
+    }
+    #[inline(always)]
+    unsafe fn subtract(a: [T; N], b: [T; N]) -> [T; N] {
+        std::array::from_fn(|k| a[k] - b[k])
+    }
+    #[inline(always)]
+    unsafe fn divide(a: [T; N], b: [T; N]) -> [T; N] {
+        std::array::from_fn(|k| a[k] / b[k])
+    }
+    #[inline(always)]
+    unsafe fn larger(a: [T; N], b: [T; N]) -> [T; N] {
+        std::array::from_fn(|k| if a[k] >= b[k] || a[k].partial_cmp(&a[k]).is_none() { a[k] } else { b[k] })
+    }
+    #[inline(always)]
+    unsafe fn root(a: [T; N]) -> [T; N] {
+        a.map(T::root)
+    }
+    #[inline(always)]
+    unsafe fn nearest(a: [T; N]) -> [T; N] {
+        a.map(T::nearest)
+    }
+    #[inline(always)]
+    unsafe fn power_of_two(n: [T; N]) -> [T; N] {
+        n.map(T::power_of_two)
+    }
+    #[inline(always)]
+    unsafe fn is_greater(a: [T; N], b: [T; N]) -> [bool; N] {
+        std::array::from_fn(|k| a[k] > b[k])
+    }
+    #[inline(always)]
+    unsafe fn is_equal(a: [T; N], b: [T; N]) -> [bool; N] {
+        std::array::from_fn(|k| a[k] == b[k])
+    }
+    #[inline(always)]
+    unsafe fn choose(lanes: [bool; N], a: [T; N], b: [T; N]) -> [T; N] {
+        std::array::from_fn(|k| if lanes[k] { a[k] } else { b[k] })
     }
 }

@@ -11,6 +11,8 @@ pub(super) trait Simd: Copy {
     type V: Copy;
     /// The first lanes of a vector.
     type Mask: Copy;
+    /// Lanes where a comparison holds.
+    type Lanes: Copy;
 
     /// Elements of a vector.
     const LANES: usize;
@@ -36,4 +38,29 @@ pub(super) trait Simd: Copy {
     /// `v`, but lane `k` is lane `index[k]` of `from` where bit `k` of `mask` is set. `index` has [`LANES`](Self::LANES)
     /// elements, all below it.
     unsafe fn pick(v: Self::V, from: Self::V, index: *const i32, mask: u32) -> Self::V;
+
+    /// All lanes `x`, rounded.
+    unsafe fn constant(x: f64) -> Self::V;
+    /// `a + b`.
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`.
+    unsafe fn subtract(a: Self::V, b: Self::V) -> Self::V;
+    /// `a / b`.
+    unsafe fn divide(a: Self::V, b: Self::V) -> Self::V;
+    /// The larger one; NaN where either is.
+    unsafe fn larger(a: Self::V, b: Self::V) -> Self::V;
+    /// The root.
+    unsafe fn root(a: Self::V) -> Self::V;
+    /// The nearest whole number.
+    unsafe fn nearest(a: Self::V) -> Self::V;
+    /// 2ⁿ for whole numbers n whose power is a normal number.
+    unsafe fn power_of_two(n: Self::V) -> Self::V;
+    /// `a > b`; false where either is NaN.
+    unsafe fn is_greater(a: Self::V, b: Self::V) -> Self::Lanes;
+    /// `a = b`; false where either is NaN.
+    unsafe fn is_equal(a: Self::V, b: Self::V) -> Self::Lanes;
+    /// `a` in the lanes, `b` in the others.
+    unsafe fn choose(lanes: Self::Lanes, a: Self::V, b: Self::V) -> Self::V;
+    /// True for double precision.
+    const IS_DOUBLE: bool;
 }

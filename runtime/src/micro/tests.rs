@@ -1,7 +1,8 @@
 //! Every instruction set of this machine beside plain loops.
 
 use proptest::prelude::*;
-use schur_ir::micro::{Along, Extent, Micro, Product, Transpose};
+use schur_ir::expr::{Binary, Expr, Unary};
+use schur_ir::micro::{Along, Extent, Map, Micro, Product, Transpose};
 use schur_ir::ty::DType;
 
 use super::{Float, InstructionSet, Table};
@@ -166,6 +167,60 @@ proptest! {
                 arrays[0].iter().map(|x| f64::from(*x)).collect()
             };
             prop_assert_eq!(&found, &wanted, "{}", set);
+        }
+    }
+}
+
+/// Every function at `xs`, by every set, with the number of units in the last place that it may err by.
+fn check_functions<T: Float + Into<f64>>(dtype: DType, xs: &[f64], epsilon: f64) {
+    for op in Unary::ALL {
+        let expr = Expr::unary(op, Expr::Arg(0));
+        let map = Map { dtype, expr, rows: vec![xs.len(); 2], count: xs.len() };
+        for set in available() {
+            let given: Vec<T> = xs.iter().map(|x| T::rounded(*x)).collect();
+            let mut arrays = [vec![T::rounded(7.0); xs.len()], given.clone()];
+            call::<T>(&Micro::Map(map.clone()), set, &mut arrays, 1);
+            for (found, x) in arrays[0].iter().zip(given) {
+                let (found, x): (f64, f64) = ((*found).into(), x.into());
+                let wanted: f64 = T::rounded(op.apply(x)).into();
+                let close = (found - wanted).abs() <= 4.0 * epsilon * wanted.abs().max(f64::from(f32::MIN_POSITIVE));
+                assert!(
+                    close || found == wanted || (found.is_nan() && wanted.is_nan()),
+                    "{set}: {op:?}({x}) = {found}, not {wanted}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn functions_err_by_few_units_in_the_last_place() {
+    let mut xs: Vec<f64> = (-4000..4000).map(|k| f64::from(k) * 0.0037).collect();
+    xs.extend([0.0, -0.0, 1e-30, -1e-30, 87.0, -87.0, 1e4, -1e4, f64::INFINITY, f64::NEG_INFINITY, f64::NAN]);
+    check_functions::<f32>(DType::F32, &xs, f64::from(f32::EPSILON));
+    check_functions::<f64>(DType::F64, &xs, f64::EPSILON);
+}
+
+proptest! {
+    #[test]
+    fn maps_of_rows_are_what_plain_loops_compute(rows in 1usize..20, count in 1usize..90, gap in 0usize..3) {
+        // silu(x) scaled by the larger of y and a constant where x is positive, else −y; y is the same for all rows.
+        let (x, y) = (|| Expr::Arg(0), || Expr::Arg(1));
+        let silu = x() * Expr::unary(Unary::Sigmoid, x());
+        let scaled = silu * Expr::binary(Binary::Max, y(), Expr::constant(0.25));
+        let expr = Expr::select(Expr::binary(Binary::Gt, x(), Expr::constant(0.0)), scaled, Expr::unary(Unary::Neg, y()));
+        let map = Map { dtype: DType::F64, expr: expr.clone(), rows: vec![count + gap, count, 0], count };
+        let plain = [vec![-1.0; rows * (count + gap)], values(rows * count, 1), values(count, 2)];
+        let mut wanted = plain[0].clone();
+        for r in 0..rows {
+            for k in 0..count {
+                wanted[r * (count + gap) + k] = expr.evaluate(&[plain[1][r * count + k], plain[2][k]]);
+            }
+        }
+        for set in available() {
+            let mut arrays = plain.clone();
+            call::<f64>(&Micro::Map(map.clone()), set, &mut arrays, rows);
+            prop_assert!(arrays[0].iter().zip(&wanted).all(|(a, b)| (a - b).abs() <= 1e-14 * b.abs()), "{}", set);
         }
     }
 }

@@ -17,6 +17,39 @@ pub(super) struct F32x8;
 #[derive(Clone, Copy)]
 pub(super) struct F64x4;
 
+/// The methods that differ between the vectors by the names of instructions alone.
+macro_rules! arithmetic {
+    ($v:ty, $float:ty, $is_double:literal, $set:ident, $add:ident, $subtract:ident, $divide:ident, $larger:ident, $root:ident) => {
+        const IS_DOUBLE: bool = $is_double;
+
+        #[inline(always)]
+        unsafe fn constant(x: f64) -> $v {
+            unsafe { $set(x as $float) }
+        }
+        #[inline(always)]
+        unsafe fn add(a: $v, b: $v) -> $v {
+            unsafe { $add(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn subtract(a: $v, b: $v) -> $v {
+            unsafe { $subtract(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn divide(a: $v, b: $v) -> $v {
+            unsafe { $divide(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn larger(a: $v, b: $v) -> $v {
+            // The instruction gives `b` where either is NaN.
+            unsafe { Self::choose(Self::is_equal(a, a), $larger(a, b), a) }
+        }
+        #[inline(always)]
+        unsafe fn root(a: $v) -> $v {
+            unsafe { $root(a) }
+        }
+    };
+}
+
 // In all of these: the caller answers for the instruction set and for pointers, as the trait says.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "every block has the reason that the trait's header gives")]
 mod implementations {
@@ -26,6 +59,7 @@ mod implementations {
         type T = f32;
         type V = __m512;
         type Mask = __mmask16;
+        type Lanes = __mmask16;
         const LANES: usize = 16;
 
         #[inline(always)]
@@ -68,12 +102,44 @@ mod implementations {
         unsafe fn pick(v: __m512, from: __m512, index: *const i32, mask: u32) -> __m512 {
             unsafe { _mm512_mask_permutexvar_ps(v, mask as __mmask16, _mm512_loadu_si512(index.cast()), from) }
         }
+        arithmetic!(
+            __m512,
+            f32,
+            false,
+            _mm512_set1_ps,
+            _mm512_add_ps,
+            _mm512_sub_ps,
+            _mm512_div_ps,
+            _mm512_max_ps,
+            _mm512_sqrt_ps
+        );
+        #[inline(always)]
+        unsafe fn nearest(a: __m512) -> __m512 {
+            unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
+        }
+        #[inline(always)]
+        unsafe fn power_of_two(n: __m512) -> __m512 {
+            unsafe { _mm512_scalef_ps(_mm512_set1_ps(1.0), n) }
+        }
+        #[inline(always)]
+        unsafe fn is_greater(a: __m512, b: __m512) -> __mmask16 {
+            unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn is_equal(a: __m512, b: __m512) -> __mmask16 {
+            unsafe { _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn choose(lanes: __mmask16, a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_mask_blend_ps(lanes, b, a) }
+        }
     }
 
     impl Simd for F64x8 {
         type T = f64;
         type V = __m512d;
         type Mask = __mmask8;
+        type Lanes = __mmask8;
         const LANES: usize = 8;
 
         #[inline(always)]
@@ -119,6 +185,37 @@ mod implementations {
                 _mm512_mask_permutexvar_pd(v, mask as __mmask8, index, from)
             }
         }
+        arithmetic!(
+            __m512d,
+            f64,
+            true,
+            _mm512_set1_pd,
+            _mm512_add_pd,
+            _mm512_sub_pd,
+            _mm512_div_pd,
+            _mm512_max_pd,
+            _mm512_sqrt_pd
+        );
+        #[inline(always)]
+        unsafe fn nearest(a: __m512d) -> __m512d {
+            unsafe { _mm512_roundscale_pd::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
+        }
+        #[inline(always)]
+        unsafe fn power_of_two(n: __m512d) -> __m512d {
+            unsafe { _mm512_scalef_pd(_mm512_set1_pd(1.0), n) }
+        }
+        #[inline(always)]
+        unsafe fn is_greater(a: __m512d, b: __m512d) -> __mmask8 {
+            unsafe { _mm512_cmp_pd_mask::<_CMP_GT_OQ>(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn is_equal(a: __m512d, b: __m512d) -> __mmask8 {
+            unsafe { _mm512_cmp_pd_mask::<_CMP_EQ_OQ>(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn choose(lanes: __mmask8, a: __m512d, b: __m512d) -> __m512d {
+            unsafe { _mm512_mask_blend_pd(lanes, b, a) }
+        }
     }
 
     /// Bit `k` of `mask` in all bits of lane `k`.
@@ -134,6 +231,7 @@ mod implementations {
         type T = f32;
         type V = __m256;
         type Mask = __m256i;
+        type Lanes = __m256;
         const LANES: usize = 8;
 
         #[inline(always)]
@@ -179,12 +277,47 @@ mod implementations {
                 _mm256_blendv_ps(v, picked, _mm256_castsi256_ps(lanes_of_mask(mask)))
             }
         }
+        arithmetic!(
+            __m256,
+            f32,
+            false,
+            _mm256_set1_ps,
+            _mm256_add_ps,
+            _mm256_sub_ps,
+            _mm256_div_ps,
+            _mm256_max_ps,
+            _mm256_sqrt_ps
+        );
+        #[inline(always)]
+        unsafe fn nearest(a: __m256) -> __m256 {
+            unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
+        }
+        #[inline(always)]
+        unsafe fn power_of_two(n: __m256) -> __m256 {
+            unsafe {
+                let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+            }
+        }
+        #[inline(always)]
+        unsafe fn is_greater(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_cmp_ps::<_CMP_GT_OQ>(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn is_equal(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn choose(lanes: __m256, a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_blendv_ps(b, a, lanes) }
+        }
     }
 
     impl Simd for F64x4 {
         type T = f64;
         type V = __m256d;
         type Mask = __m256i;
+        type Lanes = __m256d;
         const LANES: usize = 4;
 
         #[inline(always)]
@@ -234,6 +367,40 @@ mod implementations {
                 let mask = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(lanes_of_mask(mask)));
                 _mm256_blendv_pd(v, _mm256_castsi256_pd(picked), _mm256_castsi256_pd(mask))
             }
+        }
+        arithmetic!(
+            __m256d,
+            f64,
+            true,
+            _mm256_set1_pd,
+            _mm256_add_pd,
+            _mm256_sub_pd,
+            _mm256_div_pd,
+            _mm256_max_pd,
+            _mm256_sqrt_pd
+        );
+        #[inline(always)]
+        unsafe fn nearest(a: __m256d) -> __m256d {
+            unsafe { _mm256_round_pd::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
+        }
+        #[inline(always)]
+        unsafe fn power_of_two(n: __m256d) -> __m256d {
+            unsafe {
+                let exponent = _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_cvtpd_epi32(n)), _mm256_set1_epi64x(1023));
+                _mm256_castsi256_pd(_mm256_slli_epi64::<52>(exponent))
+            }
+        }
+        #[inline(always)]
+        unsafe fn is_greater(a: __m256d, b: __m256d) -> __m256d {
+            unsafe { _mm256_cmp_pd::<_CMP_GT_OQ>(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn is_equal(a: __m256d, b: __m256d) -> __m256d {
+            unsafe { _mm256_cmp_pd::<_CMP_EQ_OQ>(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn choose(lanes: __m256d, a: __m256d, b: __m256d) -> __m256d {
+            unsafe { _mm256_blendv_pd(b, a, lanes) }
         }
     }
 }
