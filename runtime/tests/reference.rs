@@ -58,6 +58,7 @@ fn indices_pick_rows_and_scatter_into_them() {
         %2: f64[3] 2x0e = param \"w\" [3, 2] constant(0)
         %3: f64[N] 2x0e = contract %0[0], %2[%1[0]<3] over [N]
             x0@0 x1@0(u) -> @0(u) for u=2
+        require index \"i\" < 3
         output \"y\" = %3";
     let w = || arrays([("w", array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]].into())]);
     check(gather, inputs(), w(), array![[5.0, 6.0], [10.0, 20.0], [500.0, 600.0]]);
@@ -66,6 +67,7 @@ fn indices_pick_rows_and_scatter_into_them() {
         %1: i32[N] 1x0e = input \"i\"
         %2: f64[4] 1x0e = contract %0[0] over [N] into [%1[0]<4] / N
             x0@0 -> @0
+        require index \"i\" < 4
         output \"y\" = %2";
     check(scatter, inputs(), arrays([]), array![[10.0 / 3.0], [0.0], [101.0 / 3.0], [0.0]]);
     let mut beyond = inputs();
