@@ -1,7 +1,7 @@
 //! The order of elements in scratch: whether a value can be stored component by component, and where its segments are
 //! then.
 
-use schur_ir::graph::{Axis, Contract, Factor, Graph, Op, Path, Segment, ValueId};
+use schur_ir::graph::{Axis, Contract, Factor, Graph, Node, Op, Path, Segment, ValueId};
 use schur_ir::irreps::Irreps;
 
 use super::Layout;
@@ -18,6 +18,13 @@ pub(super) fn layout_of(graph: &Graph, schedule: &Schedule, value: ValueId) -> L
         Op::Map(_) | Op::Max(_) => false,
         Op::Input(_) | Op::Param(_) | Op::Reshape(_) => true,
     };
+    // Rows that are cut otherwise have other components.
+    let is_cut_otherwise = |(user, node): (ValueId, &Node)| {
+        matches!(node.op, Op::Reshape(_)) && root(graph, user) == value && node.ty.dims != graph.ty(value).dims
+    };
+    if graph.values().any(is_cut_otherwise) {
+        return Layout::Irreps;
+    }
     let users = graph.values().filter(|(user, node)| {
         let reads = node.op.reads().iter().any(|&read| root(graph, read) == value);
         schedule.kernel_of[user.index()].is_some() && (reads || *user == value)

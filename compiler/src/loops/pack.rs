@@ -3,7 +3,7 @@
 //! A micro-kernel wants one factor of a product contiguous along columns of the output. A weight that is contiguous along
 //! the sum instead (in the gradient with respect to an input) is transposed once a call, by a node without rows. An
 //! array in memory whose components are neighbours is copied to scratch, where they are apart, if a weight's gradient
-//! sums its products. Both are ordinary nodes: what they cost is seen by everything that follows.
+//! sums its products, or it is multiplied element by element. Both are ordinary nodes: what they cost is seen by everything that follows.
 
 use std::ops::Range;
 
@@ -202,8 +202,8 @@ impl Transposes {
     }
 }
 
-/// The graph with a copy of every array in memory whose components are neighbours and whose products are summed over
-/// rows; `None` where there is no such array. Kernels share their copies.
+/// The graph with a copy of every array in memory whose components are neighbours where vectors run over multiplicities;
+/// `None` where there is no such array. Kernels share their copies.
 pub(super) fn take_apart_rows(graph: &Graph, schedule: &Schedule, storage: &Storage) -> Option<Packed> {
     let mut rebuild = Rebuild::new(graph);
     let mut known: Vec<(Option<usize>, ValueId, ValueId)> = Vec::new();
@@ -235,7 +235,6 @@ pub(super) fn take_apart_rows(graph: &Graph, schedule: &Schedule, storage: &Stor
 /// The operands of a contraction that want to be taken apart.
 fn wanted_apart(graph: &Graph, storage: &Storage, contract: &Contract) -> Vec<usize> {
     let rank = contract.rows.len();
-    let sums = rank > 0 && contract.out == RowMap::shared();
     let in_rows = |k: &usize| {
         let operand = &contract.operands[*k];
         let of = root(graph, operand.value);
@@ -243,15 +242,23 @@ fn wanted_apart(graph: &Graph, storage: &Storage, contract: &Contract) -> Vec<us
         let is_aligned = operand.map.is_identity(rank) && graph.ty(operand.value).dims == contract.rows;
         is_aligned && place.is_some_and(|p| p.layout == Layout::Irreps) && graph.ty(operand.value) == graph.ty(of)
     };
-    let wants = |k: &usize| contract.paths.iter().any(|path| factor_apart(path, *k).is_some());
-    (0..contract.operands.len()).filter(|k| sums && in_rows(k) && wants(k)).collect()
+    let wants = |k: &usize| {
+        let apart = Apart::new(graph.ty(contract.operands[*k].value));
+        contract.paths.iter().any(|path| apart.factor(path, *k).is_some())
+    };
+    (0..contract.operands.len()).filter(|k| rank > 0 && in_rows(k) && wants(k)).collect()
 }
 
-/// Which factor is the operand, if its columns are the output's, and components lie between them.
+/// Which factor is the operand, if components lie between its columns where vectors run along them: columns that the
+/// output alone shares, or all three.
 fn factor_apart(path: &Path, operand: usize) -> Option<usize> {
     let [x, y] = &path.factors[..] else { return None };
     let is_columns = |mine: &Factor, other: &Factor| {
-        let column = |a: usize| path.out.strides[a] == 1 && other.segment.strides[a] == 0;
+        let column = |a: usize| match (path.out.strides[a], other.segment.strides[a]) {
+            (0, _) => false,
+            (out, 0) => out == 1,
+            _ => true,
+        };
         let apart = |a: usize| mine.segment.strides[a] > 1 && path.axes[a].size >= MIN_COLUMNS;
         mine.operand == operand && (0..path.axes.len()).any(|a| column(a) && apart(a))
     };
@@ -302,14 +309,21 @@ impl Apart {
         }
     }
 
+    /// Which factor of a path wants to read the copy, and where; the whole segment is in one chunk.
+    fn factor(&self, path: &Path, operand: usize) -> Option<(usize, usize)> {
+        let k = factor_apart(path, operand)?;
+        let segment = &path.factors[k].segment;
+        let last = segment.last(&path.axes)?;
+        let (from, to) = self.places.iter().find(|(from, _)| from.contains(&segment.offset) && from.contains(&last))?;
+        Some((k, segment.offset - from.start + to))
+    }
+
     /// Makes the paths that want it read the copy.
     fn replace(&self, contract: &mut Contract, operand: usize, copy: ValueId) {
         let place = contract.operands.len();
         for path in &mut contract.paths {
-            let Some(k) = factor_apart(path, operand) else { continue };
-            let segment = &mut path.factors[k].segment;
-            if let Some((from, to)) = self.places.iter().find(|(from, _)| from.contains(&segment.offset)) {
-                segment.offset = segment.offset - from.start + to;
+            if let Some((k, offset)) = self.factor(path, operand) {
+                path.factors[k].segment.offset = offset;
                 path.factors[k].operand = place;
             }
         }

@@ -120,5 +120,34 @@ pub(super) fn schedule(graph: &Graph, fuse: bool, with_reader: &[ValueId]) -> Sc
             schedule.kernel_of[value.index()] = Some(kernel);
         }
     }
+    if fuse {
+        sink(graph, &mut schedule, with_reader);
+    }
     schedule
+}
+
+/// Moves values that only later kernels read, and that read nothing of their own kernel's scratch, to the first of these
+/// kernels: what would be written to memory and read again may then be scratch.
+fn sink(graph: &Graph, schedule: &mut Schedule, with_reader: &[ValueId]) {
+    let mut readers: Vec<Vec<ValueId>> = vec![Vec::new(); graph.nodes.len()];
+    for (value, node) in graph.values() {
+        node.op.reads().into_iter().for_each(|read| readers[root(graph, read).index()].push(value));
+    }
+    for (value, node) in graph.values().collect::<Vec<_>>().into_iter().rev() {
+        let Some(own) = schedule.kernel_of[value.index()] else { continue };
+        let kernel = |v: &ValueId| schedule.kernel_of[v.index()];
+        let is_alone = node.op.reads().iter().all(|&read| kernel(&root(graph, read)) != Some(own));
+        let first = readers[value.index()].iter().filter_map(kernel).min();
+        let is_read_by_rows = readers[value.index()].iter().all(|v| kernel(v).is_some());
+        if let Some(later) = first
+            && writes_own_row(node)
+            && is_alone
+            && is_read_by_rows
+            && later > own
+            && schedule.kernels[later] == schedule.kernels[own]
+            && !with_reader.contains(&value)
+        {
+            schedule.kernel_of[value.index()] = Some(later);
+        }
+    }
 }

@@ -84,7 +84,11 @@ fn choose(nest: &Nest, has_rows: bool, dtype: DType) -> Option<Chosen> {
     let loops = loops(nest, has_rows);
     match nest.factors.len() {
         1 => transpose(nest, &loops, dtype),
-        _ => product(nest, &loops, dtype, [1, 2]).or_else(|| product(nest, &loops, dtype, [2, 1])),
+        _ => {
+            // Of two ways, the one whose columns are closer together in the output.
+            let ways = [[1, 2], [2, 1]].into_iter().filter_map(|factors| product(nest, &loops, dtype, factors));
+            ways.min_by_key(|(n_stride, _)| *n_stride).map(|(_, chosen)| chosen)
+        }
     }
 }
 
@@ -105,8 +109,8 @@ fn role(l: &Loop, [a, b]: [usize; 2]) -> Option<Role> {
     }
 }
 
-/// The nest as a product of the factors at `a` and `b`, counted with the output.
-fn product(nest: &Nest, loops: &[Loop], dtype: DType, [a, b]: [usize; 2]) -> Option<Chosen> {
+/// The nest as a product of the factors at `a` and `b`, counted with the output; and the stride of its columns there.
+fn product(nest: &Nest, loops: &[Loop], dtype: DType, [a, b]: [usize; 2]) -> Option<(usize, Chosen)> {
     let n = columns(loops, [a, b])?;
     let Extent::Axis(columns) = loops[n].extent else { return None };
     let n_stride = loops[n].strides[0];
@@ -132,7 +136,8 @@ fn product(nest: &Nest, loops: &[Loop], dtype: DType, [a, b]: [usize; 2]) -> Opt
         coefficient: nest.coefficient.0,
         accumulate: nest.write == Write::Add,
     });
-    Some(Chosen { micro, arrays: vec![0, a, b], outer: outer.iter().filter_map(|l| l.axis).collect() })
+    let outer = outer.iter().filter_map(|l| l.axis).collect();
+    Some((n_stride, Chosen { micro, arrays: vec![0, a, b], outer }))
 }
 
 fn extent(extent: Extent) -> micro::Extent {

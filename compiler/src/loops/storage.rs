@@ -1,7 +1,7 @@
 //! Where every value lives: a buffer in memory, or scratch of one tile, and in which layout.
 //!
-//! A value is scratch where only its own kernel reads it, row by row. Scratch is laid out component by component where
-//! every statement that touches it can say so, since vectors then run over multiplicities.
+//! A value is scratch where only its own kernel reads it, row by row. Scratch and temporary buffers are laid out component
+//! by component where every statement that touches them can say so, since vectors then run over multiplicities.
 
 use schur_ir::dim::Dim;
 use schur_ir::expr::Scalar;
@@ -106,7 +106,7 @@ pub(super) fn assign(graph: &Graph, schedule: &Schedule) -> Result<Storage, Loop
         match (&node.op, schedule.kernel_of[value.index()]) {
             (Op::Reshape(of), _) => storage.places[value.index()] = storage.places[of.index()],
             (_, Some(kernel)) if private[value.index()] => storage.new_scratch(graph, schedule, value, kernel),
-            (_, Some(_)) => storage.new_buffer(graph, value),
+            (_, Some(_)) => storage.new_buffer(graph, schedule, value),
             (_, None) => {}
         }
         check_indices(graph, value, &node.op)?;
@@ -184,7 +184,7 @@ impl Storage {
 
     /// A buffer for a value that is not scratch: its output's, or a temporary one. Sums over rows whose size is known
     /// go to partial sums first.
-    fn new_buffer(&mut self, graph: &Graph, value: ValueId) {
+    fn new_buffer(&mut self, graph: &Graph, schedule: &Schedule, value: ValueId) {
         let node = graph.node(value);
         let label = format!("{value} {}", node.layer);
         let whole = match self.places[value.index()] {
@@ -192,6 +192,10 @@ impl Storage {
             _ => self.push_buffer(label.clone(), &node.ty, BufferKind::Temporary),
         };
         self.place_in_memory(value, whole);
+        if self.buffers[whole.index()].kind == BufferKind::Temporary && !has_partial_sums(graph, value) {
+            let layout = layout_of(graph, schedule, value);
+            self.places[value.index()] = Some(Place { array: Array::Memory(whole), layout });
+        }
         if has_partial_sums(graph, value) {
             let partial = Buffer { label, kind: BufferKind::Partial, ..self.buffers[whole.index()].clone() };
             self.buffers.push(partial);
