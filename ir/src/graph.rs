@@ -344,6 +344,16 @@ impl Op {
         }
     }
 
+    /// The indices that pick rows of operands, or of the output.
+    pub fn indices(&self) -> impl Iterator<Item = &RowIndex> {
+        let (operands, out): (&[Operand], Option<&RowMap>) = match self {
+            Op::Contract(c) => (&c.operands, Some(&c.out)),
+            Op::Map(m) => (&m.operands, None),
+            Op::Input(_) | Op::Param(_) | Op::Max(_) | Op::Reshape(_) => (&[], None),
+        };
+        operands.iter().map(|o| &o.map).chain(out).filter_map(|map| map.index.as_ref())
+    }
+
     /// The op with every value it reads replaced.
     pub fn map_reads(&self, mut with: impl FnMut(ValueId) -> ValueId) -> Op {
         let mut op = self.clone();

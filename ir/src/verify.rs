@@ -104,7 +104,11 @@ fn row_map_rules(graph: &Graph, map: &RowMap, dims: &[Dim], rows: &[Dim]) -> Che
 
 /// An index that calls give is required to be below the number that it picks from: nothing else checks it.
 fn index_rules(graph: &Graph, index: &RowIndex) -> Check {
-    let Op::Input(name) = &graph.node(index.value).op else { return Ok(()) };
+    let mut value = index.value;
+    while let Op::Reshape(of) = &graph.node(value).op {
+        value = *of;
+    }
+    let Op::Input(name) = &graph.node(value).op else { return Ok(()) };
     let Some(size) = index.size.constant() else { return Ok(()) };
     let bounded = graph.requirements.iter().any(|requirement| match requirement {
         Requirement::IndexBelow { input, bound, .. } => {

@@ -127,3 +127,23 @@ fn checkpoints_that_lie_are_refused() {
     assert!(read("msgpack", &[b"\x81\xa1x".as_slice(), &[0x91; 1 << 20]].concat()).is_err());
     assert!(read("msgpack", b"\x81\xa6params\xc9\xff\xff\xff\xff\x01").is_err());
 }
+
+#[test]
+fn an_index_into_a_symbolic_size_is_not_compiled() {
+    let text = r#"
+graph "scatter"
+%0: f32[N] 2x0e = input "x"
+%1: i32[N] 1x0e = input "i"
+%2: f32[M] 2x0e = input "y"
+%3: f32[M] 2x0e = contract %0[0] over [N] into [%1[0]<M]
+    x0@0(u) -> @0(u) for u=2
+%4: f32[M] 2x0e = contract %3[0], %2[0] over [M]
+    x0@0(u) -> @0(u) for u=2
+    x1@0(u) -> @0(u) for u=2
+output "z" = %4
+"#;
+    let graph: schur::Graph = text.parse().unwrap();
+    let options = CompileOptions { simplify: None, ..CompileOptions::default() };
+    let error = schur::compiler::compile::compile(&graph, &options, &mut |_, _| {}).unwrap_err().to_string();
+    assert!(error.contains("picks from an axis of size M, which is not a number"), "{error}");
+}

@@ -306,6 +306,9 @@ pub enum LoopsError {
     /// An index that a kernel would have to compute.
     #[error("index {0} is not an input")]
     ComputedIndex(schur_ir::graph::ValueId),
+    /// An index into an axis whose size is a symbol: calls check indices against numbers alone.
+    #[error("{0} picks from an axis of size {1}, which is not a number")]
+    SymbolicIndex(schur_ir::graph::ValueId, Dim),
 }
 
 /// Lowers a verified graph to fused loops.

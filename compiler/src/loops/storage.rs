@@ -121,7 +121,11 @@ fn check_indices(graph: &Graph, value: ValueId, op: &Op) -> Result<(), LoopsErro
     if matches!(op, Op::Reshape(_)) {
         return Ok(());
     }
-    indices.into_iter().find(|&v| !is_input(v)).map_or(Ok(()), |_| Err(LoopsError::ComputedIndex(value)))
+    if indices.into_iter().any(|v| !is_input(v)) {
+        return Err(LoopsError::ComputedIndex(value));
+    }
+    let symbolic = op.indices().find(|index| index.size.constant().is_none());
+    symbolic.map_or(Ok(()), |index| Err(LoopsError::SymbolicIndex(value, index.size.clone())))
 }
 
 /// One flag a value: true where only its own kernel reads it, row by row, and no output is it.
