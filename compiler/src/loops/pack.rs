@@ -25,7 +25,7 @@ pub(super) struct Packed {
     pub(super) graph: Graph,
     /// For every value, the one that it is, or is a copy for.
     pub(super) origin: Vec<ValueId>,
-    /// Copies of rows, each read by one value.
+    /// Copies of rows, each computed with the first value that reads it.
     pub(super) rows: Vec<ValueId>,
 }
 

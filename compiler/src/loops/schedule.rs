@@ -91,7 +91,7 @@ fn is_of_leaves_alone(graph: &Graph, value: ValueId) -> bool {
 }
 
 /// Assigns every value that an output needs to a kernel. Without `fuse`, each has its own. Values of `with_reader` are
-/// computed in the kernel of the one value that reads them.
+/// computed in the kernel of the first value that reads them.
 pub(super) fn schedule(graph: &Graph, fuse: bool, with_reader: &[ValueId]) -> Schedule {
     let live = live(graph);
     let mut schedule = Schedule { kernels: Vec::new(), kernel_of: vec![None; graph.nodes.len()] };
@@ -103,8 +103,10 @@ pub(super) fn schedule(graph: &Graph, fuse: bool, with_reader: &[ValueId]) -> Sc
             continue;
         }
         let rows = rows_of(graph, &node.op);
+        // A copy that several values read is computed with the first of them; the others wait for it.
+        let is_unplaced = |read: &ValueId| with_reader.contains(read) && schedule.kernel_of[read.index()].is_none();
         let (copies, reads): (Vec<_>, Vec<_>) =
-            aligned_reads(graph, &node.op).into_iter().partition(|(read, _)| with_reader.contains(read));
+            aligned_reads(graph, &node.op).into_iter().partition(|(read, _)| is_unplaced(read));
         let copied = copies.iter().flat_map(|(copy, _)| aligned_reads(graph, &graph.node(*copy).op));
         let earliest = reads.into_iter().chain(copied).filter_map(|(read, aligned)| {
             let kernel = schedule.kernel_of[root(graph, read).index()]?;
