@@ -5,6 +5,7 @@ use schur_ir::expr::Expr;
 use schur_ir::graph::{Contract, Map, Operand, Path, RowIndex, RowMap, ValueId};
 
 use super::meet::meet;
+use super::path_algebra::merge_axes;
 
 /// Where an axis of a value's rows lies for the reader of the value.
 enum Place {
@@ -147,6 +148,42 @@ pub(super) fn read_through(reader: &Contract, k: usize, writer: &Contract, readi
     }
     let Contract { rows, out, divisor, .. } = reader;
     Some(Contract { rows: rows.clone(), operands, out: out.clone(), divisor: divisor.clone(), paths })
+}
+
+/// `reader` with every path that reads an unchanged part of its operand `k` reading that part where `writer`, which sums
+/// no rows, takes it from. `None` where there is none, or rows do not align.
+pub(super) fn read_unchanged(reader: &Contract, k: usize, writer: &Contract) -> Option<Contract> {
+    let map = &reader.operands[k].map;
+    let base = reader.operands.len();
+    let mut out = reader.clone();
+    for operand in writer.operands.iter().filter(|_| map.index.is_none()) {
+        out.operands.push(Operand { value: operand.value, map: through(map, &writer.out, &operand.map)? });
+    }
+    let mut changed = false;
+    for path in &mut out.paths {
+        while let Some(factor) = path.factors.iter().position(|f| f.operand == k)
+            && let Some(unchanged) = unchanged(path, factor, writer, base)
+        {
+            *path = unchanged;
+            changed = true;
+        }
+    }
+    changed.then_some(out)
+}
+
+/// The path, reading the one factor that a copy by `writer` puts where it reads factor `factor`.
+fn unchanged(path: &Path, factor: usize, writer: &Contract, base: usize) -> Option<Path> {
+    let mut met = Vec::new();
+    for written in &writer.paths {
+        met.extend(meet(path, factor, written, base, MAX_FACTORS + 1)?);
+    }
+    let [piece] = &mut met[..] else { return None };
+    let elements = |path: &Path| path.axes.iter().map(|a| a.size).product::<usize>();
+    let same = piece.coefficient == path.coefficient
+        && piece.factors.len() == path.factors.len()
+        && elements(piece) == elements(path);
+    merge_axes(piece);
+    (same && piece.axes.len() <= path.axes.len()).then(|| piece.clone())
 }
 
 /// `writer`, which may sum rows, with the selections, scales and sums of `reader`, which reads nothing else, applied to

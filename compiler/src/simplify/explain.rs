@@ -50,9 +50,8 @@ pub fn explain(graph: &Graph, options: &SimplifyOptions) -> Result<Explanation, 
     let narrowed = narrow::narrow(graph, options, &mut report);
     let source = &*narrowed.graph;
     let mut steps = Vec::new();
-    if let Some((rule, _)) = report.rules.first() {
-        steps.push(Step::of_all((*rule).to_owned(), Cost::of_graph(source)));
-    }
+    let passes: Vec<&str> = report.rules.iter().map(|(rule, _)| *rule).collect();
+    steps.extend((!passes.is_empty()).then(|| Step::of_all(passes.join(", "), Cost::of_graph(source))));
     let saturation = saturate::saturate(source, options, &mut report)?;
     let roots: Vec<Id> = source.outputs.iter().map(|o| saturation.class(o.value)).collect();
     let extraction = Extraction::new(&saturation, roots.iter().copied(), options.nominal, &mut Costs::default());

@@ -1,5 +1,7 @@
 //! Chunks that nobody reads are not computed.
 //!
+//! A chunk that a value holds unchanged, as `x − mean` holds what has no mean, is first read where the value takes it from.
+//!
 //! That an element is dead is a fact of all readers of a value at once and no equality of values, so it is found here,
 //! from graph to graph, before saturation: what is read of every value is gathered from the outputs backwards, through
 //! the paths of contractions and elementwise through maps and maxima; paths that read what is never written count as
@@ -15,12 +17,12 @@ use schur_ir::graph::{Axis, Contract, Factor, Graph, Op, Operand, Path, RowMap, 
 use schur_ir::irreps::{Irreps, MulIrrep};
 use schur_ir::ty::Type;
 
-use super::compose::MAX_FACTORS;
+use super::compose::{MAX_FACTORS, read_unchanged};
 use super::cost::Cost;
 use super::meet::meet;
 use super::path_algebra::{hull, is_void};
 use super::ranges::Ranges;
-use super::rules::{Action, merge_map_operands, merge_operands};
+use super::rules::{Action, Pass, merge_map_operands, merge_operands, row_wise};
 use super::{Origin, Report, SimplifyOptions};
 
 /// A graph without dead values and dead chunks.
@@ -46,15 +48,45 @@ impl Narrowed<'_> {
 
 /// The graph without dead values and dead chunks.
 pub(super) fn narrow<'g>(graph: &'g Graph, options: &SimplifyOptions, report: &mut Report) -> Narrowed<'g> {
-    let Some(rule) = options.rules.iter().find(|rule| matches!(rule.action, Action::Graph)) else {
+    let rule = |pass| options.rules.iter().find(|rule| matches!(rule.action, Action::Graph(p) if p == pass));
+    let mut direct = Cow::Borrowed(graph);
+    if let Some(rule) = rule(Pass::ReadUnchanged) {
+        let count = read_unchanged_parts(direct.to_mut());
+        report.rules.extend((count > 0).then_some((rule.name, count)));
+    }
+    let Some(rule) = rule(Pass::Narrow) else {
         let sources = graph.values().map(|(value, _)| value).collect();
-        return Narrowed { graph: Cow::Borrowed(graph), sources, rule: None };
+        return Narrowed { graph: direct, sources, rule: None };
     };
-    let mut demand = Demand::new(graph);
+    let mut demand = Demand::new(&direct);
     while !demand.sweep(options.nominal) {}
     let (graph, sources, count) = demand.emit();
     report.rules.extend((count > 0).then_some((rule.name, count)));
     Narrowed { graph: Cow::Owned(graph), sources, rule: Some(rule.name) }
+}
+
+/// Lets contractions read what their operands hold unchanged where these take it from; gives how many now do.
+fn read_unchanged_parts(graph: &mut Graph) -> usize {
+    let mut count = 0;
+    for value in 0..graph.nodes.len() {
+        let Op::Contract(mut reader) = graph.nodes[value].op.clone() else { continue };
+        let operands = reader.operands.len();
+        for k in 0..operands {
+            let writer = match &graph.node(reader.operands[k].value).op {
+                Op::Contract(c) if row_wise(c) => c,
+                Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => continue,
+            };
+            if let Some(direct) = read_unchanged(&reader, k, writer) {
+                reader = direct;
+                count += 1;
+            }
+        }
+        if reader.operands.len() > operands {
+            merge_operands(&mut reader);
+            graph.nodes[value].op = Op::Contract(reader);
+        }
+    }
+    count
 }
 
 /// What is needed of every value.

@@ -189,7 +189,7 @@ impl Saturation {
                     found.extend(rewrite(&site).into_iter().map(|f| (k, f)));
                 }
                 Action::Once(_) => {}
-                Action::Graph | Action::Contract(_) | Action::Map(_) => {}
+                Action::Graph(_) | Action::Contract(_) | Action::Map(_) => {}
             }
         }
         let once = found.iter().filter(|(k, _)| matches!(self.rules[*k].action, Action::Once(_)));
@@ -256,7 +256,7 @@ impl Saturation {
                     (Action::Contract(rewrite), Op::Contract(c)) => rewrite(c, ty),
                     (Action::Map(rewrite), Op::Map(m)) => rewrite(m),
                     (
-                        Action::Graph | Action::Rewrite(_) | Action::Once(_) | Action::Contract(_) | Action::Map(_),
+                        Action::Graph(_) | Action::Rewrite(_) | Action::Once(_) | Action::Contract(_) | Action::Map(_),
                         _,
                     ) => false,
                 };

@@ -2,12 +2,17 @@
 
 use schur_ir::graph::{Contract, Op, ValueId};
 
-use super::{Action, Found, Rule, Site};
+use super::{Action, Found, Pass, Rule, Site};
 use crate::simplify::compose::{Reading, read_through, write_through};
+
+/// `f(x − mean)`, where some chunks have no mean, reads these from `x`: what a value holds unchanged is read where it
+/// takes it from. Before saturation; see [`super::super::narrow`], which then drops these chunks.
+pub(super) static READ_UNCHANGED: Rule =
+    Rule { name: "read-unchanged", exact: true, action: Action::Graph(Pass::ReadUnchanged) };
 
 /// Chunks that no reader uses are not computed: `f(op(x)) = f(op'(x))` where `op'` makes what `f` reads and nothing more.
 /// Before saturation, since it is a fact of all readers at once; see [`super::super::narrow`].
-pub(super) static NARROW: Rule = Rule { name: "narrow", exact: true, action: Action::Graph };
+pub(super) static NARROW: Rule = Rule { name: "narrow", exact: true, action: Action::Graph(Pass::Narrow) };
 
 /// `Σ w·P(x) = Σ (w·P)(x)`: a reader of a selection, permutation, concatenation, scale or sum `P` reads its sources.
 pub(super) static READ_THROUGH_COPY: Rule =
@@ -37,7 +42,7 @@ pub(in crate::simplify) fn is_copy(op: &Op) -> bool {
 }
 
 /// True where a row is a function of rows, so that it can be computed wherever it is read.
-pub(super) fn row_wise(contract: &Contract) -> bool {
+pub(in crate::simplify) fn row_wise(contract: &Contract) -> bool {
     !contract.reduces() && contract.divisor.is_one()
 }
 

@@ -10,7 +10,7 @@ mod scales;
 mod structure;
 mod weights;
 
-pub(super) use irreps::is_copy;
+pub(super) use irreps::{is_copy, row_wise};
 pub(super) use structure::{merge_map_operands, merge_operands};
 
 use std::sync::Arc;
@@ -36,16 +36,25 @@ impl Rule {
     pub fn is_normal_form(&self) -> bool {
         match self.action {
             Action::Contract(_) | Action::Map(_) => true,
-            Action::Graph | Action::Rewrite(_) | Action::Once(_) => false,
+            Action::Graph(_) | Action::Rewrite(_) | Action::Once(_) => false,
         }
     }
+}
+
+/// What a rule that is applied to a graph does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// Parts that a value holds unchanged are read where it takes them from.
+    ReadUnchanged,
+    /// Chunks that no reader uses are not computed.
+    Narrow,
 }
 
 /// How a rule is applied.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Action {
     /// Once, before equality saturation, to the graph.
-    Graph,
+    Graph(Pass),
     /// To every contraction before it becomes an e-node; true where it changed something.
     Contract(fn(&mut Contract, &Type) -> bool),
     /// To every map before it becomes an e-node; true where it changed something.
@@ -57,7 +66,8 @@ pub(super) enum Action {
 }
 
 /// All rules. Those of normal form are applied in this order until none changes anything.
-pub static RULES: [&Rule; 28] = [
+pub static RULES: [&Rule; 29] = [
+    &irreps::READ_UNCHANGED,
     &irreps::NARROW,
     &irreps::READ_THROUGH_COPY,
     &irreps::INLINE_INTO_COPY,
