@@ -182,3 +182,24 @@ fn expressions_that_a_graph_cannot_hold_are_invalid() {
     // Shared halves: 2^60 functions in 60 nodes.
     assert_eq!(map(nested(60, |x| Expr::binary(Binary::Add, x.clone(), x))), refused);
 }
+
+/// What is said to be zero is taken for zero by the compiler, so a graph must not lie.
+#[test]
+fn zeros_that_are_not_are_refused() {
+    let refused = |nodes: &str| {
+        let text = format!("graph \"g\"\n%0: f32[N] 2x0e+1x1o = input \"x\"\n{nodes}\noutput \"y\" = %1\n");
+        verify(&text.parse::<Graph>().unwrap_or_else(|e| panic!("{e}\n{text}"))).err().map(|error| error.rule)
+    };
+    let copy = "contract %0[0] over [N]\n    x0@2(i) -> @2(i) for i=3";
+    assert!(refused("%1: f32[N] 1x0e! = input \"z\"").is_some());
+    assert!(refused(&format!("%1: f32[N] 2x0e!+1x1o = {copy}")).is_none());
+    assert!(refused(&format!("%1: f32[N] 2x0e+1x1o! = {copy}")).is_some());
+    assert!(refused("%1: f32[N] 2x0e!+1x1o = map mul(x0, 2) of %0[0]").is_some());
+    assert!(refused("%1: f32[N] 2x0e+1x1o! = reshape %0").is_some());
+    assert!(refused("%1: f32[] 2x0e!+1x1o = max %0 keep 0").is_some());
+    let after = |node: &str| refused(&format!("%1: f32[N] 2x0e!+1x1o = {copy}\n{node}"));
+    assert!(after("%2: f32[N] 2x0e!+1x1o = map abs(x0) of %1[0]").is_none());
+    assert!(after("%2: f32[N] 2x0e!+1x1o = map exp(x0) of %1[0]").is_some());
+    assert!(after("%2: f32[N] 1x0e!+1x0e!+3x0e = reshape %1").is_none());
+    assert!(after("%2: f32[N] 1x0e!+1x1o!+1x0e = reshape %1").is_some());
+}
