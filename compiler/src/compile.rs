@@ -8,8 +8,8 @@ use schur_ir::program::Program;
 use schur_ir::verify::{VerifyError, verify};
 
 use crate::codegen::{CodegenError, Features, KernelCode, Listings, Target, assemble, generate};
-use crate::loops::{LoopOptions, Loops, LoopsError, lower};
-use crate::simplify::{BySize, Report, Simplified, SimplifyError, SimplifyOptions, simplify};
+use crate::loops::{LoopOptions, Loops, LoopsError, lower_verified};
+use crate::simplify::{BySize, Report, Simplified, SimplifyError, SimplifyOptions, simplify_verified};
 use crate::validate::{ValidationError, validate};
 
 /// How to compile.
@@ -130,10 +130,10 @@ pub fn compile_by_size(
     let Some(simplify_options) = &options.simplify else {
         let report = Report::default();
         observe(Stage::Simplified(graph, &report), clock.elapsed());
-        let program = compile_simplified(graph, options, observe)?;
+        let program = compile_verified(graph, options, observe)?;
         return Ok(Compiled { program, others: Vec::new(), by_size: BySize::default() });
     };
-    let Simplified { graph: simplified, report, others, by_size } = simplify(graph, simplify_options)?;
+    let Simplified { graph: simplified, report, others, by_size } = simplify_verified(graph, simplify_options)?;
     for graph in others.iter().chain([&simplified]) {
         verify(graph).map_err(CompileError::Simplified)?;
     }
@@ -143,18 +143,28 @@ pub fn compile_by_size(
             validate(graph, after, VALIDATION_SEED)?;
         }
     }
-    Ok(Compiled { program: compile_simplified(&simplified, options, observe)?, others, by_size })
+    Ok(Compiled { program: compile_verified(&simplified, options, observe)?, others, by_size })
 }
 
-/// Compiles a graph that verifies as it is.
+/// Compiles a graph as it is.
 pub fn compile_simplified(
+    graph: &Graph,
+    options: &CompileOptions,
+    observe: &mut dyn FnMut(Stage<'_>, Duration),
+) -> Result<Program, CompileError> {
+    verify(graph).map_err(CompileError::Graph)?;
+    compile_verified(graph, options, observe)
+}
+
+/// Compiles a graph that verifies, as it is.
+fn compile_verified(
     graph: &Graph,
     options: &CompileOptions,
     observe: &mut dyn FnMut(Stage<'_>, Duration),
 ) -> Result<Program, CompileError> {
     let mut clock = Instant::now();
     let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed();
-    let loops = lower(graph, &options.loops)?;
+    let loops = lower_verified(graph, &options.loops)?;
     observe(Stage::Loops(&loops), lap());
 
     let target = Target::host(options.features, options.verify_code)?;

@@ -3,19 +3,25 @@
 //! The loop interpreter runs them, unfused. Sizes are small, and the arrays are such that every requirement of the graph
 //! holds. The same seed gives the same arrays everywhere.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 use schur_ir::dim::{Bindings, Dim, DimError};
-use schur_ir::graph::{Graph, Op, Requirement};
+use schur_ir::graph::{Graph, Node, Op, Output, Requirement};
 use schur_ir::program::BufferId;
 use schur_ir::ty::{DType, Type};
 
 use crate::loops::{LoopOptions, Loops, LoopsError, interpret, lower};
 
 /// How far elements may be apart, relative to the largest of their array, or to a hundredth of the largest of all where
-/// that is more: rounding of sums in another order. An array may be nothing but rounding.
+/// that is more: rounding of sums in another order. An array may be nothing but rounding, and so may all: what they are
+/// computed from is about 1, and 1 counts among the largest.
 const TOLERANCE: f64 = 1e-9;
+
+/// How far they may be apart in any case, relative to the largest number that is computed on the way: where terms cancel in
+/// all outputs, as do a value and its own mean, what is left is rounding of the terms.
+const ROUNDING: f64 = 1e-14;
 
 /// Why a simplification is not valid, or could not be validated.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -34,6 +40,9 @@ pub enum ValidationError {
         /// The arrays.
         seed: u64,
     },
+    /// The graphs cannot be compared: another one of their leaves, outputs or requirements.
+    #[error("bug: the graphs have not the same {0}")]
+    Interface(&'static str),
     /// The loops cannot say it.
     #[error(transparent)]
     Loops(#[from] LoopsError),
@@ -53,14 +62,15 @@ pub struct Validation {
 
 /// Compares two graphs with the same inputs, parameters and outputs on the random arrays of a seed.
 pub fn validate(before: &Graph, after: &Graph, seed: u64) -> Result<Validation, ValidationError> {
+    let loops = |graph| lower(graph, &LoopOptions { fuse: false, ..LoopOptions::default() });
+    let (before_loops, after_loops) = (loops(before)?, loops(after)?);
+    same_interface(before, after)?;
     let arrays = Arrays::new(before, seed)?;
-    let [wanted, found] = [before, after].map(|graph| arrays.run(graph));
-    let (wanted, found) = (wanted?, found?);
-    let magnitude = |array: &[f64]| array.iter().filter(|x| x.is_finite()).fold(0.0f64, |most, x| most.max(x.abs()));
-    let overall = wanted.iter().map(|(_, array)| magnitude(array)).fold(f64::MIN_POSITIVE, f64::max);
+    let ((wanted, largest), (found, _)) = (arrays.run(&before_loops)?, arrays.run(&after_loops)?);
+    let overall = wanted.iter().map(|(_, array)| magnitude(array)).fold(1.0, f64::max);
     let mut validation = Validation::default();
     for ((name, wanted), (_, found)) in wanted.iter().zip(&found) {
-        let scale = magnitude(wanted).max(overall / 100.0);
+        let scale = magnitude(wanted).max(overall / 100.0).max(largest * (ROUNDING / TOLERANCE));
         for (element, (before, after)) in wanted.iter().zip(found).enumerate().filter(|(_, (x, _))| x.is_finite()) {
             let error = (before - after).abs() / scale;
             if error.is_nan() || error > TOLERANCE {
@@ -74,8 +84,33 @@ pub fn validate(before: &Graph, after: &Graph, seed: u64) -> Result<Validation, 
     Ok(validation)
 }
 
+/// Checks that arrays for the one graph are arrays for the other, and give the same outputs.
+fn same_interface(before: &Graph, after: &Graph) -> Result<(), ValidationError> {
+    let same = |what, same: bool| if same { Ok(()) } else { Err(ValidationError::Interface(what)) };
+    let leaves = before.nodes.iter().filter_map(|node| Some((node.op.leaf_name()?, node)));
+    let leaves: HashMap<&Arc<str>, &Node> = leaves.collect();
+    let like = |x: &Type, y: &Type| x.dims == y.dims && x.width() == y.width() && x.dtype == y.dtype;
+    let known = |node: &Node| match node.op.leaf_name() {
+        Some(name) => leaves.get(name).is_some_and(|known| known.op == node.op && like(&known.ty, &node.ty)),
+        None => true,
+    };
+    same("leaves", after.nodes.iter().all(known))?;
+    let output = |(a, b): (&Output, &Output)| {
+        let same = (a.kind, &a.name, &a.shape) == (b.kind, &b.name, &b.shape);
+        same && like(before.ty(a.value), after.ty(b.value))
+    };
+    let outputs = before.outputs.iter().zip(&after.outputs);
+    same("outputs", before.outputs.len() == after.outputs.len() && outputs.into_iter().all(output))?;
+    same("requirements", before.requirements == after.requirements)
+}
+
 /// An array with the name of its output.
 type Named = (Arc<str>, Vec<f64>);
+
+/// The largest finite number.
+fn magnitude(array: &[f64]) -> f64 {
+    array.iter().filter(|x| x.is_finite()).fold(0.0, |most, x| most.max(x.abs()))
+}
 
 /// Random arrays for all leaves of a graph.
 struct Arrays {
@@ -102,15 +137,17 @@ impl Arrays {
         Ok(Arrays { bindings, leaves })
     }
 
-    /// The outputs of a graph.
-    fn run(&self, graph: &Graph) -> Result<Vec<Named>, ValidationError> {
-        let loops: Loops = lower(graph, &LoopOptions { fuse: false, ..LoopOptions::default() })?;
+    /// The outputs of a graph, and the largest number in any array on the way.
+    #[allow(clippy::indexing_slicing, reason = "all leaves have arrays: interfaces are the same; outputs are buffers")]
+    fn run(&self, loops: &Loops) -> Result<(Vec<Named>, f64), ValidationError> {
         let inputs = loops.inputs.iter().map(|slot| (slot.buffer, &slot.name));
         let params = loops.params.iter().map(|slot| (slot.buffer, &slot.param.name));
         let given: IndexMap<BufferId, Vec<f64>> =
             inputs.chain(params).map(|(buffer, name)| (buffer, self.leaves[name].clone())).collect();
-        let buffers = interpret(&loops, &self.bindings, &given)?;
-        Ok(loops.outputs.iter().map(|slot| (slot.name.clone(), buffers[slot.buffer.index()].clone())).collect())
+        let buffers = interpret(loops, &self.bindings, &given)?;
+        let largest = buffers.iter().map(|buffer| magnitude(buffer)).fold(0.0, f64::max);
+        let outputs = loops.outputs.iter().map(|slot| (slot.name.clone(), buffers[slot.buffer.index()].clone()));
+        Ok((outputs.collect(), largest))
     }
 }
 

@@ -330,6 +330,15 @@ pub enum Requirement {
 }
 
 impl Op {
+    /// The name of an input or a parameter.
+    pub fn leaf_name(&self) -> Option<&Arc<str>> {
+        match self {
+            Op::Input(name) => Some(name),
+            Op::Param(param) => Some(&param.name),
+            Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => None,
+        }
+    }
+
     /// The values read, in order, indices included.
     pub fn reads(&self) -> Vec<ValueId> {
         fn operands(list: &[Operand]) -> impl Iterator<Item = ValueId> + '_ {

@@ -3,6 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use schur::compiler::autodiff::{AutodiffError, VjpOptions, vjp};
+use schur::compiler::compile::{CompileError, compile_simplified};
+use schur::compiler::loops::{LoopOptions, LoopsError, lower};
+use schur::compiler::simplify::{SimplifyError, SimplifyOptions, explain, simplify, variants};
+use schur::compiler::validate::{ValidationError, validate};
+use schur::ir::graph::{Op, ValueId};
 use schur::{Array, CompileOptions, Data, Error, Limits, Mode, Model, Source, checkpoint};
 
 fn model(text: &str, limits: &Limits) -> Result<Model, Error> {
@@ -146,4 +152,22 @@ output "z" = %4
     let options = CompileOptions { simplify: None, ..CompileOptions::default() };
     let error = schur::compiler::compile::compile(&graph, &options, &mut |_, _| {}).unwrap_err().to_string();
     assert!(error.contains("picks from an axis of size M, which is not a number"), "{error}");
+}
+
+/// Stages take graphs of anyone: what the verifier refuses is no graph to work on.
+#[test]
+fn every_stage_refuses_a_graph_that_is_not_valid() {
+    let mut graph = small().graph(Mode::Infer).unwrap();
+    let last = graph.nodes.last_mut().map(|node| &mut node.op);
+    let Some(Op::Contract(contract)) = last else { panic!("no contraction") };
+    contract.operands[0].value = ValueId(1000);
+    let options = SimplifyOptions::default();
+    assert!(matches!(simplify(&graph, &options), Err(SimplifyError::Graph(_))));
+    assert!(matches!(explain(&graph, &options), Err(SimplifyError::Graph(_))));
+    assert!(matches!(variants(&graph, &options), Err(SimplifyError::Graph(_))));
+    assert!(matches!(lower(&graph, &LoopOptions::default()), Err(LoopsError::Graph(_))));
+    assert!(matches!(validate(&graph, &graph, 0), Err(ValidationError::Loops(LoopsError::Graph(_)))));
+    assert!(matches!(vjp(&graph, &VjpOptions { outputs: Vec::new(), wrt: Vec::new() }), Err(AutodiffError::Graph(_))));
+    let compiled = compile_simplified(&graph, &CompileOptions::default(), &mut |_, _| {});
+    assert!(matches!(compiled, Err(CompileError::Graph(_))));
 }

@@ -29,9 +29,10 @@ impl Reverse<'_> {
 
     /// The cotangent times a slope, a function of the map's operands, with the irreps of `operand`.
     fn product(&mut self, map: &Map, operand: &Operand, cotangent: ValueId, slope: Expr, layer: &Arc<str>) -> ValueId {
+        #[allow(clippy::expect_used, reason = "`read` lists all that the slope reads")]
+        let place = |read: &[usize], k: usize| 1 + read.iter().position(|r| *r == k).expect("it is read");
         let read: Vec<usize> = (0..map.operands.len()).filter(|k| reads(&slope, *k)).collect();
-        let place = |k: usize| Expr::Arg(1 + read.iter().position(|r| *r == k).expect("a slope reads what it reads"));
-        let expr = Expr::Arg(0) * slope.substitute(&place);
+        let expr = Expr::Arg(0) * slope.substitute(&|k| Expr::Arg(place(&read, k)));
         let cotangent = Operand { value: cotangent, map: RowMap::identity(map.rows.len()) };
         let operands = [cotangent].into_iter().chain(read.iter().map(|k| map.operands[*k].clone())).collect();
         let Type { irreps, dtype, .. } = self.ty(operand.value);

@@ -7,9 +7,25 @@
 //! it is; what flows back to a value has that value's sizes, irreps and element type; nothing is computed for values that
 //! depend on no leaf chosen. The ops are closed under differentiation, so a joint graph can be differentiated again.
 
+#[allow(
+    clippy::indexing_slicing,
+    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
+)]
 mod contract;
+#[allow(
+    clippy::indexing_slicing,
+    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
+)]
 mod map;
+#[allow(
+    clippy::indexing_slicing,
+    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
+)]
 mod max;
+#[allow(
+    clippy::indexing_slicing,
+    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
+)]
 mod reverse;
 
 use std::collections::HashSet;
@@ -95,22 +111,14 @@ pub fn vjp(graph: &Graph, options: &VjpOptions) -> Result<Graph, AutodiffError> 
     Ok(joint)
 }
 
-fn leaf_name(op: &Op) -> Option<&Arc<str>> {
-    match op {
-        Op::Input(name) => Some(name),
-        Op::Param(param) => Some(&param.name),
-        Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => None,
-    }
-}
-
 fn leaf_names(graph: &Graph) -> HashSet<Arc<str>> {
-    graph.nodes.iter().filter_map(|node| leaf_name(&node.op).cloned()).collect()
+    graph.nodes.iter().filter_map(|node| node.op.leaf_name().cloned()).collect()
 }
 
 fn leaves(graph: &Graph, names: &[Arc<str>]) -> Result<Vec<ValueId>, AutodiffError> {
     let mut seen = HashSet::new();
     let leaf = |name: &Arc<str>| {
-        let found = graph.values().find(|(_, node)| leaf_name(&node.op) == Some(name));
+        let found = graph.values().find(|(_, node)| node.op.leaf_name() == Some(name));
         let (value, node) = found.ok_or_else(|| AutodiffError::NoLeaf(name.clone()))?;
         if !node.ty.dtype.is_float() {
             return Err(AutodiffError::NotFloat(name.clone()));
@@ -155,7 +163,7 @@ fn rename_gradients(joint: &mut Graph) {
 fn user_shape(graph: &Graph, leaf: ValueId) -> Option<Vec<usize>> {
     let node = graph.node(leaf);
     match &node.op {
-        Op::Param(param) => Some(param.shape[node.ty.dims.len()..].to_vec()),
+        Op::Param(param) => Some(param.shape.iter().skip(node.ty.dims.len()).copied().collect()),
         Op::Input(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => None,
     }
 }

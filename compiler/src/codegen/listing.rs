@@ -41,10 +41,10 @@ impl Listing {
         // The same lines with the numbers of instructions in front tell which line is which instruction.
         let numbered = func.display().to_string();
         let lines: Vec<Option<usize>> = numbered.lines().map(number).collect();
-        for (line, k) in lines.iter().enumerate().filter_map(|(line, k)| Some((line, (*k)?))) {
-            func.set_srcloc(insts[k], SourceLoc::new(line as u32));
+        for (line, inst) in lines.iter().enumerate().filter_map(|(line, k)| Some((line, insts.get((*k)?)?))) {
+            func.set_srcloc(*inst, SourceLoc::new(line as u32));
         }
-        let statements = lines.iter().map(|k| statements[(*k)?]).collect();
+        let statements = lines.iter().map(|k| *statements.get((*k)?)?).collect();
         Listing { clif, statements, ..Listing::default() }
     }
 

@@ -55,6 +55,7 @@ impl KernelBuilder<'_> {
 
     /// The product of one or two factors, added to `sum`; vectors or elements. The first factor is the one that a fused
     /// multiply-add may overwrite.
+    #[allow(clippy::unreachable, reason = "the verifier refuses paths of other numbers of factors")]
     pub(super) fn multiply_add(&mut self, factors: &[Value], sum: Option<Value>) -> Value {
         match (factors, sum) {
             ([x], None) => *x,
@@ -70,11 +71,12 @@ impl KernelBuilder<'_> {
     }
 
     /// The sum of a vector's lanes, in a fixed order.
+    #[allow(clippy::indexing_slicing, reason = "a vector has lanes")]
     pub(super) fn sum_of_lanes(&mut self, vector: Value) -> Value {
         let mut parts: Vec<Value> = (0..self.lanes).map(|l| self.b.ins().extractlane(vector, l as u8)).collect();
         while parts.len() > 1 {
-            let half = parts.len() / 2;
-            parts = (0..half).map(|k| self.b.ins().fadd(parts[k], parts[k + half])).collect();
+            let (low, high) = parts.split_at(parts.len() / 2);
+            parts = low.iter().zip(high).map(|(a, b)| self.b.ins().fadd(*a, *b)).collect();
         }
         parts[0]
     }
@@ -86,6 +88,7 @@ impl KernelBuilder<'_> {
     }
 
     /// `Σ coefficients[k] x^(n-k)`, highest power first, by Horner's rule.
+    #[allow(clippy::indexing_slicing, reason = "there are coefficients")]
     fn polynomial(&mut self, x: Value, coefficients: &[f64]) -> Value {
         let mut sum = self.constant(coefficients[0]);
         for &c in &coefficients[1..] {

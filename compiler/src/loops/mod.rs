@@ -9,14 +9,39 @@
 //! it; an access to scratch or to [`RowAddress::Row`] touches the statement's own row only; every segment stays inside
 //! its array's width.
 
+#[allow(clippy::indexing_slicing, reason = "a place beyond its array is a bug of ours that must show; as documented")]
 mod interpret;
+#[allow(
+    clippy::indexing_slicing,
+    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
+)]
 mod layout;
+#[allow(
+    clippy::indexing_slicing,
+    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
+)]
 mod pack;
 mod print;
+#[allow(
+    clippy::indexing_slicing,
+    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
+)]
 mod schedule;
+#[allow(clippy::indexing_slicing, reason = "places are of the axes and accesses of one statement")]
 mod select;
+#[allow(
+    clippy::indexing_slicing,
+    clippy::unreachable,
+    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
+)]
 mod statements;
+#[allow(
+    clippy::indexing_slicing,
+    clippy::unreachable,
+    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
+)]
 mod storage;
+#[allow(clippy::indexing_slicing, reason = "places are of the axes and accesses of one statement")]
 pub(crate) mod strides;
 
 use std::fmt;
@@ -27,6 +52,7 @@ use schur_ir::graph::{Axis, Graph, Requirement, Segment, ValueId};
 use schur_ir::micro::Micro;
 use schur_ir::program::{Buffer, BufferId, InputSlot, OutputSlot, ParamSlot, Step};
 use schur_ir::ty::DType;
+use schur_ir::verify::{VerifyError, verify};
 
 use pack::Packed;
 
@@ -300,6 +326,9 @@ impl Default for LoopOptions {
 /// A graph that the loops cannot say.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoopsError {
+    /// The graph given breaks a rule.
+    #[error("the graph is not valid: {0}")]
+    Graph(#[from] VerifyError),
     /// Float arrays of two element types in one graph.
     #[error("a program has one float type, but {0} is not {1}")]
     MixedTypes(schur_ir::graph::ValueId, DType),
@@ -311,8 +340,14 @@ pub enum LoopsError {
     SymbolicIndex(schur_ir::graph::ValueId, Dim),
 }
 
-/// Lowers a verified graph to fused loops.
+/// Lowers a graph to fused loops.
 pub fn lower(graph: &Graph, options: &LoopOptions) -> Result<Loops, LoopsError> {
+    verify(graph)?;
+    lower_verified(graph, options)
+}
+
+/// Lowers a graph that verifies.
+pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loops, LoopsError> {
     let graph = storage::separate_outputs(graph);
     let dtype = storage::float_type(&graph)?;
     let mut packed = Packed::nothing(graph);
@@ -331,7 +366,7 @@ pub fn lower(graph: &Graph, options: &LoopOptions) -> Result<Loops, LoopsError> 
     let graph = &packed.graph;
     let mut kernels = statements::kernels(graph, &schedule, &storage, options);
     for value in kernels.iter_mut().flat_map(|kernel| &mut kernel.values) {
-        *value = packed.origin[value.index()];
+        *value = packed.origin(*value);
     }
     let mut micros = Vec::new();
     if options.micro_kernels {

@@ -24,7 +24,7 @@ const MIN_COLUMNS: usize = 4;
 pub(super) struct Packed {
     pub(super) graph: Graph,
     /// For every value, the one that it is, or is a copy for.
-    pub(super) origin: Vec<ValueId>,
+    origin: Vec<ValueId>,
     /// Copies of rows, each computed with the first value that reads it.
     pub(super) rows: Vec<ValueId>,
 }
@@ -36,9 +36,14 @@ impl Packed {
         Packed { graph, origin, rows: Vec::new() }
     }
 
+    /// What a value was before, or is a copy for.
+    pub(super) fn origin(&self, value: ValueId) -> ValueId {
+        self.origin[value.index()]
+    }
+
     /// Applies a pass to the graph.
     pub(super) fn then(&mut self, next: Packed) {
-        let origin = next.origin.iter().map(|value| self.origin[value.index()]).collect();
+        let origin = next.origin.iter().map(|value| self.origin(*value)).collect();
         *self = Packed { origin, ..next };
     }
 }

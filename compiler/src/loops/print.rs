@@ -29,7 +29,7 @@ impl fmt::Display for Loops {
             match step {
                 Step::Fill(buffer, value) => writeln!(f, "  fill {buffer} = {value}")?,
                 Step::Combine { from, into } => writeln!(f, "  {into} = sum of the partial sums {from}")?,
-                Step::Run(k) => write!(f, "{}", self.kernels[*k])?,
+                Step::Run(k) => self.kernels.get(*k).map_or(Ok(()), |kernel| write!(f, "{kernel}"))?,
             }
         }
         Ok(())

@@ -19,11 +19,12 @@ impl BySize {
         nominal: usize,
         others: impl Iterator<Item = (usize, Graph)>,
     ) -> (Vec<Graph>, BySize) {
-        let (mut kept, mut costs) = (Vec::new(), vec![Cost::of_graph(graph)]);
+        let first = Cost::of_graph(graph);
+        let (mut kept, mut costs) = (Vec::new(), vec![first.clone()]);
         let best = |costs: &[Cost], size| costs.iter().map(|c| c.nanoseconds(size)).fold(f64::INFINITY, f64::min);
         for (size, other) in others {
             let cost = Cost::of_graph(&other);
-            let dearer = cost.nanoseconds(nominal) >= costs[0].nanoseconds(nominal);
+            let dearer = cost.nanoseconds(nominal) >= first.nanoseconds(nominal);
             if dearer && cost.nanoseconds(size) < WORTH * best(&costs, size) {
                 kept.push(other);
                 costs.push(cost);

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use egg::Id;
 use schur_ir::graph::{Graph, Node, Op, ValueId};
+use schur_ir::verify::verify;
 
 use super::cost::Cost;
 use super::derivation::Derivations;
@@ -44,8 +45,9 @@ pub struct Step {
     pub cost: Cost,
 }
 
-/// Explains what [`simplify`](super::simplify()) does with a graph that verifies.
+/// Explains what [`simplify`](super::simplify()) does with a graph.
 pub fn explain(graph: &Graph, options: &SimplifyOptions) -> Result<Explanation, SimplifyError> {
+    verify(graph)?;
     let mut report = Report::default();
     let narrowed = narrow::narrow(graph, options, &mut report);
     let source = &*narrowed.graph;

@@ -65,11 +65,13 @@ impl Interner {
     }
 
     /// The head of an e-node.
+    #[allow(clippy::indexing_slicing, reason = "e-nodes are made above, of heads that stay")]
     pub(super) fn head(&self, enode: &Enode) -> &Head {
         &self.0[enode.head.0 as usize]
     }
 
     /// The resolved op of an e-node.
+    #[allow(clippy::indexing_slicing, reason = "a head names the children that it was made with")]
     pub(super) fn resolve(&self, enode: &Enode) -> Op {
         self.head(enode).op.map_reads(|place| value_of(enode.children[place.index()]))
     }

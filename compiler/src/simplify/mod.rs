@@ -8,27 +8,56 @@
 
 mod analysis;
 mod by_size;
+#[allow(
+    clippy::indexing_slicing,
+    reason = "places are of an op that keeps the rules of the verifier, and of lists made for it"
+)]
 mod compose;
 mod cost;
 mod derivation;
+#[allow(clippy::indexing_slicing, reason = "e-classes are those of the e-graph that the lists were made for")]
 mod explain;
+#[allow(clippy::indexing_slicing, reason = "e-classes are those of the e-graph that the lists were made for")]
 mod extract;
 mod language;
+#[allow(
+    clippy::indexing_slicing,
+    reason = "places are of an op that keeps the rules of the verifier, and of lists made for it"
+)]
 mod meet;
+#[allow(
+    clippy::indexing_slicing,
+    reason = "places are of an op that keeps the rules of the verifier, and of lists made for it"
+)]
 mod narrow;
+#[allow(
+    clippy::indexing_slicing,
+    reason = "places are of an op that keeps the rules of the verifier, and of lists made for it"
+)]
 mod pack;
+#[allow(
+    clippy::indexing_slicing,
+    reason = "places are of an op that keeps the rules of the verifier, and of lists made for it"
+)]
 mod path_algebra;
 mod ranges;
+#[allow(
+    clippy::indexing_slicing,
+    reason = "places are of an op that keeps the rules of the verifier, and of lists made for it"
+)]
 mod rules;
+#[allow(clippy::indexing_slicing, reason = "e-classes are those of the e-graph that the lists were made for")]
 mod saturate;
 #[cfg(test)]
 mod tests;
+#[allow(clippy::indexing_slicing, reason = "e-classes are those of the e-graph that the lists were made for")]
 mod variants;
 
 use std::sync::Arc;
 
 use schur_ir::graph::{Graph, ValueId};
 use schur_ir::ty::Type;
+use schur_ir::verify::{VerifyError, verify};
 
 pub use by_size::BySize;
 pub use cost::Cost;
@@ -109,16 +138,25 @@ pub struct Simplified {
     pub by_size: BySize,
 }
 
-/// A fault of a rule.
+/// Why a graph was not simplified.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SimplifyError {
-    /// Values of unequal types were found equal.
+    /// The graph given breaks a rule.
+    #[error("the graph is not valid: {0}")]
+    Graph(#[from] VerifyError),
+    /// Values of unequal types were found equal: a fault of a rule.
     #[error("a rule merged values of the types {0} and {1}")]
     UnequalTypes(Arc<Type>, Arc<Type>),
 }
 
-/// Simplifies a graph that verifies.
+/// Simplifies a graph.
 pub fn simplify(graph: &Graph, options: &SimplifyOptions) -> Result<Simplified, SimplifyError> {
+    verify(graph)?;
+    simplify_verified(graph, options)
+}
+
+/// Simplifies a graph that verifies.
+pub(crate) fn simplify_verified(graph: &Graph, options: &SimplifyOptions) -> Result<Simplified, SimplifyError> {
     let mut report = Report::default();
     let narrowed = narrow::narrow(graph, options, &mut report);
     let before = &*narrowed.graph;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use egg::Id;
 use schur_ir::graph::{Graph, Output, OutputKind, ValueId};
 use schur_ir::ty::Type;
+use schur_ir::verify::verify;
 
 use super::language::{Enode, id_of};
 use super::saturate::Saturation;
@@ -24,6 +25,7 @@ pub struct Variant {
 
 /// The graph in normal form, with all values and all that rules found equal to them as its outputs.
 pub fn variants(graph: &Graph, options: &SimplifyOptions) -> Result<(Graph, Vec<Variant>), SimplifyError> {
+    verify(graph)?;
     let saturation = saturate::saturate(graph, options, &mut Report::default())?;
     let out = Graph { name: graph.name.clone(), requirements: graph.requirements.clone(), ..Graph::default() };
     let mut emitter = Emitter { saturation: &saturation, values: HashMap::new(), out };

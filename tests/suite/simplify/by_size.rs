@@ -1,6 +1,7 @@
 //! One spec, one program for each range of sizes: which is taken depends on the sizes of a call alone.
 
 use schur::{Array, CompileOptions, Mode, Model};
+use schur_compiler::autodiff::{VjpOptions, vjp};
 use schur_compiler::simplify::{SimplifyOptions, simplify};
 use schur_compiler::validate::{ValidationError, validate};
 use schur_ir::dim::{Bindings, Symbol};
@@ -78,4 +79,8 @@ fn a_wrong_simplification_is_found() {
     contract.paths[0].coefficient = Scalar(contract.paths[0].coefficient.0 * (1.0 + 1e-6));
     let found = validate(&graph, &wrong, 3);
     assert!(matches!(&found, Err(ValidationError::Differs { name, .. }) if &**name == "y"), "{found:?}");
+    // Graphs that take other arrays are not run.
+    let joint = vjp(&graph, &VjpOptions::new(&graph)).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(validate(&graph, &joint, 3), Err(ValidationError::Interface("leaves")));
+    assert_eq!(validate(&joint, &graph, 3), Err(ValidationError::Interface("outputs")));
 }
