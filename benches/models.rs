@@ -102,6 +102,23 @@ impl Subject {
         });
     }
 
+    /// The same where parameters change before every call.
+    fn change_params(&mut self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId) {
+        let compiled = self.model.compile_observed(self.pass, self.mode, &CompileOptions::default(), &mut |_| {});
+        let mut compiled = compiled.expect("it compiles");
+        let inputs: Vec<_> = self.inputs.iter().map(|(name, array)| (name.as_str(), array.view())).collect();
+        let mut results = compiled.run(inputs.iter().copied(), &self.params).expect("the inputs are right");
+        let executor = compiled.executor_for(&inputs).expect("it compiles");
+        let name = self.params.names().next().expect("there are parameters").to_owned();
+        let params = &mut self.params;
+        group.bench_function(id, |b| {
+            b.iter(|| {
+                black_box(params.get_mut(&name).expect("it is there"));
+                executor.call_over(&inputs, params, &mut results).expect("it runs");
+            });
+        });
+    }
+
     fn reference(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId) {
         let params: Arrays = self.params.iter().map(|(name, array)| (name.to_owned(), array.clone())).collect();
         group.bench_function(id, |b| b.iter(|| evaluate(&self.graph, &self.inputs, &params).expect("it runs")));
@@ -157,6 +174,18 @@ fn layers(c: &mut Criterion) {
     }
 }
 
+/// One row: with the parameters of the call before, and with others, of which packed and transposed weights are made anew.
+fn few_rows(c: &mut Criterion) {
+    let (name, irreps, layer) = LAYERS[2];
+    for (way, pass) in [("forward", Pass::Forward), ("forward and backward", Pass::Joint)] {
+        let mut subject = Subject::new(&spec(irreps, &[layer]), Mode::Infer, pass, 1);
+        let mut group = c.benchmark_group(format!("one row, {name}, {way}"));
+        subject.call(&mut group, BenchmarkId::new("same parameters", 1), &CompileOptions::default());
+        subject.change_params(&mut group, BenchmarkId::new("other parameters", 1));
+        group.finish();
+    }
+}
+
 fn chains(c: &mut Criterion) {
     let mut group = c.benchmark_group("chain");
     for rows in [1, 64, 1000, 10000] {
@@ -183,6 +212,6 @@ fn short() -> Criterion {
 criterion_group! {
     name = benches;
     config = short();
-    targets = compile, layers, chains, training_steps
+    targets = compile, layers, few_rows, chains, training_steps
 }
 criterion_main!(benches);

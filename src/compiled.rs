@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use schur_compiler::compile::{CompileOptions, Compiled, compile_simplified};
-use schur_compiler::simplify::BySize;
-use schur_ir::dim::{Bindings, Dim};
 use schur_ir::graph::Graph;
 use schur_ir::program::Program;
 use schur_runtime::array::Array;
@@ -16,6 +14,7 @@ use schur_runtime::memory;
 use schur_runtime::store::ParamStore;
 use schur_runtime::view::ArrayView;
 
+use crate::choice::Choice;
 use crate::error::Error;
 
 /// A model in native code, with the memory to call it.
@@ -28,7 +27,7 @@ use crate::error::Error;
 pub struct CompiledModel {
     executor: Executor,
     others: Vec<Other>,
-    by_size: BySize,
+    choice: Choice,
     options: CompileOptions,
     timings: Timings,
 }
@@ -62,14 +61,15 @@ impl CompiledModel {
     pub(crate) fn new(compiled: Compiled, options: CompileOptions, timings: Timings) -> Result<Self, Error> {
         let Compiled { program, others, by_size } = compiled;
         let others = others.into_iter().map(|graph| Other { graph, executor: None }).collect();
+        let choice = Choice::new(&program, by_size);
         let executor = executor(program, &options)?;
-        Ok(CompiledModel { executor, others, by_size, options, timings })
+        Ok(CompiledModel { executor, others, choice, options, timings })
     }
 
     /// The first size of every range of sizes that has a program of its own, where all symbols have that size, and the
     /// number of the program; 0 is [`CompiledModel::program`].
     pub fn ranges(&self) -> Vec<(usize, usize)> {
-        self.by_size.ranges()
+        self.choice.ranges()
     }
 
     /// The program for nominal sizes.
@@ -119,36 +119,24 @@ impl CompiledModel {
         &mut self.executor
     }
 
-    /// The executor that does least for the sizes of these inputs.
+    /// The executor that does least for the sizes of these inputs; it is compiled where these are the first such sizes.
     pub fn executor_for(&mut self, inputs: &[(&str, ArrayView<'_>)]) -> Result<&mut Executor, Error> {
         if self.others.is_empty() {
             return Ok(&mut self.executor);
         }
-        let chosen = self.by_size.choose(&self.sizes(inputs));
+        let chosen = self.choice.of(inputs);
         let Some(other) = chosen.checked_sub(1).and_then(|k| self.others.get_mut(k)) else {
             return Ok(&mut self.executor);
         };
-        let mut executor = match other.executor.take() {
+        let executor = match &mut other.executor {
             Some(executor) => executor,
-            None => executor(compile_simplified(&other.graph, &self.options, &mut |_, _| {})?, &self.options)?,
+            slot @ None => {
+                let program = compile_simplified(&other.graph, &self.options, &mut |_, _| {})?;
+                slot.insert(executor(program, &self.options)?)
+            }
         };
         executor.set_threads(self.executor.threads());
-        Ok(other.executor.insert(executor))
-    }
-
-    /// The sizes that inputs bind; what does not fit is for the executor to tell.
-    fn sizes(&self, inputs: &[(&str, ArrayView<'_>)]) -> Bindings {
-        let program = self.executor.program();
-        let mut bindings = Bindings::new();
-        for slot in &program.inputs {
-            let Some((_, array)) = inputs.iter().find(|(name, _)| **name == *slot.name) else { continue };
-            for (dim, size) in program.buffers[slot.buffer.index()].dims.iter().zip(array.shape()) {
-                if let Some(symbol) = dim.symbols().next().filter(|symbol| *dim == Dim::symbol((*symbol).clone())) {
-                    bindings.insert(symbol.clone(), *size);
-                }
-            }
-        }
-        bindings
+        Ok(executor)
     }
 }
 

@@ -105,6 +105,7 @@
 )]
 
 #[allow(clippy::indexing_slicing, reason = "buffers are those of the program that the slots are of")]
+mod choice;
 mod compiled;
 mod error;
 mod finite;

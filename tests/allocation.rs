@@ -96,3 +96,38 @@ fn calls_over_results_allocate_nothing() {
     let refused = compiled.executor().call_over(&inputs, &params, &mut shorter).unwrap_err();
     assert_eq!(refused.to_string(), "the output `y` has the shape [99, 3] where [100, 3] is wanted");
 }
+
+/// Two linears that are multiplied together where rows are many: a program for few rows and one for many.
+#[test]
+fn calls_of_changing_sizes_and_parameters_allocate_nothing() {
+    let text = r#"
+        name = "pair"
+        outputs = ["y"]
+        inputs.x = { shape = ["N"], irreps = "64x0e" }
+        layers = [
+            { name = "h", op = "linear", input = "x", irreps_out = "64x0e" },
+            { name = "y", op = "linear", input = "h", irreps_out = "64x0e" },
+        ]
+    "#;
+    let model = Model::parse(&Source::new("model.toml", text).unwrap()).unwrap();
+    let mut params = model.init(0).unwrap();
+    let mut compiled = model.compile(Mode::Infer, &CompileOptions::default()).unwrap();
+    assert_eq!(compiled.ranges().len(), 2);
+    let arrays = [1, 1000].map(|rows: usize| {
+        let values = (0..rows * 64).map(|k| (k * 7919 % 1000) as f32 / 500.0 - 1.0);
+        Array::new([rows, 64], Data::F32(values.collect())).unwrap()
+    });
+    let mut results = arrays.each_ref().map(|x| compiled.run([("x", x)], &params).unwrap());
+    let mut call = |params: &schur::ParamStore| {
+        for (x, results) in arrays.iter().zip(&mut results) {
+            let inputs = [("x", x.view())];
+            compiled.executor_for(&inputs).unwrap().call_over(&inputs, params, results).unwrap();
+        }
+    };
+    assert_eq!(allocations(|| call(&params)), 0);
+    let name = params.names().next().unwrap().to_owned();
+    let changed = Array::zeros([64, 64], schur::DType::F32).unwrap();
+    params.set(&name, changed).unwrap();
+    assert_eq!(allocations(|| call(&params)), 0);
+    assert!(results.iter().all(|results| results.outputs["y"].to_f64().iter().all(|y| *y == 0.0)));
+}

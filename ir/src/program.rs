@@ -6,6 +6,10 @@
 //! with. A step reads only buffers that are inputs, parameters, or written by earlier steps. A kernel adds to a partial
 //! buffer only between a step that fills it and the last one that combines it; a kernel that adds to none gives the same
 //! for any cut of its rows in whole tiles.
+//!
+//! The first [`Program::prologue`] steps depend on parameters alone: they read parameters and what they wrote
+//! themselves, and their rows are constant. Prepared buffers are written by them and by no later step, and are all that
+//! later steps read of what they wrote. So while parameters are the same, they need not be done again.
 
 use std::fmt;
 use std::sync::Arc;
@@ -58,6 +62,8 @@ pub enum BufferKind {
     Output,
     /// The executor, for the time of a call.
     Temporary,
+    /// The executor, for as long as parameters stay the same: packed weights and the like. Its size is constant.
+    Prepared,
     /// The executor, for the time of a call: [`MAX_CHUNKS`] copies of the array, one a chunk of rows, which
     /// [`Step::Combine`] sums in order.
     Partial,
@@ -187,6 +193,8 @@ pub struct Program {
     pub micros: Vec<Micro>,
     /// What to do, in order.
     pub steps: Vec<Step>,
+    /// The number of steps, of the first ones, that depend on parameters alone.
+    pub prologue: usize,
     /// What must hold of a call's inputs.
     pub requirements: Vec<Requirement>,
     /// What a call gives.

@@ -1,11 +1,12 @@
-//! The memory of temporaries, partial sums and scratch: one allocation that calls share, and that only grows.
+//! The memory of temporaries, partial sums and scratch, or of what is prepared: one allocation that calls share, and that
+//! only grows.
 
 use bytemuck::allocation::try_zeroed_vec;
 
 /// What every piece is aligned to.
 pub(crate) const ALIGN: usize = 64;
 
-/// Memory that is cut in aligned pieces, anew at every call.
+/// Memory that is cut in aligned pieces, at every call anew, and of equal sizes in the same way.
 #[derive(Debug, Default)]
 pub(crate) struct Arena {
     bytes: Vec<u8>,
@@ -23,12 +24,17 @@ impl Arena {
     /// Makes room for pieces of `total` bytes in all; false where there is no memory. What was there is lost.
     pub(crate) fn reserve(&mut self, total: usize) -> bool {
         let Some(needed) = total.checked_add(ALIGN) else { return false };
-        if needed <= self.bytes.len() {
+        if self.is_enough(total) {
             return true;
         }
         // The old memory is freed first, so that both are never held at once.
         self.bytes = Vec::new();
         try_zeroed_vec(needed).map(|bytes| self.bytes = bytes).is_ok()
+    }
+
+    /// True where pieces of `total` bytes in all fit, so that [`reserve`](Self::reserve) keeps what is there.
+    pub(crate) fn is_enough(&self, total: usize) -> bool {
+        total.checked_add(ALIGN).is_some_and(|needed| needed <= self.bytes.len())
     }
 
     /// All of the memory, to be cut.

@@ -63,7 +63,7 @@ impl<'a> Frame<'a> {
         self.set(id, bytes.as_ptr().cast_mut(), bytes.len());
     }
 
-    /// Gives the array of an output, a temporary or a partial buffer.
+    /// Gives the array of an output, a temporary, a prepared or a partial buffer.
     pub(crate) fn write(&mut self, id: BufferId, bytes: &'a mut [u8]) {
         let kind = self.program.buffers[id.index()].kind;
         assert!(!matches!(kind, BufferKind::Input | BufferKind::Param), "{id} is read");
@@ -76,10 +76,10 @@ impl<'a> Frame<'a> {
         self.pointers[id.index()] = pointer;
     }
 
-    /// Does all steps of the program, in order.
-    pub(crate) fn run(mut self, mut scratch: Scratch<'a>, paces: &mut [Pace]) {
+    /// Does all steps of the program from one on, in order.
+    pub(crate) fn run(mut self, from: usize, mut scratch: Scratch<'a>, paces: &mut [Pace]) {
         assert!(self.pointers.iter().all(|pointer| !pointer.is_null()), "a buffer has no array");
-        for (at, step) in self.program.steps.iter().enumerate() {
+        for (at, step) in self.program.steps.iter().enumerate().skip(from) {
             match step {
                 Step::Fill(id, value) => self.fill(*id, *value, at, scratch.threads),
                 Step::Run(kernel) => self.run_kernel(*kernel, &mut scratch, &mut paces[*kernel]),

@@ -3,7 +3,9 @@
 //! A call checks everything first, so that an error leaves outputs as they were; then it does the program's steps.
 //! Rows are cut in chunks that depend on sizes alone, and partial sums are combined in their order: equal inputs give
 //! equal bits, on any number of threads. The memory of temporaries is kept from call to call, and grows only where a call
-//! needs more; so is what was found out about names, sizes and parameters, and holds as long as these are the same.
+//! needs more; so is what was found out about names, sizes and parameters, and holds as long as these are the same. What the
+//! program's prologue makes of the parameters is kept in memory of its own, with the version of the store that it was made
+//! of.
 //!
 //! An executor serves one call at a time. Its clones share the program and have memory of their own: one for every thread
 //! that calls. A call borrows the parameters as a whole, so they do not change while it runs.
@@ -26,7 +28,7 @@ use crate::plan::{Plan, ProgramError};
 use crate::pool::MAX_THREADS;
 use crate::sizes::Sizes;
 use crate::slots::Matched;
-use crate::store::{Layout, ParamStore};
+use crate::store::{Layout, ParamStore, Version};
 use crate::view::{ArrayView, ArrayViewMut};
 
 /// A program with the memory to call it.
@@ -38,6 +40,8 @@ pub struct Executor {
     known: Known,
     sizes: Sizes,
     arena: Arena,
+    /// The memory of prepared buffers.
+    prepared: Arena,
     table: Table,
     paces: Vec<Pace>,
     /// The most bytes that a call may allocate.
@@ -54,6 +58,8 @@ struct Known {
     /// The layout of the stores that have the parameters at `places`.
     layout: Option<Layout>,
     places: Vec<usize>,
+    /// The version of the store that buffers are prepared for.
+    version: Option<Version>,
 }
 
 /// What a call returns: arrays by name, in the program's order.
@@ -98,6 +104,7 @@ impl Executor {
             known: Known::default(),
             sizes: Sizes::default(),
             arena: Arena::default(),
+            prepared: Arena::default(),
             table: Table::default(),
             paces,
             memory,
@@ -183,8 +190,12 @@ impl Executor {
             bind(program, known.inputs.slots(), inputs, &mut sizes.bindings)?;
             sizes.evaluate(program, plan, self.threads)?;
             memory::check(program, sizes, outputs, self.memory)?;
-            if !self.arena.reserve(sizes.arena) {
-                let what = format!("the memory of all temporaries ({} bytes)", sizes.arena);
+            if !self.prepared.is_enough(sizes.prepared) {
+                known.version = None;
+            }
+            if !self.arena.reserve(sizes.arena) || !self.prepared.reserve(sizes.prepared) {
+                let bytes = sizes.arena.saturating_add(sizes.prepared);
+                let what = format!("the memory of all temporaries ({bytes} bytes)");
                 return Err(CallError::TooLarge { what });
             }
             known.shapes.extend(signature(inputs));
@@ -223,14 +234,15 @@ impl Executor {
         (wanted != view.shape()).then(shape)
     }
 
-    /// Does the program's steps; the outputs come in the order in which they were matched.
+    /// Does the program's steps, without the prologue where it was done for these parameters; the outputs come in the order
+    /// in which they were matched.
     fn run<'a>(
         &'a mut self,
         inputs: &'a Inputs<'a>,
         store: &'a ParamStore,
         outputs: impl Iterator<Item = ArrayViewMut<'a>>,
     ) {
-        let Executor { program, plan, threads, known, sizes, arena, table, paces, .. } = self;
+        let Executor { program, plan, threads, known, sizes, arena, prepared, table, paces, .. } = self;
         let mut frame = Frame::new(program, plan, sizes, table);
         for ((_, view), slot) in inputs.iter().zip(known.inputs.slots()) {
             frame.read(program.inputs[*slot].buffer, view.elements().bytes());
@@ -241,16 +253,22 @@ impl Executor {
         for (view, slot) in outputs.zip(known.outputs.slots()) {
             frame.write(program.outputs[*slot].buffer, view.into_elements().bytes());
         }
-        let mut rest = arena.rest();
+        let (mut rest, mut kept) = (arena.rest(), prepared.rest());
         for (k, buffer) in program.buffers.iter().enumerate() {
             match buffer.kind {
                 BufferKind::Input | BufferKind::Param | BufferKind::Output => {}
                 BufferKind::Temporary | BufferKind::Partial => {
                     frame.write(BufferId(k as u32), rest.cut(sizes.bytes[k]));
                 }
+                BufferKind::Prepared => frame.write(BufferId(k as u32), kept.cut(sizes.bytes[k])),
             }
         }
-        frame.run(Scratch::new(rest.cut(sizes.scratch), *threads), paces);
+        let is_prepared = known.version == Some(store.version());
+        // Until the prologue is done, what is prepared is of no version.
+        known.version = None;
+        let from = if is_prepared { program.prologue } else { 0 };
+        frame.run(from, Scratch::new(rest.cut(sizes.scratch), *threads), paces);
+        known.version = Some(store.version());
     }
 }
 

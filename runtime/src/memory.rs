@@ -20,11 +20,12 @@ pub fn total() -> usize {
     *TOTAL
 }
 
-/// Checks that a call allocates no more than `most`: its temporaries, and the outputs where `outputs` says so.
+/// Checks that a call needs no more than `most`: its temporaries, what is prepared for it, and the outputs where `outputs`
+/// says that it allocates them.
 pub(crate) fn check(program: &Program, sizes: &Sizes, outputs: bool, most: usize) -> Result<(), CallError> {
     let kinds = program.buffers.iter().zip(&sizes.bytes);
     let returned = kinds.filter(|(buffer, _)| outputs && buffer.kind == BufferKind::Output).map(|(_, bytes)| *bytes);
-    let wanted = returned.fold(sizes.arena, usize::saturating_add);
+    let wanted = returned.fold(sizes.arena.saturating_add(sizes.prepared), usize::saturating_add);
     if wanted <= most {
         return Ok(());
     }

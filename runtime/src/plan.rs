@@ -3,6 +3,8 @@
 //! It checks:
 //! - every kernel has code; every step names a kernel, or buffers of fitting kinds, types and sizes;
 //! - a partial buffer is filled before it is combined;
+//! - what depends on parameters alone is of constant size: prepared buffers, and the rows of the prologue's kernels;
+//!   the prologue fills and combines no buffers but prepared and partial ones, and no later step fills what is prepared;
 //! - inputs, parameters and outputs each have one slot, of their kind, with a unique name; indices and masks are one
 //!   element a row; the shapes of parameters and statistics hold as many elements as their buffers;
 //! - requirements are of inputs of the type that they speak of;
@@ -72,6 +74,7 @@ impl Plan {
         let outputs = unique(Slots::new(program.outputs.iter().map(|slot| (slot.kind.into(), slot.name.clone()))))?;
         check_requirements(program)?;
         check_symbols(program)?;
+        check_prologue(program)?;
         let writers = writers(program)?;
         Ok(Plan {
             entries,
@@ -115,7 +118,7 @@ fn check_slots(program: &Program) -> Check {
     }
     for (k, buffer) in program.buffers.iter().enumerate() {
         let id = BufferId(k as u32);
-        let own = matches!(buffer.kind, BufferKind::Temporary | BufferKind::Partial);
+        let own = matches!(buffer.kind, BufferKind::Temporary | BufferKind::Prepared | BufferKind::Partial);
         ensure(own || seen.contains(&id), || format!("no slot gives {id}"))?;
     }
     Ok(())
@@ -157,6 +160,41 @@ fn check_symbols(program: &Program) -> Check {
     unbound.map_or(Ok(()), |symbol| Err(format!("the size `{symbol}` is no axis of an input")))
 }
 
+/// Checks that the prologue can be done once for many calls.
+fn check_prologue(program: &Program) -> Check {
+    for buffer in program.buffers.iter().filter(|buffer| buffer.kind == BufferKind::Prepared) {
+        ensure(constant(buffer).is_some(), || format!("`{}` is prepared, but its size is not constant", buffer.label))?;
+    }
+    let (prologue, rest) =
+        program.steps.split_at_checked(program.prologue).ok_or("the prologue has more steps than there are")?;
+    let is_kept = |id: BufferId| Ok::<_, String>(buffer(program, id)?.kind == BufferKind::Prepared);
+    let is_own = |id: BufferId| {
+        let kind = buffer(program, id)?.kind;
+        ensure(matches!(kind, BufferKind::Prepared | BufferKind::Partial), || format!("the prologue writes to {id}"))
+    };
+    for step in prologue {
+        match step {
+            Step::Run(kernel) => {
+                let rows = program.kernels.get(*kernel).map(|kernel| kernel.rows.constant());
+                ensure(rows != Some(None), || format!("kernel {kernel} of the prologue has rows of no constant size"))?;
+                let again = rest.contains(step);
+                ensure(!again, || format!("kernel {kernel} of the prologue runs again"))?;
+            }
+            Step::Fill(id, _) => is_own(*id)?,
+            Step::Combine { into, .. } => is_own(*into)?,
+        }
+    }
+    for step in rest {
+        match step {
+            Step::Run(_) => {}
+            Step::Fill(id, _) | Step::Combine { into: id, .. } => {
+                ensure(!is_kept(*id)?, || format!("{id} is prepared, but written at every call"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Checks the steps, and finds those between the filling of a partial buffer and its last combination.
 fn writers(program: &Program) -> Check<Vec<Range<usize>>> {
     let mut writers = vec![0..0; program.steps.len()];
@@ -174,7 +212,7 @@ fn writers(program: &Program) -> Check<Vec<Range<usize>>> {
             Step::Combine { from, into } => {
                 let (a, b) = (buffer(program, *from)?, buffer(program, *into)?);
                 let fits = a.kind == BufferKind::Partial
-                    && matches!(b.kind, BufferKind::Temporary | BufferKind::Output)
+                    && matches!(b.kind, BufferKind::Temporary | BufferKind::Prepared | BufferKind::Output)
                     && a.dtype.is_float()
                     && (&a.dims, a.width, a.dtype) == (&b.dims, b.width, b.dtype);
                 ensure(fits, || format!("{from} cannot be combined into {into}"))?;

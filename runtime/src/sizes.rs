@@ -20,8 +20,10 @@ pub(crate) struct Sizes {
     pub(crate) rows: Vec<usize>,
     /// The bytes of scratch of all threads.
     pub(crate) scratch: usize,
-    /// The bytes that the arena needs.
+    /// The bytes that the arena of every call needs.
     pub(crate) arena: usize,
+    /// The bytes that prepared buffers need.
+    pub(crate) prepared: usize,
     /// The shapes of all outputs, one after the other.
     shapes: Vec<usize>,
     /// Where the shape of each output ends.
@@ -31,7 +33,7 @@ pub(crate) struct Sizes {
 impl Sizes {
     /// Computes all sizes from the bindings, for calls that may use so many threads.
     pub(crate) fn evaluate(&mut self, program: &Program, plan: &Plan, threads: usize) -> Result<(), CallError> {
-        let Sizes { bindings, symbols, bytes, rows, scratch, arena, shapes, ends } = self;
+        let Sizes { bindings, symbols, bytes, rows, scratch, arena, prepared, shapes, ends } = self;
         symbols.clear();
         for symbol in &program.symbols {
             let size = *bindings.get(symbol).ok_or_else(|| DimError::Unbound(symbol.clone()))?;
@@ -44,7 +46,7 @@ impl Sizes {
         bytes.clear();
         let too_large = || CallError::TooLarge { what: "the memory of all temporaries".into() };
         *scratch = piece(plan.scratch).and_then(|one| one.checked_mul(threads)).ok_or_else(too_large)?;
-        let mut total = Some(*scratch);
+        let (mut total, mut kept) = (Some(*scratch), Some(0usize));
         for buffer in &program.buffers {
             let size = buffer_bytes(buffer, bindings)?;
             bytes.push(size);
@@ -53,9 +55,11 @@ impl Sizes {
                 BufferKind::Temporary | BufferKind::Partial => {
                     total = total.and_then(|total| total.checked_add(piece(size)?));
                 }
+                BufferKind::Prepared => kept = kept.and_then(|kept| kept.checked_add(piece(size)?)),
             }
         }
         *arena = total.ok_or_else(too_large)?;
+        *prepared = kept.ok_or_else(too_large)?;
         shapes.clear();
         ends.clear();
         for slot in &program.outputs {

@@ -1,6 +1,7 @@
 //! The parameter store: the arrays of a model by name, in the program's order.
 //!
-//! Invariant: names, shapes and element types stay as they were made; only elements change.
+//! Invariants: names, shapes and element types stay as they were made; only elements change. Whatever may change an
+//! element gives the store a fresh [`Version`] first, so that stores of one version hold the same elements.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::view::ArrayViewMut;
 pub struct ParamStore {
     arrays: IndexMap<Arc<str>, Array>,
     layout: Layout,
+    version: Version,
 }
 
 /// The names, shapes and element types of a store: stores of one layout, which are copies of one another, have the same
@@ -33,6 +35,19 @@ impl Default for Layout {
     fn default() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Layout(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What a store holds: stores of one version, which are copies that nobody has changed since, hold the same elements. A
+/// version is taken from a counter of the process, so none comes twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version(u64);
+
+impl Default for Version {
+    /// A version that no store has.
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Version(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -108,7 +123,7 @@ impl ParamStore {
                 return Err(StoreError::Twice { name: param.name.to_string() });
             }
         }
-        Ok(ParamStore { arrays, layout: Layout::default() })
+        Ok(ParamStore { arrays, layout: Layout::default(), version: Version::default() })
     }
 
     /// The store of a model with these arrays, as from a checkpoint: every one must be the model's, and none missing.
@@ -170,7 +185,10 @@ impl ParamStore {
     pub fn get_mut(&mut self, name: &str) -> Result<ArrayViewMut<'_>, StoreError> {
         match self.arrays.get_index_of(name) {
             #[allow(clippy::indexing_slicing, reason = "the place was just found")]
-            Some(place) => Ok(self.arrays[place].view_mut()),
+            Some(place) => {
+                self.version = Version::default();
+                Ok(self.arrays[place].view_mut())
+            }
             None => Err(self.unknown(name)),
         }
     }
@@ -179,6 +197,7 @@ impl ParamStore {
     pub fn set(&mut self, name: &str, array: Array) -> Result<(), StoreError> {
         let old = self.get(name)?;
         check_array(name, &array, old.shape(), old.dtype())?;
+        self.version = Version::default();
         self.arrays.insert(name.into(), array);
         Ok(())
     }
@@ -189,6 +208,7 @@ impl ParamStore {
             let old = self.get(name)?;
             check_array(name, array, old.shape(), old.dtype())?;
         }
+        self.version = Version::default();
         for (name, array) in arrays {
             self.arrays.insert(name, array);
         }
@@ -201,6 +221,7 @@ impl ParamStore {
             let old = self.get(name)?;
             check_array(name, array, old.shape(), old.dtype())?;
         }
+        self.version = Version::default();
         for (name, array) in arrays {
             #[allow(clippy::indexing_slicing, reason = "all names were found above")]
             self.arrays[name].copy_from(array);
@@ -211,6 +232,11 @@ impl ParamStore {
     /// What stays as it is when elements change.
     pub(crate) fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// What changes when elements do.
+    pub(crate) fn version(&self) -> Version {
+        self.version
     }
 
     /// The place of a model's parameter, which must have this shape and element type; it is the same in all stores of one

@@ -192,6 +192,7 @@ fn serial() -> Program {
         kernels: vec![kernel("sum", "N", true), kernel("nothing", "1", false)],
         micros: Vec::new(),
         steps: vec![Step::Run(1), Step::Fill(BufferId(1), 5.0), Step::Run(0)],
+        prologue: 0,
         requirements: vec![],
         inputs: vec![input("x", 0)],
         params: vec![],

@@ -15,6 +15,7 @@ mod guarded;
 mod inspect;
 mod levels;
 mod numbers;
+mod parameters;
 mod random_graph;
 mod reference;
 mod simplify;

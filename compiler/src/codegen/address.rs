@@ -81,7 +81,11 @@ impl KernelBuilder<'_> {
         let base = self.b.ins().load(types::I64, flags, buffers, (buffer.0 * 8) as i32);
         let stated = &self.loops.buffers[buffer.index()];
         Some(match stated.kind {
-            BufferKind::Input | BufferKind::Param | BufferKind::Output | BufferKind::Temporary => base,
+            BufferKind::Input
+            | BufferKind::Param
+            | BufferKind::Output
+            | BufferKind::Temporary
+            | BufferKind::Prepared => base,
             BufferKind::Partial => {
                 let elements = stated.elements();
                 let all = self.size(&elements);

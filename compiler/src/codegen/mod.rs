@@ -177,6 +177,7 @@ pub(crate) fn assemble(loops: Loops, code: &[KernelCode], target: &Target) -> Re
         buffers: loops.buffers,
         micros: loops.micros,
         steps: loops.steps,
+        prologue: loops.prologue,
         requirements: loops.requirements,
         inputs: loops.inputs,
         params: loops.params,

@@ -142,7 +142,11 @@ impl Machine<'_> {
             Array::Scratch(id) => here.kernel.scratch[id.0 as usize].offset * here.kernel.tile,
             Array::Memory(buffer) => match self.loops.buffers[buffer.index()].kind {
                 BufferKind::Partial => here.chunk * self.buffers[buffer.index()].len() / MAX_CHUNKS,
-                BufferKind::Input | BufferKind::Param | BufferKind::Output | BufferKind::Temporary => 0,
+                BufferKind::Input
+                | BufferKind::Param
+                | BufferKind::Output
+                | BufferKind::Temporary
+                | BufferKind::Prepared => 0,
             },
         };
         Ok(base + row * access.width + access.segment.offset)

@@ -26,6 +26,11 @@ mod print;
     clippy::indexing_slicing,
     reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
 )]
+mod prologue;
+#[allow(
+    clippy::indexing_slicing,
+    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
+)]
 mod schedule;
 #[allow(clippy::indexing_slicing, reason = "places are of the axes and accesses of one statement")]
 mod select;
@@ -73,6 +78,8 @@ pub struct Loops {
     pub micros: Vec<Micro>,
     /// What to do, in order.
     pub steps: Vec<Step>,
+    /// The number of steps, of the first ones, that depend on parameters alone.
+    pub prologue: usize,
     /// What must hold of a call's inputs.
     pub requirements: Vec<Requirement>,
     /// What a call gives.
@@ -372,10 +379,12 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
     if options.micro_kernels {
         kernels.iter_mut().for_each(|kernel| select::select(kernel, dtype, &mut micros));
     }
+    let (steps, prologue) = storage.steps(graph, &schedule);
     Ok(Loops {
         name: graph.name.clone(),
         dtype,
-        steps: storage.steps(graph, &schedule),
+        steps,
+        prologue,
         buffers: storage.buffers,
         kernels,
         micros,

@@ -18,6 +18,7 @@ impl fmt::Display for Loops {
                 BufferKind::Param => "param",
                 BufferKind::Output => "output",
                 BufferKind::Temporary => "temporary",
+                BufferKind::Prepared => "prepared",
                 BufferKind::Partial => "partial",
             };
             writeln!(f, "  m{k}: {}{} x {} {kind} {:?}", b.dtype, DisplayDims(&b.dims), b.width, b.label)?;
@@ -25,7 +26,10 @@ impl fmt::Display for Loops {
         for (k, micro) in self.micros.iter().enumerate() {
             writeln!(f, "  micro-kernel {k}: {micro}")?;
         }
-        for step in &self.steps {
+        for (at, step) in self.steps.iter().enumerate() {
+            if self.prologue > 0 && (at == 0 || at == self.prologue) {
+                writeln!(f, "  {}", if at == 0 { "once parameters changed:" } else { "at every call:" })?;
+            }
             match step {
                 Step::Fill(buffer, value) => writeln!(f, "  fill {buffer} = {value}")?,
                 Step::Combine { from, into } => writeln!(f, "  {into} = sum of the partial sums {from}")?,

@@ -1,15 +1,20 @@
 //! Which kernel computes which value.
 //!
 //! A value joins the earliest kernel over its rows in which all that it reads is at hand: computed there row by row, or
-//! complete because an earlier kernel made it. Statistics of the whole batch therefore split a chain in two.
+//! complete because an earlier kernel made it. Statistics of the whole batch therefore split a chain in two. What depends
+//! on parameters alone is in kernels of its own, which come first.
 
 use schur_ir::dim::Dim;
 use schur_ir::graph::{Graph, Node, Op, Operand, ValueId};
+
+use super::prologue::of_prologue;
 
 /// The kernels' row spaces and the kernel of every value.
 pub(super) struct Schedule {
     /// The space of rows of every kernel, in order.
     pub(super) kernels: Vec<Vec<Dim>>,
+    /// How many of them, the first ones, are of the prologue.
+    pub(super) prologue: usize,
     /// The kernel that computes a value; none for leaves, reshapes and values that no output needs.
     pub(super) kernel_of: Vec<Option<usize>>,
 }
@@ -82,50 +87,65 @@ fn mark(graph: &Graph, value: ValueId, live: &mut [bool]) {
     }
 }
 
-/// True where an op without rows reads leaves alone, as copies of weights do: such ops come first, so that no kernel over
+/// True where an op without rows reads nothing that is computed at a call: such ops come first, so that no kernel over
 /// rows is cut in two by them.
-fn is_of_leaves_alone(graph: &Graph, value: ValueId) -> bool {
+fn is_of_leaves_alone(graph: &Graph, value: ValueId, prologue: &[bool]) -> bool {
     let op = &graph.node(value).op;
-    let is_leaf = |v: ValueId| matches!(graph.node(root(graph, v)).op, Op::Input(_) | Op::Param(_));
-    matches!(op, Op::Contract(_) | Op::Map(_)) && rows_of(graph, op).is_empty() && op.reads().into_iter().all(is_leaf)
+    let is_there = |v: ValueId| {
+        let of = root(graph, v);
+        prologue[of.index()] || matches!(graph.node(of).op, Op::Input(_) | Op::Param(_))
+    };
+    matches!(op, Op::Contract(_) | Op::Map(_)) && rows_of(graph, op).is_empty() && op.reads().into_iter().all(is_there)
 }
 
 /// Assigns every value that an output needs to a kernel. Without `fuse`, each has its own. Values of `with_reader` are
 /// computed in the kernel of the first value that reads them.
 pub(super) fn schedule(graph: &Graph, fuse: bool, with_reader: &[ValueId]) -> Schedule {
     let live = live(graph);
-    let mut schedule = Schedule { kernels: Vec::new(), kernel_of: vec![None; graph.nodes.len()] };
-    if fuse && graph.values().any(|(value, _)| live[value.index()] && is_of_leaves_alone(graph, value)) {
+    let prologue = of_prologue(graph, &live);
+    let computed = graph.values().filter(|(value, node)| {
+        let is_leaf = matches!(node.op, Op::Input(_) | Op::Param(_) | Op::Reshape(_));
+        live[value.index()] && !is_leaf && !with_reader.contains(value)
+    });
+    let (first, rest): (Vec<_>, Vec<_>) = computed.map(|(value, _)| value).partition(|value| prologue[value.index()]);
+    let kernel_of = vec![None; graph.nodes.len()];
+    let mut schedule = Schedule { kernels: Vec::new(), prologue: 0, kernel_of };
+    first.into_iter().for_each(|value| schedule.place(graph, value, fuse, with_reader));
+    schedule.prologue = schedule.kernels.len();
+    if fuse && rest.iter().any(|&value| is_of_leaves_alone(graph, value, &prologue)) {
         schedule.kernels.push(Vec::new());
     }
-    for (value, node) in graph.values().filter(|(v, _)| live[v.index()]) {
-        if matches!(node.op, Op::Input(_) | Op::Param(_) | Op::Reshape(_)) || with_reader.contains(&value) {
-            continue;
-        }
-        let rows = rows_of(graph, &node.op);
-        // A copy that several values read is computed with the first of them; the others wait for it.
-        let is_unplaced = |read: &ValueId| with_reader.contains(read) && schedule.kernel_of[read.index()].is_none();
-        let (copies, reads): (Vec<_>, Vec<_>) =
-            aligned_reads(graph, &node.op).into_iter().partition(|(read, _)| is_unplaced(read));
-        let copied = copies.iter().flat_map(|(copy, _)| aligned_reads(graph, &graph.node(*copy).op));
-        let earliest = reads.into_iter().chain(copied).filter_map(|(read, aligned)| {
-            let kernel = schedule.kernel_of[root(graph, read).index()]?;
-            Some(if aligned { kernel } else { kernel + 1 })
-        });
-        let earliest = earliest.max().unwrap_or(0);
-        let joined = (earliest..schedule.kernels.len()).find(|&k| fuse && schedule.kernels[k] == rows);
-        let kernel = joined.unwrap_or_else(|| {
-            schedule.kernels.push(rows.to_vec());
-            schedule.kernels.len() - 1
-        });
-        for value in copies.into_iter().map(|(copy, _)| copy).chain([value]) {
-            schedule.kernel_of[value.index()] = Some(kernel);
-        }
-    }
+    rest.into_iter().for_each(|value| schedule.place(graph, value, fuse, with_reader));
     if fuse {
         sink(graph, &mut schedule, with_reader);
     }
     schedule
+}
+
+impl Schedule {
+    /// Puts a value, and the copies that nobody read before it, in the first kernel that can have it.
+    fn place(&mut self, graph: &Graph, value: ValueId, fuse: bool, with_reader: &[ValueId]) {
+        let op = &graph.node(value).op;
+        let rows = rows_of(graph, op);
+        // A copy that several values read is computed with the first of them; the others wait for it.
+        let is_unplaced = |read: &ValueId| with_reader.contains(read) && self.kernel_of[read.index()].is_none();
+        let (copies, reads): (Vec<_>, Vec<_>) =
+            aligned_reads(graph, op).into_iter().partition(|(read, _)| is_unplaced(read));
+        let copied = copies.iter().flat_map(|(copy, _)| aligned_reads(graph, &graph.node(*copy).op));
+        let earliest = reads.into_iter().chain(copied).filter_map(|(read, aligned)| {
+            let kernel = self.kernel_of[root(graph, read).index()]?;
+            Some(if aligned && kernel >= self.prologue { kernel } else { kernel + 1 })
+        });
+        let earliest = earliest.max().unwrap_or(0).max(self.prologue);
+        let joined = (earliest..self.kernels.len()).find(|&k| fuse && self.kernels[k] == rows);
+        let kernel = joined.unwrap_or_else(|| {
+            self.kernels.push(rows.to_vec());
+            self.kernels.len() - 1
+        });
+        for value in copies.into_iter().map(|(copy, _)| copy).chain([value]) {
+            self.kernel_of[value.index()] = Some(kernel);
+        }
+    }
 }
 
 /// Moves values that only later kernels read, and that read nothing of their own kernel's scratch, to the first of these
@@ -136,7 +156,7 @@ fn sink(graph: &Graph, schedule: &mut Schedule, with_reader: &[ValueId]) {
         node.op.reads().into_iter().for_each(|read| readers[root(graph, read).index()].push(value));
     }
     for (value, node) in graph.values().collect::<Vec<_>>().into_iter().rev() {
-        let Some(own) = schedule.kernel_of[value.index()] else { continue };
+        let Some(own) = schedule.kernel_of[value.index()].filter(|&own| own >= schedule.prologue) else { continue };
         let kernel = |v: &ValueId| schedule.kernel_of[v.index()];
         let is_alone = node.op.reads().iter().all(|&read| kernel(&root(graph, read)) != Some(own));
         let first = readers[value.index()].iter().filter_map(kernel).min();

@@ -191,12 +191,14 @@ impl Storage {
     fn new_buffer(&mut self, graph: &Graph, schedule: &Schedule, value: ValueId) {
         let node = graph.node(value);
         let label = format!("{value} {}", node.layer);
+        let is_prepared = schedule.kernel_of[value.index()].is_some_and(|kernel| kernel < schedule.prologue);
+        let own = if is_prepared { BufferKind::Prepared } else { BufferKind::Temporary };
         let whole = match self.places[value.index()] {
             Some(Place { array: Array::Memory(buffer), .. }) => buffer,
-            _ => self.push_buffer(label.clone(), &node.ty, BufferKind::Temporary),
+            _ => self.push_buffer(label.clone(), &node.ty, own),
         };
         self.place_in_memory(value, whole);
-        if self.buffers[whole.index()].kind == BufferKind::Temporary && !has_partial_sums(graph, value) {
+        if self.buffers[whole.index()].kind == own && !has_partial_sums(graph, value) {
             let layout = layout_of(graph, schedule, value);
             self.places[value.index()] = Some(Place { array: Array::Memory(whole), layout });
         }
@@ -234,10 +236,14 @@ impl Storage {
         }
     }
 
-    /// What to do, in order: fill what is accumulated into, run the kernel, combine its partial sums.
-    pub(super) fn steps(&self, graph: &Graph, schedule: &Schedule) -> Vec<Step> {
-        let mut steps = Vec::new();
+    /// What to do, in order, and how many of these steps are the prologue: fill what is accumulated into, run the kernel,
+    /// combine its partial sums.
+    pub(super) fn steps(&self, graph: &Graph, schedule: &Schedule) -> (Vec<Step>, usize) {
+        let (mut steps, mut prologue) = (Vec::new(), 0);
         for kernel in 0..schedule.kernels.len() {
+            if kernel == schedule.prologue {
+                prologue = steps.len();
+            }
             let values = || graph.values().filter(|(v, _)| schedule.kernel_of[v.index()] == Some(kernel));
             for (value, node) in values() {
                 if let (Some(start), Array::Memory(buffer)) = (start_value(&node.op), self.written(value).array) {
@@ -248,7 +254,10 @@ impl Storage {
             let combines = self.combines.iter().filter(|(v, ..)| schedule.kernel_of[v.index()] == Some(kernel));
             steps.extend(combines.map(|&(_, from, into)| Step::Combine { from, into }));
         }
-        steps
+        if schedule.prologue == schedule.kernels.len() {
+            prologue = steps.len();
+        }
+        (steps, prologue)
     }
 }
 

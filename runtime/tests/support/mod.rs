@@ -162,6 +162,7 @@ pub(crate) fn model() -> Program {
             Step::Combine { from: BufferId(4), into: BufferId(6) },
             Step::Run(1),
         ],
+        prologue: 0,
         requirements: vec![Requirement::IndexBelow { input: "species".into(), bound: 4, layer: "mix".into() }],
         inputs: vec![input("x", 0), input("species", 1)],
         params: vec![ParamSlot { param: w, buffer: BufferId(2) }, ParamSlot { param: sum, buffer: BufferId(7) }],
