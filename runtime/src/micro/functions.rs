@@ -1,7 +1,7 @@
 //! The functions of [`schur_ir::expr::Unary`] on vectors, by polynomials.
 //!
-//! Coefficients and ranges are those of the Cephes library (S. Moshier, Methods and Programs for Mathematical Functions,
-//! 1989) for `exp` and `tanh`; they err by one or two units in the last place. NaN gives NaN.
+//! Coefficients and ranges of `tanh` and of `exp` in `f64` are those of the Cephes library (S. Moshier, Methods and
+//! Programs for Mathematical Functions, 1989). All functions err by one or two units in the last place. NaN gives NaN.
 
 #![allow(clippy::excessive_precision, reason = "coefficients as published")]
 
@@ -20,12 +20,13 @@ unsafe fn polynomial<S: Simd>(x: S::V, coefficients: &[f64]) -> S::V {
     }
 }
 
-/// e^x.
+/// e^x = 2ⁿ e^r, where n is the whole number nearest to x / ln 2.
 ///
 /// # Safety
 /// As for [`Simd`]; likewise below.
 #[inline(always)]
 pub(super) unsafe fn exp<S: Simd>(x: S::V) -> S::V {
+    // Beyond these, e^x is zero or infinite.
     let (low, high) = if S::IS_DOUBLE { (-746.0, 709.8) } else { (-104.0, 88.8) };
     let (ln2, rest) = if S::IS_DOUBLE {
         (6.931_457_519_531_25E-1, 1.428_606_820_309_417_232_12E-6)
@@ -34,33 +35,29 @@ pub(super) unsafe fn exp<S: Simd>(x: S::V) -> S::V {
     };
     // SAFETY: the caller's.
     unsafe {
-        let (above, below) = (S::is_greater(x, S::constant(high)), S::is_greater(S::constant(low), x));
-        let inside = S::choose(above, S::constant(high), x);
-        let inside = S::choose(below, S::constant(low), inside);
-        let n = S::nearest(S::multiply(inside, S::constant(std::f64::consts::LOG2_E)));
-        let r = S::multiply_add(n, S::constant(-ln2), inside);
+        let x = S::at_least(S::at_most(x, S::constant(high)), S::constant(low));
+        let n = S::nearest(S::multiply(x, S::constant(std::f64::consts::LOG2_E)));
+        let r = S::multiply_add(n, S::constant(-ln2), x);
         let r = S::multiply_add(n, S::constant(-rest), r);
         let power = if S::IS_DOUBLE { exp_reduced_f64::<S>(r) } else { exp_reduced_f32::<S>(r) };
-        // Two factors reach the exponents of all results.
-        let first = S::nearest(S::multiply(n, S::constant(0.5)));
-        let second = S::subtract(n, first);
-        let scaled = S::multiply(S::multiply(power, S::power_of_two(first)), S::power_of_two(second));
-        let scaled = S::choose(above, S::constant(f64::INFINITY), scaled);
-        let scaled = S::choose(below, S::zero(), scaled);
-        S::choose(S::is_equal(x, x), scaled, x)
+        S::scale(power, n)
     }
 }
 
-/// e^r for |r| ≤ ln 2 / 2: 1 + r + r² P(r).
+/// e^r for |r| ≤ ln 2 / 2: 1 + r + r² P(r), whose largest relative error is least: 3.1e-9.
 #[inline(always)]
 unsafe fn exp_reduced_f32<S: Simd>(r: S::V) -> S::V {
-    const P: [f64; 6] =
-        [1.987_569_15e-4, 1.398_199_95e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1];
+    const P: [f64; 7] = [
+        1.381_454_017_680_130_6e-3,
+        8.368_745_108_942_590_7e-3,
+        4.166_839_078_354_791_3e-2,
+        1.666_652_039_904_253_7e-1,
+        4.999_999_343_212_929_3e-1,
+        1.0,
+        1.0,
+    ];
     // SAFETY: the caller's.
-    unsafe {
-        let p = polynomial::<S>(r, &P);
-        S::add(S::multiply_add(p, S::multiply(r, r), r), S::constant(1.0))
-    }
+    unsafe { polynomial::<S>(r, &P) }
 }
 
 /// e^r for |r| ≤ ln 2 / 2: 1 + 2 r P(r²) / (Q(r²) − r P(r²)).
@@ -86,6 +83,23 @@ pub(super) unsafe fn sigmoid<S: Simd>(x: S::V) -> S::V {
     unsafe {
         let one = S::constant(1.0);
         S::divide(one, S::add(exp::<S>(S::subtract(S::zero(), x)), one))
+    }
+}
+
+/// x σ(x).
+#[inline(always)]
+pub(super) unsafe fn silu<S: Simd>(x: S::V) -> S::V {
+    // SAFETY: the caller's.
+    unsafe { S::divide(x, S::add(exp::<S>(S::subtract(S::zero(), x)), S::constant(1.0))) }
+}
+
+/// σ(x) + x σ(x) (1 − σ(x)).
+#[inline(always)]
+pub(super) unsafe fn silu_slope<S: Simd>(x: S::V) -> S::V {
+    // SAFETY: the caller's.
+    unsafe {
+        let s = sigmoid::<S>(x);
+        S::multiply_add(S::multiply(x, s), S::subtract(S::constant(1.0), s), s)
     }
 }
 

@@ -1,40 +1,49 @@
 //! Scalar expressions at every element, some vectors at a time.
 //!
 //! An expression becomes a list of instructions on registers of several vectors, equal parts once; a block of elements
-//! goes through all of them while it is in the first cache.
-
-#![allow(clippy::needless_range_loop, reason = "loops over registers count in several arrays at once")]
+//! goes through all of them while it is in the first cache. Registers are places in memory: an operand's elements are
+//! read, and the result's are written, where they are.
 
 use std::collections::HashMap;
+use std::mem::MaybeUninit;
 
 use schur_ir::expr::{Binary, Expr, Unary};
 pub(super) use schur_ir::micro::MAX_ARRAYS;
 use schur_ir::micro::{MAX_MAP_PARTS, Map};
 
-use super::functions::{absolute, exp, sigmoid, softplus, tanh};
+use super::functions::{absolute, exp, sigmoid, silu, silu_slope, softplus, tanh};
 use super::simd::Simd;
 
 /// Vectors that an instruction works on at once.
 const BLOCK: usize = 4;
 
-/// Applies a function to every vector.
-macro_rules! each {
-    ($out:ident, $N:ident, |$v:ident| $value:expr) => {
-        for $v in 0..$N {
-            $out[$v] = $value;
-        }
-    };
+/// Functions of one argument: those of expressions, and some of their compositions.
+#[derive(Clone, Copy, Debug)]
+enum Function {
+    Unary(Unary),
+    /// `x σ(x)`.
+    Silu,
+    /// The derivative of `x σ(x)`.
+    SiluSlope,
+}
+
+/// Where the elements of a value are.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// In an array.
+    Array(usize),
+    /// In the register of this number.
+    Register(usize),
 }
 
 /// What is computed, in order; registers are numbered by their instructions.
 #[derive(Clone, Copy, Debug)]
 enum Instruction {
-    /// An element of an operand.
-    Load(usize),
     Constant(f64),
-    Unary(Unary, usize),
-    Binary(Binary, usize, usize),
-    Select(usize, usize, usize),
+    Unary(Function, Place),
+    Binary(Binary, Place, Place),
+    Select(Place, Place, Place),
+    Copy(Place),
 }
 
 /// A map, ready to be called.
@@ -54,7 +63,13 @@ pub(super) struct Code<'p>(&'p [Instruction]);
 impl<T> Plan<T> {
     pub(super) fn new(map: &Map, run: RunFn<T>) -> Self {
         let mut instructions = Vec::new();
-        flatten(&map.expr, &mut instructions, &mut HashMap::new());
+        let result = flatten(&map.expr, &mut instructions, &mut HashMap::new());
+        if !matches!(
+            instructions.last(),
+            Some(Instruction::Unary(..) | Instruction::Binary(..) | Instruction::Select(..))
+        ) {
+            instructions.push(Instruction::Copy(result));
+        }
         Plan { map: map.clone(), instructions, run }
     }
 
@@ -84,31 +99,75 @@ impl<T> Plan<T> {
     }
 }
 
-/// The register of an expression, after the instructions that it needs.
-fn flatten<'e>(expr: &'e Expr, code: &mut Vec<Instruction>, known: &mut HashMap<&'e Expr, usize>) -> usize {
-    if let Some(register) = known.get(expr) {
-        return *register;
+/// The place of an expression's value, after the instructions that it needs.
+fn flatten<'e>(expr: &'e Expr, code: &mut Vec<Instruction>, known: &mut HashMap<&'e Expr, Place>) -> Place {
+    if let Some(place) = known.get(expr) {
+        return *place;
     }
     let instruction = match expr {
-        Expr::Arg(k) => Instruction::Load(*k),
+        Expr::Arg(k) => return Place::Array(k + 1),
         Expr::Const(c) => Instruction::Constant(c.0),
-        Expr::Unary(op, x) => Instruction::Unary(*op, flatten(x, code, known)),
-        Expr::Binary(op, x, y) => {
-            let (x, y) = (flatten(x, code, known), flatten(y, code, known));
-            Instruction::Binary(*op, x, y)
-        }
+        Expr::Unary(op, x) => Instruction::Unary(Function::Unary(*op), flatten(x, code, known)),
+        Expr::Binary(op, x, y) => match composition(*op, x, y) {
+            Some((function, x)) => Instruction::Unary(function, flatten(x, code, known)),
+            None => {
+                let (x, y) = (flatten(x, code, known), flatten(y, code, known));
+                Instruction::Binary(*op, x, y)
+            }
+        },
         Expr::Select(c, x, y) => {
             let (c, x, y) = (flatten(c, code, known), flatten(x, code, known), flatten(y, code, known));
             Instruction::Select(c, x, y)
         }
     };
     code.push(instruction);
-    known.insert(expr, code.len() - 1);
-    code.len() - 1
+    let place = Place::Register(code.len() - 1);
+    known.insert(expr, place);
+    place
 }
 
-/// The values of instructions.
-type Registers<S> = [[<S as Simd>::V; BLOCK]; MAX_MAP_PARTS];
+/// The function that a sum or a product is, and its argument: `x σ(x)`, or `σ(x) + x σ(x) (1 − σ(x))`.
+fn composition<'e>(op: Binary, a: &'e Expr, b: &'e Expr) -> Option<(Function, &'e Expr)> {
+    let sigmoid = |e: &'e Expr| match e {
+        Expr::Unary(Unary::Sigmoid, x) => Some(&**x),
+        Expr::Unary(..) | Expr::Arg(_) | Expr::Const(_) | Expr::Binary(..) | Expr::Select(..) => None,
+    };
+    let of = |s: &'e Expr, rest: &'e Expr| {
+        let x = sigmoid(s)?;
+        match op {
+            Binary::Mul if rest == x => Some((Function::Silu, x)),
+            Binary::Add => {
+                let falling = Expr::binary(Binary::Sub, Expr::constant(1.0), s.clone());
+                let mut wanted = vec![x, s, &falling];
+                let all = factors(rest).into_iter().all(|factor| {
+                    let found = wanted.iter().position(|w| *w == factor);
+                    found.map(|k| wanted.swap_remove(k)).is_some()
+                });
+                (all && wanted.is_empty()).then_some((Function::SiluSlope, x))
+            }
+            Binary::Mul | Binary::Sub | Binary::Div | Binary::Max | Binary::Gt | Binary::Eq => None,
+        }
+    };
+    of(a, b).or_else(|| of(b, a))
+}
+
+/// The factors of a product.
+fn factors(expr: &Expr) -> Vec<&Expr> {
+    match expr {
+        Expr::Binary(Binary::Mul, x, y) => [factors(x), factors(y)].concat(),
+        Expr::Binary(..) | Expr::Arg(_) | Expr::Const(_) | Expr::Unary(..) | Expr::Select(..) => vec![expr],
+    }
+}
+
+/// Writes a function of vectors, one behind the other.
+macro_rules! each {
+    ($out:ident, $N:ident, ($($x:ident),*) $value:expr) => {
+        for v in 0..$N {
+            $(let $x = S::load($x.add(v * S::LANES));)*
+            S::store($out.add(v * S::LANES), $value);
+        }
+    };
+}
 
 /// A run of elements: blocks, then single vectors.
 ///
@@ -116,90 +175,94 @@ type Registers<S> = [[<S as Simd>::V; BLOCK]; MAX_MAP_PARTS];
 /// As for [`Simd`]; the arrays hold `count` elements.
 #[inline(always)]
 pub(super) unsafe fn run<S: Simd>(code: &Code<'_>, arrays: &[*mut S::T; MAX_ARRAYS], count: usize) {
-    let mut done = 0;
-    // SAFETY: the caller's.
+    // SAFETY: the caller's; the last vectors are copied to whole ones.
     unsafe {
-        let mut registers: Registers<S> = [[S::zero(); BLOCK]; MAX_MAP_PARTS];
-        for (register, instruction) in registers.iter_mut().zip(code.0) {
+        let mut registers = MaybeUninit::<[[S::V; BLOCK]; MAX_MAP_PARTS]>::uninit();
+        let registers = registers.as_mut_ptr().cast::<S::T>();
+        for (k, instruction) in code.0.iter().enumerate() {
             if let Instruction::Constant(c) = instruction {
-                *register = [S::constant(*c); BLOCK];
+                let (out, value) = (registers.add(k * BLOCK * S::LANES), S::constant(*c));
+                each!(out, BLOCK, () value);
             }
         }
+        let mut done = 0;
         while done + BLOCK * S::LANES <= count {
-            block::<S, BLOCK>(code, &mut registers, arrays, done, S::first(S::LANES));
+            block::<S, BLOCK>(code, registers, &arrays.map(|array| array.wrapping_add(done)));
             done += BLOCK * S::LANES;
         }
         while done < count {
-            block::<S, 1>(code, &mut registers, arrays, done, S::first(S::LANES.min(count - done)));
+            let mask = S::first(S::LANES.min(count - done));
+            let mut vectors = [S::zero(); MAX_ARRAYS];
+            for (vector, array) in vectors.iter_mut().zip(arrays).skip(1).filter(|(_, array)| !array.is_null()) {
+                *vector = S::load_first(array.add(done), mask);
+            }
+            block::<S, 1>(code, registers, &std::array::from_fn(|k| (&raw mut vectors[k]).cast()));
+            S::store_first(arrays[0].add(done), vectors[0], mask);
             done += S::LANES;
         }
     }
 }
 
-/// `N` vectors from element `at` on, of the last of which `mask` is there.
+/// The first `N` vectors of a block.
 #[inline(always)]
-unsafe fn block<S: Simd, const N: usize>(
-    code: &Code<'_>,
-    registers: &mut Registers<S>,
-    arrays: &[*mut S::T; MAX_ARRAYS],
-    at: usize,
-    mask: S::Mask,
-) {
-    // SAFETY: the caller's; instructions name registers before their own.
-    unsafe {
-        for (k, instruction) in code.0.iter().enumerate() {
-            let mut out = [S::zero(); N];
+unsafe fn block<S: Simd, const N: usize>(code: &Code<'_>, registers: *mut S::T, arrays: &[*mut S::T; MAX_ARRAYS]) {
+    let register = |k: usize| registers.wrapping_add(k * BLOCK * S::LANES);
+    let place = |place: Place| match place {
+        Place::Array(k) => arrays[k].cast_const(),
+        Place::Register(k) => register(k).cast_const(),
+    };
+    for (k, instruction) in code.0.iter().enumerate() {
+        let out = if k + 1 == code.0.len() { arrays[0] } else { register(k) };
+        // SAFETY: the caller's; instructions name registers before their own, and each holds a block.
+        unsafe {
             match *instruction {
-                Instruction::Load(operand) => {
-                    let from = arrays[operand + 1].add(at);
-                    each!(out, N, |v| S::load_first(from.add(v * S::LANES), mask));
+                Instruction::Constant(_) => {}
+                Instruction::Unary(function, x) => unary::<S, N>(function, place(x), out),
+                Instruction::Binary(op, x, y) => binary::<S, N>(op, place(x), place(y), out),
+                Instruction::Select(c, x, y) => {
+                    let (c, x, y) = (place(c), place(x), place(y));
+                    each!(out, N, (c, x, y) S::choose(S::is_equal(c, S::zero()), y, x));
                 }
-                Instruction::Constant(_) => continue,
-                Instruction::Unary(op, x) => unary::<S, N>(op, &registers[x], &mut out),
-                Instruction::Binary(op, x, y) => binary::<S, N>(op, &registers[x], &registers[y], &mut out),
-                Instruction::Select(c, x, y) => each!(out, N, |v| {
-                    let is_zero = S::is_equal(registers[c][v], S::zero());
-                    S::choose(is_zero, registers[y][v], registers[x][v])
-                }),
+                Instruction::Copy(x) => {
+                    let x = place(x);
+                    each!(out, N, (x) x);
+                }
             }
-            registers[k][..N].copy_from_slice(&out);
-        }
-        let result = &registers[code.0.len() - 1];
-        for v in 0..N {
-            S::store_first(arrays[0].add(at + v * S::LANES), result[v], mask);
         }
     }
 }
 
 #[inline(always)]
-unsafe fn unary<S: Simd, const N: usize>(op: Unary, x: &[S::V; BLOCK], out: &mut [S::V; N]) {
+unsafe fn unary<S: Simd, const N: usize>(function: Function, x: *const S::T, out: *mut S::T) {
     // SAFETY: the caller's.
     unsafe {
-        match op {
-            Unary::Neg => each!(out, N, |v| S::multiply(x[v], S::constant(-1.0))),
-            Unary::Abs => each!(out, N, |v| absolute::<S>(x[v])),
-            Unary::Sqrt => each!(out, N, |v| S::root(x[v])),
-            Unary::Exp => each!(out, N, |v| exp::<S>(x[v])),
-            Unary::Tanh => each!(out, N, |v| tanh::<S>(x[v])),
-            Unary::Sigmoid => each!(out, N, |v| sigmoid::<S>(x[v])),
-            Unary::Softplus => each!(out, N, |v| softplus::<S>(x[v])),
+        match function {
+            Function::Unary(Unary::Neg) => each!(out, N, (x) S::multiply(x, S::constant(-1.0))),
+            Function::Unary(Unary::Abs) => each!(out, N, (x) absolute::<S>(x)),
+            Function::Unary(Unary::Sqrt) => each!(out, N, (x) S::root(x)),
+            Function::Unary(Unary::Exp) => each!(out, N, (x) exp::<S>(x)),
+            Function::Unary(Unary::Tanh) => each!(out, N, (x) tanh::<S>(x)),
+            Function::Unary(Unary::Sigmoid) => each!(out, N, (x) sigmoid::<S>(x)),
+            Function::Unary(Unary::Softplus) => each!(out, N, (x) softplus::<S>(x)),
+            Function::Silu => each!(out, N, (x) silu::<S>(x)),
+            Function::SiluSlope => each!(out, N, (x) silu_slope::<S>(x)),
         }
     }
 }
 
 #[inline(always)]
-unsafe fn binary<S: Simd, const N: usize>(op: Binary, x: &[S::V; BLOCK], y: &[S::V; BLOCK], out: &mut [S::V; N]) {
+unsafe fn binary<S: Simd, const N: usize>(op: Binary, x: *const S::T, y: *const S::T, out: *mut S::T) {
     // SAFETY: the caller's.
     unsafe {
         let one = S::constant(1.0);
         match op {
-            Binary::Add => each!(out, N, |v| S::add(x[v], y[v])),
-            Binary::Sub => each!(out, N, |v| S::subtract(x[v], y[v])),
-            Binary::Mul => each!(out, N, |v| S::multiply(x[v], y[v])),
-            Binary::Div => each!(out, N, |v| S::divide(x[v], y[v])),
-            Binary::Max => each!(out, N, |v| S::larger(x[v], y[v])),
-            Binary::Gt => each!(out, N, |v| S::choose(S::is_greater(x[v], y[v]), one, S::zero())),
-            Binary::Eq => each!(out, N, |v| S::choose(S::is_equal(x[v], y[v]), one, S::zero())),
+            Binary::Add => each!(out, N, (x, y) S::add(x, y)),
+            Binary::Sub => each!(out, N, (x, y) S::subtract(x, y)),
+            Binary::Mul => each!(out, N, (x, y) S::multiply(x, y)),
+            Binary::Div => each!(out, N, (x, y) S::divide(x, y)),
+            Binary::Max => each!(out, N, (x, y) S::larger(x, y)),
+            Binary::Gt => each!(out, N, (x, y) S::choose(S::is_greater(x, y), one, S::zero())),
+            Binary::Eq => each!(out, N, (x, y) S::choose(S::is_equal(x, y), one, S::zero())),
         }
     }
 }

@@ -18,10 +18,10 @@ pub(super) trait Element:
     fn rounded(x: f64) -> Self;
     /// The root.
     fn root(self) -> Self;
-    /// The nearest whole number.
+    /// The nearest whole number, of numbers up to a million.
     fn nearest(self) -> Self;
-    /// 2ⁿ for a whole number n whose power is a normal number.
-    fn power_of_two(self) -> Self;
+    /// `self 2ⁿ` for a whole number n that is at most twice an exponent of normal numbers.
+    fn scale(self, n: Self) -> Self;
     /// True for double precision.
     const IS_DOUBLE: bool;
 }
@@ -43,11 +43,15 @@ macro_rules! element {
             }
             #[inline(always)]
             fn nearest(self) -> Self {
-                self.round_ties_even()
+                // The sum has no place for what is behind the point.
+                const ROUND: $float = 1.5 * ((1 as $bits) << $fraction) as $float;
+                (self + ROUND) - ROUND
             }
             #[inline(always)]
-            fn power_of_two(self) -> Self {
-                <$float>::from_bits(((self as i32 + $bias) as $bits) << $fraction)
+            fn scale(self, n: Self) -> Self {
+                let n = n as i32;
+                let power = |n: i32| <$float>::from_bits(((n + $bias) as $bits) << $fraction);
+                self * power(n >> 1) * power(n - (n >> 1))
             }
             const IS_DOUBLE: bool = $fraction == 52;
         }
@@ -137,6 +141,14 @@ impl<T: Element, const N: usize> Simd for Plain<T, N> {
         std::array::from_fn(|k| if a[k] >= b[k] || a[k].partial_cmp(&a[k]).is_none() { a[k] } else { b[k] })
     }
     #[inline(always)]
+    unsafe fn at_most(a: [T; N], bound: [T; N]) -> [T; N] {
+        std::array::from_fn(|k| if a[k] > bound[k] { bound[k] } else { a[k] })
+    }
+    #[inline(always)]
+    unsafe fn at_least(a: [T; N], bound: [T; N]) -> [T; N] {
+        std::array::from_fn(|k| if a[k] < bound[k] { bound[k] } else { a[k] })
+    }
+    #[inline(always)]
     unsafe fn root(a: [T; N]) -> [T; N] {
         a.map(T::root)
     }
@@ -145,8 +157,8 @@ impl<T: Element, const N: usize> Simd for Plain<T, N> {
         a.map(T::nearest)
     }
     #[inline(always)]
-    unsafe fn power_of_two(n: [T; N]) -> [T; N] {
-        n.map(T::power_of_two)
+    unsafe fn scale(a: [T; N], n: [T; N]) -> [T; N] {
+        std::array::from_fn(|k| a[k].scale(n[k]))
     }
     #[inline(always)]
     unsafe fn is_greater(a: [T; N], b: [T; N]) -> [bool; N] {

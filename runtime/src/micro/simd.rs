@@ -51,10 +51,14 @@ pub(super) trait Simd: Copy {
     unsafe fn larger(a: Self::V, b: Self::V) -> Self::V;
     /// The root.
     unsafe fn root(a: Self::V) -> Self::V;
-    /// The nearest whole number.
+    /// The nearest whole number, of numbers up to a million.
     unsafe fn nearest(a: Self::V) -> Self::V;
-    /// 2ⁿ for whole numbers n whose power is a normal number.
-    unsafe fn power_of_two(n: Self::V) -> Self::V;
+    /// `a`, or the bound where it is above that; NaN stays.
+    unsafe fn at_most(a: Self::V, bound: Self::V) -> Self::V;
+    /// `a`, or the bound where it is below that; NaN stays.
+    unsafe fn at_least(a: Self::V, bound: Self::V) -> Self::V;
+    /// `a 2ⁿ` for whole numbers n that are at most twice an exponent of normal numbers.
+    unsafe fn scale(a: Self::V, n: Self::V) -> Self::V;
     /// `a > b`; false where either is NaN.
     unsafe fn is_greater(a: Self::V, b: Self::V) -> Self::Lanes;
     /// `a = b`; false where either is NaN.

@@ -171,24 +171,22 @@ proptest! {
     }
 }
 
-/// Every function at `xs`, by every set, with the number of units in the last place that it may err by.
-fn check_functions<T: Float + Into<f64>>(dtype: DType, xs: &[f64], epsilon: f64) {
-    for op in Unary::ALL {
-        let expr = Expr::unary(op, Expr::Arg(0));
-        let map = Map { dtype, expr, rows: vec![xs.len(); 2], count: xs.len() };
-        for set in available() {
-            let given: Vec<T> = xs.iter().map(|x| T::rounded(*x)).collect();
-            let mut arrays = [vec![T::rounded(7.0); xs.len()], given.clone()];
-            call::<T>(&Micro::Map(map.clone()), set, &mut arrays, 1);
-            for (found, x) in arrays[0].iter().zip(given) {
-                let (found, x): (f64, f64) = ((*found).into(), x.into());
-                let wanted: f64 = T::rounded(op.apply(x)).into();
-                let close = (found - wanted).abs() <= 4.0 * epsilon * wanted.abs().max(f64::from(f32::MIN_POSITIVE));
-                assert!(
-                    close || found == wanted || (found.is_nan() && wanted.is_nan()),
-                    "{set}: {op:?}({x}) = {found}, not {wanted}"
-                );
-            }
+/// An expression of `x0` at `xs`, by every set; it may err by four units in the last place of its value, or of `least` where
+/// that is larger.
+fn check_function<T: Float + Into<f64>>(dtype: DType, expr: &Expr, xs: &[f64], [epsilon, least]: [f64; 2]) {
+    let map = Map { dtype, expr: expr.clone(), rows: vec![xs.len(); 2], count: xs.len() };
+    for set in available() {
+        let given: Vec<T> = xs.iter().map(|x| T::rounded(*x)).collect();
+        let mut arrays = [vec![T::rounded(7.0); xs.len()], given.clone()];
+        call::<T>(&Micro::Map(map.clone()), set, &mut arrays, 1);
+        for (found, x) in arrays[0].iter().zip(given) {
+            let (found, x): (f64, f64) = ((*found).into(), x.into());
+            let wanted: f64 = T::rounded(expr.evaluate(&[x])).into();
+            let close = (found - wanted).abs() <= 4.0 * epsilon * wanted.abs().max(least);
+            assert!(
+                close || found == wanted || (found.is_nan() && wanted.is_nan()),
+                "{set}: {expr} at {x} is {found}, not {wanted}"
+            );
         }
     }
 }
@@ -197,8 +195,23 @@ fn check_functions<T: Float + Into<f64>>(dtype: DType, xs: &[f64], epsilon: f64)
 fn functions_err_by_few_units_in_the_last_place() {
     let mut xs: Vec<f64> = (-4000..4000).map(|k| f64::from(k) * 0.0037).collect();
     xs.extend([0.0, -0.0, 1e-30, -1e-30, 87.0, -87.0, 1e4, -1e4, f64::INFINITY, f64::NEG_INFINITY, f64::NAN]);
-    check_functions::<f32>(DType::F32, &xs, f64::from(f32::EPSILON));
-    check_functions::<f64>(DType::F64, &xs, f64::EPSILON);
+    let check = |expr: Expr, least: f64| {
+        check_function::<f32>(DType::F32, &expr, &xs, [f64::from(f32::EPSILON), least]);
+        check_function::<f64>(DType::F64, &expr, &xs, [f64::EPSILON, least]);
+    };
+    let tiny = f64::from(f32::MIN_POSITIVE);
+    for op in Unary::ALL {
+        check(Expr::unary(op, Expr::Arg(0)), tiny);
+    }
+    let (x, s) = (|| Expr::Arg(0), || Expr::unary(Unary::Sigmoid, Expr::Arg(0)));
+    check(x() * s(), tiny);
+    check(s() * x(), tiny);
+    // The derivative of x σ(x), which is a difference near its root, where 1 − σ(x) errs by as much as σ(x) and is multiplied with x.
+    check(s() + x() * (s() * (Expr::constant(1.0) - s())), 2.0);
+    check((Expr::constant(1.0) - s()) * x() * s() + s(), 2.0);
+    check(s() + x() * (s() * (Expr::constant(2.0) - s())), 2.0);
+    check(x(), tiny);
+    check(Expr::constant(3.0), tiny);
 }
 
 proptest! {

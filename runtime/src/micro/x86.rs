@@ -19,7 +19,7 @@ pub(super) struct F64x4;
 
 /// The methods that differ between the vectors by the names of instructions alone.
 macro_rules! arithmetic {
-    ($v:ty, $float:ty, $is_double:literal, $set:ident, $add:ident, $subtract:ident, $divide:ident, $larger:ident, $root:ident) => {
+    ($v:ty, $float:ty, $is_double:literal, $set:ident, $add:ident, $subtract:ident, $divide:ident, $larger:ident, $smaller:ident, $root:ident) => {
         const IS_DOUBLE: bool = $is_double;
 
         #[inline(always)]
@@ -42,6 +42,15 @@ macro_rules! arithmetic {
         unsafe fn larger(a: $v, b: $v) -> $v {
             // The instruction gives `b` where either is NaN.
             unsafe { Self::choose(Self::is_equal(a, a), $larger(a, b), a) }
+        }
+        #[inline(always)]
+        unsafe fn at_most(a: $v, bound: $v) -> $v {
+            // The instruction gives `a` where either is NaN; likewise below.
+            unsafe { $smaller(bound, a) }
+        }
+        #[inline(always)]
+        unsafe fn at_least(a: $v, bound: $v) -> $v {
+            unsafe { $larger(bound, a) }
         }
         #[inline(always)]
         unsafe fn root(a: $v) -> $v {
@@ -111,6 +120,7 @@ mod implementations {
             _mm512_sub_ps,
             _mm512_div_ps,
             _mm512_max_ps,
+            _mm512_min_ps,
             _mm512_sqrt_ps
         );
         #[inline(always)]
@@ -118,8 +128,8 @@ mod implementations {
             unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
         }
         #[inline(always)]
-        unsafe fn power_of_two(n: __m512) -> __m512 {
-            unsafe { _mm512_scalef_ps(_mm512_set1_ps(1.0), n) }
+        unsafe fn scale(a: __m512, n: __m512) -> __m512 {
+            unsafe { _mm512_scalef_ps(a, n) }
         }
         #[inline(always)]
         unsafe fn is_greater(a: __m512, b: __m512) -> __mmask16 {
@@ -194,6 +204,7 @@ mod implementations {
             _mm512_sub_pd,
             _mm512_div_pd,
             _mm512_max_pd,
+            _mm512_min_pd,
             _mm512_sqrt_pd
         );
         #[inline(always)]
@@ -201,8 +212,8 @@ mod implementations {
             unsafe { _mm512_roundscale_pd::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
         }
         #[inline(always)]
-        unsafe fn power_of_two(n: __m512d) -> __m512d {
-            unsafe { _mm512_scalef_pd(_mm512_set1_pd(1.0), n) }
+        unsafe fn scale(a: __m512d, n: __m512d) -> __m512d {
+            unsafe { _mm512_scalef_pd(a, n) }
         }
         #[inline(always)]
         unsafe fn is_greater(a: __m512d, b: __m512d) -> __mmask8 {
@@ -286,6 +297,7 @@ mod implementations {
             _mm256_sub_ps,
             _mm256_div_ps,
             _mm256_max_ps,
+            _mm256_min_ps,
             _mm256_sqrt_ps
         );
         #[inline(always)]
@@ -293,10 +305,13 @@ mod implementations {
             unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
         }
         #[inline(always)]
-        unsafe fn power_of_two(n: __m256) -> __m256 {
+        unsafe fn scale(a: __m256, n: __m256) -> __m256 {
             unsafe {
-                let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+                let (n, bias) = (_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+                let half = _mm256_srai_epi32::<1>(n);
+                let [x, y] = [half, _mm256_sub_epi32(n, half)]
+                    .map(|n| _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(n, bias))));
+                _mm256_mul_ps(_mm256_mul_ps(a, x), y)
             }
         }
         #[inline(always)]
@@ -377,6 +392,7 @@ mod implementations {
             _mm256_sub_pd,
             _mm256_div_pd,
             _mm256_max_pd,
+            _mm256_min_pd,
             _mm256_sqrt_pd
         );
         #[inline(always)]
@@ -384,10 +400,15 @@ mod implementations {
             unsafe { _mm256_round_pd::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
         }
         #[inline(always)]
-        unsafe fn power_of_two(n: __m256d) -> __m256d {
+        unsafe fn scale(a: __m256d, n: __m256d) -> __m256d {
             unsafe {
-                let exponent = _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_cvtpd_epi32(n)), _mm256_set1_epi64x(1023));
-                _mm256_castsi256_pd(_mm256_slli_epi64::<52>(exponent))
+                let (n, bias) = (_mm256_cvtpd_epi32(n), _mm_set1_epi32(1023));
+                let half = _mm_srai_epi32::<1>(n);
+                let [x, y] = [half, _mm_sub_epi32(n, half)].map(|n| {
+                    let exponent = _mm256_cvtepi32_epi64(_mm_add_epi32(n, bias));
+                    _mm256_castsi256_pd(_mm256_slli_epi64::<52>(exponent))
+                });
+                _mm256_mul_pd(_mm256_mul_pd(a, x), y)
             }
         }
         #[inline(always)]
