@@ -115,8 +115,11 @@ impl<T: Element, const N: usize> Simd for Plain<T, N> {
         std::array::from_fn(|k| a[k] * b[k])
     }
     #[inline(always)]
-    unsafe fn pick(v: [T; N], from: [T; N], index: *const i32, mask: u32) -> [T; N] {
-        std::array::from_fn(|k| if mask >> k & 1 == 1 { from[unsafe { *index.add(k) } as usize] } else { v[k] })
+    unsafe fn pick(a: [T; N], b: [T; N], index: *const i32) -> [T; N] {
+        std::array::from_fn(|k| {
+            let from = unsafe { *index.add(k) } as usize;
+            if from < N { a[from] } else { b[from - N] }
+        })
     }
     const IS_DOUBLE: bool = T::IS_DOUBLE;
 

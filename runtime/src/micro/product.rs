@@ -210,15 +210,17 @@ pub(super) unsafe fn tile<S: Simd, const G: usize, const J: usize, const NV: usi
         let mask = S::first(tile.last);
         let sums = sums::<S, G, J, NV>(tile, mask);
         let coefficient = S::splat(tile.coefficient);
-        for (g, group) in sums.iter().enumerate() {
-            let out = tile.out.add(g * tile.group[1]);
-            if tile.n_stride == 1 {
-                plain::<S, J, NV>(tile, group, out, coefficient, mask);
-            } else if J > 1 && tile.n_stride == J && tile.item[1] == 1 {
-                woven::<S, J, NV>(tile, group, out, coefficient);
-            } else {
-                strided::<S, J, NV>(tile, group, out, coefficient);
+        let out = |g: usize| tile.out.add(g * tile.group[1]);
+        if tile.n_stride == 1 {
+            for g in 0..G {
+                plain::<S, J, NV>(tile, &sums[g], out(g), coefficient, mask);
             }
+        } else if J > 1 && tile.n_stride == J && tile.item[1] == 1 {
+            for g in 0..G {
+                woven::<S, J, NV>(tile, &sums[g], out(g), coefficient);
+            }
+        } else {
+            strided::<S, G, J, NV>(tile, &sums, coefficient);
         }
     }
 }
@@ -257,16 +259,7 @@ unsafe fn sums<S: Simd, const G: usize, const J: usize, const NV: usize>(
                 b = b.add(b_step);
             }
         }
-        // A copy, so that the sums themselves are never anywhere but in registers.
-        let mut kept = [[[S::zero(); NV]; J]; G];
-        for g in 0..G {
-            for j in 0..J {
-                for v in 0..NV {
-                    kept[g][j][v] = sums[g][j][v];
-                }
-            }
-        }
-        kept
+        sums
     }
 }
 
@@ -321,10 +314,12 @@ unsafe fn woven<S: Simd, const J: usize, const NV: usize>(
                 components[j] = sums[j][v];
             }
             let elements = J * if v + 1 < NV { S::LANES } else { tile.last };
-            for (k, vector) in weave::<S, J>(&components).iter().enumerate() {
+            for k in 0..J {
                 let count = elements.saturating_sub(k * S::LANES).min(S::LANES);
-                let to = out.add((v * J + k) * S::LANES);
-                write::<S>(to, *vector, coefficient, tile.accumulate, S::first(count));
+                if count > 0 {
+                    let (to, woven) = (out.add((v * J + k) * S::LANES), weave::<S, J>(&components, k));
+                    write::<S>(to, woven, coefficient, tile.accumulate, S::first(count));
+                }
             }
         }
     }
@@ -332,28 +327,29 @@ unsafe fn woven<S: Simd, const J: usize, const NV: usize>(
 
 /// Columns are somewhere.
 #[inline(always)]
-unsafe fn strided<S: Simd, const J: usize, const NV: usize>(
+unsafe fn strided<S: Simd, const G: usize, const J: usize, const NV: usize>(
     tile: &Tile<S::T>,
-    sums: &[[S::V; NV]; J],
-    out: *mut S::T,
+    sums: &[[[S::V; NV]; J]; G],
     coefficient: S::V,
 ) {
+    // A copy, which is indexed by loops, so that the sums themselves are never anywhere but in registers.
+    let kept = *sums;
     // SAFETY: the caller's.
     unsafe {
-        for (j, row) in sums.iter().enumerate() {
-            for (v, sum) in row.iter().enumerate() {
-                let count = if v + 1 < NV { S::LANES } else { tile.last };
-                let mut lanes = [tile.coefficient; MOST_LANES];
-                let to = |k: usize| out.add(j * tile.item[1] + (v * S::LANES + k) * tile.n_stride);
-                if tile.accumulate {
-                    for (k, lane) in lanes.iter_mut().enumerate().take(count) {
-                        *lane = *to(k);
-                    }
+        for (at, sum) in kept.as_flattened().as_flattened().iter().enumerate() {
+            let (g, j, v) = (at / (J * NV), at / NV % J, at % NV);
+            let count = if v + 1 < NV { S::LANES } else { tile.last };
+            let mut lanes = [tile.coefficient; MOST_LANES];
+            let first = tile.out.add(g * tile.group[1] + j * tile.item[1]);
+            let to = |k: usize| first.add((v * S::LANES + k) * tile.n_stride);
+            if tile.accumulate {
+                for (k, lane) in lanes.iter_mut().enumerate().take(count) {
+                    *lane = *to(k);
                 }
-                write::<S>(lanes.as_mut_ptr(), *sum, coefficient, tile.accumulate, S::first(S::LANES));
-                for (k, lane) in lanes.iter().enumerate().take(count) {
-                    *to(k) = *lane;
-                }
+            }
+            write::<S>(lanes.as_mut_ptr(), *sum, coefficient, tile.accumulate, S::first(S::LANES));
+            for (k, lane) in lanes.iter().enumerate().take(count) {
+                *to(k) = *lane;
             }
         }
     }

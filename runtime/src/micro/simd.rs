@@ -35,9 +35,9 @@ pub(super) trait Simd: Copy {
     unsafe fn multiply_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `a b`.
     unsafe fn multiply(a: Self::V, b: Self::V) -> Self::V;
-    /// `v`, but lane `k` is lane `index[k]` of `from` where bit `k` of `mask` is set. `index` has [`LANES`](Self::LANES)
-    /// elements, all below it.
-    unsafe fn pick(v: Self::V, from: Self::V, index: *const i32, mask: u32) -> Self::V;
+    /// Lane `k` is lane `index[k]` of `a` and `b`, those of `b` counted after those of `a`. `index` has
+    /// [`LANES`](Self::LANES) elements.
+    unsafe fn pick(a: Self::V, b: Self::V, index: *const i32) -> Self::V;
 
     /// All lanes `x`, rounded.
     unsafe fn constant(x: f64) -> Self::V;

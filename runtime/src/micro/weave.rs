@@ -5,17 +5,20 @@ use super::simd::Simd;
 /// The most lanes of any vector.
 const MOST: usize = 16;
 
-/// For every vector of a group of `D`: which lane its lanes come from, and from which vector.
+/// For every vector of a group of `D`, how it is made of `D` others in `D - 1` steps: the first picks lanes of vectors 0 and
+/// 1, step `s` replaces lanes by those of vector `s + 1`.
 struct Table<const D: usize, const LANES: usize>;
+
+type Steps<const D: usize> = [[[i32; MOST]; D]; D];
 
 impl<const D: usize, const LANES: usize> Table<D, LANES> {
     /// Woven vectors: element `e` of `D × LANES` is lane `e / D` of component `e % D`.
-    const WEAVE: ([[i32; MOST]; D], [[u32; D]; D]) = Self::table(true);
+    const WEAVE: Steps<D> = Self::table(true);
     /// Components: lane `u` of component `i` is element `u D + i`.
-    const UNWEAVE: ([[i32; MOST]; D], [[u32; D]; D]) = Self::table(false);
+    const UNWEAVE: Steps<D> = Self::table(false);
 
-    const fn table(weave: bool) -> ([[i32; MOST]; D], [[u32; D]; D]) {
-        let (mut index, mut mask) = ([[0; MOST]; D], [[0; D]; D]);
+    const fn table(weave: bool) -> Steps<D> {
+        let mut index = [[[0; MOST]; D]; D];
         let mut out = 0;
         while out < D {
             let mut lane = 0;
@@ -27,62 +30,71 @@ impl<const D: usize, const LANES: usize> Table<D, LANES> {
                     let element = lane * D + out;
                     (element / LANES, element % LANES)
                 };
-                index[out][lane] = at as i32;
-                mask[out][from] |= 1 << lane;
+                let mut step = 0;
+                while step < D {
+                    index[out][step][lane] = if from == step + 1 {
+                        (LANES + at) as i32
+                    } else if from == 0 && step == 0 {
+                        at as i32
+                    } else {
+                        lane as i32
+                    };
+                    step += 1;
+                }
                 lane += 1;
             }
             out += 1;
         }
-        (index, mask)
+        index
     }
 }
 
-/// The vectors that hold lane 0 of every component, then lane 1, and so on.
+/// Vector `k` of those that hold lane 0 of every component, then lane 1, and so on.
 ///
 /// # Safety
 /// As for [`Simd`].
 #[inline(always)]
-pub(super) unsafe fn weave<S: Simd, const D: usize>(components: &[S::V; D]) -> [S::V; D] {
+pub(super) unsafe fn weave<S: Simd, const D: usize>(components: &[S::V; D], k: usize) -> S::V {
     // SAFETY: the caller's.
     unsafe {
         match S::LANES {
-            2 => picked::<S, D>(components, &Table::<D, 2>::WEAVE),
-            4 => picked::<S, D>(components, &Table::<D, 4>::WEAVE),
-            8 => picked::<S, D>(components, &Table::<D, 8>::WEAVE),
-            _ => picked::<S, D>(components, &Table::<D, 16>::WEAVE),
+            2 => picked::<S, D>(components, &Table::<D, 2>::WEAVE[k]),
+            4 => picked::<S, D>(components, &Table::<D, 4>::WEAVE[k]),
+            8 => picked::<S, D>(components, &Table::<D, 8>::WEAVE[k]),
+            _ => picked::<S, D>(components, &Table::<D, 16>::WEAVE[k]),
         }
     }
 }
 
-/// The components that woven vectors hold: the inverse of [`weave`].
+/// Component `k` of those that woven vectors hold: the inverse of [`weave`].
 ///
 /// # Safety
 /// As for [`Simd`].
 #[inline(always)]
-pub(super) unsafe fn unweave<S: Simd, const D: usize>(woven: &[S::V; D]) -> [S::V; D] {
+pub(super) unsafe fn unweave<S: Simd, const D: usize>(woven: &[S::V; D], k: usize) -> S::V {
     // SAFETY: the caller's.
     unsafe {
         match S::LANES {
-            2 => picked::<S, D>(woven, &Table::<D, 2>::UNWEAVE),
-            4 => picked::<S, D>(woven, &Table::<D, 4>::UNWEAVE),
-            8 => picked::<S, D>(woven, &Table::<D, 8>::UNWEAVE),
-            _ => picked::<S, D>(woven, &Table::<D, 16>::UNWEAVE),
+            2 => picked::<S, D>(woven, &Table::<D, 2>::UNWEAVE[k]),
+            4 => picked::<S, D>(woven, &Table::<D, 4>::UNWEAVE[k]),
+            8 => picked::<S, D>(woven, &Table::<D, 8>::UNWEAVE[k]),
+            _ => picked::<S, D>(woven, &Table::<D, 16>::UNWEAVE[k]),
         }
     }
 }
 
-/// For blocks of vectors: the lane `distance` further down or up.
-const SHIFTS: [([i32; MOST], [i32; MOST]); 4] = [shift(1), shift(2), shift(4), shift(8)];
-
-const fn shift(distance: usize) -> ([i32; MOST], [i32; MOST]) {
-    let (mut down, mut up) = ([0; MOST], [0; MOST]);
+/// For squares of `2 distance` vectors: lanes of the upper and of the lower half, after their off-diagonal parts have
+/// changed places.
+const fn exchange<const LANES: usize>(distance: usize) -> [[i32; MOST]; 2] {
+    let mut index = [[0; MOST]; 2];
     let mut lane = 0;
-    while lane < MOST {
-        down[lane] = (lane & !distance) as i32;
-        up[lane] = (lane | distance) as i32;
+    while lane < LANES {
+        let odd = lane & distance != 0;
+        index[0][lane] = if odd { LANES + lane - distance } else { lane } as i32;
+        index[1][lane] = if odd { LANES + lane } else { lane + distance } as i32;
         lane += 1;
     }
-    (down, up)
+    index
 }
 
 /// Exchanges rows and columns of a square of `L` vectors, `L` being the number of lanes: at every distance 1, 2, 4, …
@@ -92,37 +104,29 @@ const fn shift(distance: usize) -> ([i32; MOST], [i32; MOST]) {
 /// As for [`Simd`].
 #[inline(always)]
 pub(super) unsafe fn transpose_square<S: Simd, const L: usize>(rows: &mut [S::V; L]) {
-    for (k, (down, up)) in SHIFTS.iter().enumerate() {
+    let steps = const { [exchange::<L>(1), exchange::<L>(2), exchange::<L>(4), exchange::<L>(8)] };
+    for (k, [upper, lower]) in steps.iter().enumerate() {
         let distance = 1 << k;
         if distance >= L {
             return;
         }
-        // Lanes whose number has the distance's bit.
-        let odd = [0xAAAA, 0xCCCC, 0xF0F0, 0xFF00][k];
         for i in (0..L).filter(|i| i & distance == 0) {
             let (a, b) = (rows[i], rows[i + distance]);
-            // SAFETY: the caller's; the tables hold lanes below `L` where the masks are set.
+            // SAFETY: the caller's; the tables hold lanes of two vectors.
             unsafe {
-                rows[i] = S::pick(a, b, down.as_ptr(), odd);
-                rows[i + distance] = S::pick(b, a, up.as_ptr(), !odd & 0xFFFF);
+                rows[i] = S::pick(a, b, upper.as_ptr());
+                rows[i + distance] = S::pick(a, b, lower.as_ptr());
             }
         }
     }
 }
 
 #[inline(always)]
-unsafe fn picked<S: Simd, const D: usize>(
-    from: &[S::V; D],
-    (index, mask): &'static ([[i32; MOST]; D], [[u32; D]; D]),
-) -> [S::V; D] {
-    let mut out = *from;
-    for k in 0..D {
-        let mut v = from[0];
-        for (j, source) in from.iter().enumerate() {
-            // SAFETY: the caller's; the table has lanes of vectors alone.
-            v = unsafe { S::pick(v, *source, index[k].as_ptr(), mask[k][j]) };
-        }
-        out[k] = v;
+unsafe fn picked<S: Simd, const D: usize>(from: &[S::V; D], steps: &'static [[i32; MOST]; D]) -> S::V {
+    let mut v = from[0];
+    for j in 1..D {
+        // SAFETY: the caller's; the table has lanes of two vectors alone.
+        v = unsafe { S::pick(v, from[j], steps[j - 1].as_ptr()) };
     }
-    out
+    v
 }

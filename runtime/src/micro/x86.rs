@@ -108,8 +108,8 @@ mod implementations {
             unsafe { _mm512_mul_ps(a, b) }
         }
         #[inline(always)]
-        unsafe fn pick(v: __m512, from: __m512, index: *const i32, mask: u32) -> __m512 {
-            unsafe { _mm512_mask_permutexvar_ps(v, mask as __mmask16, _mm512_loadu_si512(index.cast()), from) }
+        unsafe fn pick(a: __m512, b: __m512, index: *const i32) -> __m512 {
+            unsafe { _mm512_permutex2var_ps(a, _mm512_loadu_si512(index.cast()), b) }
         }
         arithmetic!(
             __m512,
@@ -189,10 +189,10 @@ mod implementations {
             unsafe { _mm512_mul_pd(a, b) }
         }
         #[inline(always)]
-        unsafe fn pick(v: __m512d, from: __m512d, index: *const i32, mask: u32) -> __m512d {
+        unsafe fn pick(a: __m512d, b: __m512d, index: *const i32) -> __m512d {
             unsafe {
                 let index = _mm512_cvtepi32_epi64(_mm256_loadu_si256(index.cast()));
-                _mm512_mask_permutexvar_pd(v, mask as __mmask8, index, from)
+                _mm512_permutex2var_pd(a, index, b)
             }
         }
         arithmetic!(
@@ -226,15 +226,6 @@ mod implementations {
         #[inline(always)]
         unsafe fn choose(lanes: __mmask8, a: __m512d, b: __m512d) -> __m512d {
             unsafe { _mm512_mask_blend_pd(lanes, b, a) }
-        }
-    }
-
-    /// Bit `k` of `mask` in all bits of lane `k`.
-    #[inline(always)]
-    unsafe fn lanes_of_mask(mask: u32) -> __m256i {
-        unsafe {
-            let bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-            _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(mask as i32), bits), bits)
         }
     }
 
@@ -282,10 +273,11 @@ mod implementations {
             unsafe { _mm256_mul_ps(a, b) }
         }
         #[inline(always)]
-        unsafe fn pick(v: __m256, from: __m256, index: *const i32, mask: u32) -> __m256 {
+        unsafe fn pick(a: __m256, b: __m256, index: *const i32) -> __m256 {
             unsafe {
-                let picked = _mm256_permutevar8x32_ps(from, _mm256_loadu_si256(index.cast()));
-                _mm256_blendv_ps(v, picked, _mm256_castsi256_ps(lanes_of_mask(mask)))
+                let index = _mm256_loadu_si256(index.cast());
+                let of_b = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(index));
+                _mm256_blendv_ps(_mm256_permutevar8x32_ps(a, index), _mm256_permutevar8x32_ps(b, index), of_b)
             }
         }
         arithmetic!(
@@ -372,15 +364,16 @@ mod implementations {
             unsafe { _mm256_mul_pd(a, b) }
         }
         #[inline(always)]
-        unsafe fn pick(v: __m256d, from: __m256d, index: *const i32, mask: u32) -> __m256d {
+        unsafe fn pick(a: __m256d, b: __m256d, index: *const i32) -> __m256d {
             unsafe {
                 // Lanes of two floats each: 2 k and 2 k + 1.
                 let index = _mm256_cvtepi32_epi64(_mm_loadu_si128(index.cast()));
                 let low = _mm256_slli_epi64::<1>(index);
                 let high = _mm256_slli_epi64::<32>(_mm256_add_epi64(low, _mm256_set1_epi64x(1)));
-                let picked = _mm256_permutevar8x32_epi32(_mm256_castpd_si256(from), _mm256_or_si256(low, high));
-                let mask = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(lanes_of_mask(mask)));
-                _mm256_blendv_pd(v, _mm256_castsi256_pd(picked), _mm256_castsi256_pd(mask))
+                let halves = _mm256_or_si256(low, high);
+                let [a, b] =
+                    [a, b].map(|v| _mm256_castsi256_pd(_mm256_permutevar8x32_epi32(_mm256_castpd_si256(v), halves)));
+                _mm256_blendv_pd(a, b, _mm256_castsi256_pd(_mm256_slli_epi64::<61>(index)))
             }
         }
         arithmetic!(
