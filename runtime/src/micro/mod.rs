@@ -175,7 +175,7 @@ trait Float: Copy + Send + Sync + 'static {
 
 /// The functions of one instruction set for one float.
 macro_rules! functions {
-    ($name:ident, $float:ty, $simd:ty, [$(#[$features:meta])?], [$(($j:literal, $g:literal, $v:literal))*]) => {
+    ($name:ident, $float:ty, $simd:ty, [$(#[$features:meta])?], [$(($j:literal, $g:literal, $v:literal))*], [$(($items:literal, $pairs:literal, $groups:literal))*]) => {
         mod $name {
             use super::*;
 
@@ -194,7 +194,22 @@ macro_rules! functions {
                 }
             }
 
-            pub(super) const TILES: Tiles<$float> = Tiles { lanes: <$simd as Simd>::LANES, get };
+            /// # Safety
+            /// The machine has the instructions, and the tile names elements of its arrays.
+            $(#[$features])?
+            unsafe fn tile_of_pairs<const G: usize, const H: usize, const ITEMS: usize>(tile: &Tile<$float>) {
+                // SAFETY: the caller's.
+                unsafe { product::pairs::<$simd, G, H, ITEMS>(tile) }
+            }
+
+            fn pairs(items: usize, groups: usize) -> Option<TileFn<$float>> {
+                match (items, groups) {
+                    $(($items, $groups) => Some(tile_of_pairs::<$groups, $pairs, $items>),)*
+                    _ => None,
+                }
+            }
+
+            pub(super) const TILES: Tiles<$float> = Tiles { lanes: <$simd as Simd>::LANES, get, pairs };
 
             /// # Safety
             /// The machine has the instructions, and the arrays hold a row.
@@ -248,6 +263,10 @@ macro_rules! functions_of_32_registers {
             (3, 1, 1) (3, 2, 1) (3, 3, 1) (3, 4, 1) (3, 1, 2) (3, 2, 2) (3, 3, 2) (3, 4, 2)
             (5, 1, 1) (5, 2, 1) (5, 1, 2) (5, 2, 2)
             (7, 1, 1) (7, 2, 1) (7, 1, 2) (9, 1, 1) (9, 1, 2) (11, 1, 1) (11, 1, 2)
+        ], [
+            (3, 2, 1) (3, 2, 2) (3, 2, 3) (3, 2, 4) (3, 2, 5) (3, 2, 6)
+            (4, 2, 1) (4, 2, 2) (4, 2, 3) (4, 2, 4)
+            (5, 3, 1) (5, 3, 2) (5, 3, 3) (5, 3, 4) (7, 4, 1) (7, 4, 2) (7, 4, 3)
         ]);
     };
 }
@@ -260,6 +279,9 @@ macro_rules! functions_of_16_registers {
             (4, 1, 1) (4, 2, 1) (4, 3, 1) (4, 1, 2)
             (3, 1, 1) (3, 2, 1) (3, 3, 1) (3, 1, 2) (3, 2, 2)
             (5, 1, 1) (5, 2, 1) (5, 1, 2) (7, 1, 1) (9, 1, 1) (11, 1, 1)
+        ], [
+            (3, 2, 1) (3, 2, 2) (3, 2, 3) (3, 2, 4) (4, 2, 1) (4, 2, 2) (4, 2, 3)
+            (5, 3, 1) (5, 3, 2) (5, 3, 3) (7, 4, 1) (7, 4, 2)
         ]);
     };
 }

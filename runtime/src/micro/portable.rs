@@ -79,6 +79,10 @@ impl<T: Element, const N: usize> Simd for Plain<T, N> {
         [x; N]
     }
     #[inline(always)]
+    unsafe fn splat_pair(from: *const T) -> [T; N] {
+        std::array::from_fn(|k| unsafe { *from.add(k % 2) })
+    }
+    #[inline(always)]
     unsafe fn first(count: usize) -> usize {
         count
     }

@@ -9,7 +9,7 @@
 use schur_ir::micro::{Along, Extent, Product};
 
 use super::simd::Simd;
-use super::weave::weave;
+use super::weave::{double, first_of_pair, item_of, weave, weave_pairs};
 
 /// Elements of `k` after which sums go to memory, so that a panel of `b` stays in the first cache.
 const DEPTH: usize = 256;
@@ -46,6 +46,8 @@ pub(super) struct Tiles<T: 'static> {
     pub(super) lanes: usize,
     /// The tile of `G` groups of `J` items of `NV` vectors: `get(J, G, NV)`.
     pub(super) get: fn(usize, usize, usize) -> Option<TileFn<T>>,
+    /// The tile of `G` groups of `J` items in pairs, for at most half a vector of columns: `pairs(J, G)`.
+    pub(super) pairs: fn(usize, usize) -> Option<TileFn<T>>,
 }
 
 /// A product, ready to be called.
@@ -75,13 +77,20 @@ impl<T: Copy> Plan<T> {
             let of = |vectors| (1..).map_while(|groups| (tiles.get)(items, groups, vectors)).collect();
             (1..=2).map(of).filter(|tiles: &Vec<_>| !tiles.is_empty()).collect()
         };
+        // Items that are neighbours in `a` go in pairs where a vector has room for the columns of two.
+        let of_items = |items: usize, along: &Along| {
+            let paired: Vec<_> = (1..).map_while(|groups| (tiles.pairs)(items, groups)).collect();
+            let is_whole = product.n_stride == 1 || (product.n_stride == items && along.strides[0] == 1);
+            let fits = 2 * product.n <= tiles.lanes && along.strides[1] == 1 && is_whole && !paired.is_empty();
+            if fits { vec![paired] } else { groups(items) }
+        };
         let components = match product.m[1].extent {
-            Extent::Fixed(count) if count > 1 => groups(count),
+            Extent::Fixed(count) if count > 1 => of_items(count, &product.m[1]),
             Extent::Fixed(_) | Extent::Rows => Vec::new(),
         };
         let (items, chosen) = match product.m[1].extent {
             Extent::Fixed(count) if !components.is_empty() => (count, components),
-            Extent::Fixed(_) | Extent::Rows => (LIST, groups(LIST)),
+            Extent::Fixed(_) | Extent::Rows => (LIST, of_items(LIST, &product.m[0])),
         };
         Plan {
             m: product.m,
@@ -199,6 +208,43 @@ unsafe fn groups<T: Copy>(tiles: &[TileFn<T>], mut tile: Tile<T>, count: usize) 
     }
 }
 
+/// A register tile of at most half a vector of columns, whose `ITEMS` items are neighbours in `a`: `H` vectors a group hold
+/// two items each.
+///
+/// # Safety
+/// As for [`Simd`]; `tile` names elements of its arrays.
+#[inline(always)]
+pub(super) unsafe fn pairs<S: Simd, const G: usize, const H: usize, const ITEMS: usize>(tile: &Tile<S::T>) {
+    // SAFETY: the caller's.
+    unsafe {
+        let mask = S::first(tile.last);
+        let sums = sums::<S, G, H, 1, ITEMS>(tile, mask);
+        let coefficient = S::splat(tile.coefficient);
+        for g in 0..G {
+            let out = tile.out.add(g * tile.group[1]);
+            let mut pairs = [S::zero(); H];
+            for p in 0..H {
+                pairs[p] = sums[g][p][0];
+            }
+            if tile.n_stride == ITEMS && tile.item[1] == 1 {
+                let elements = ITEMS * tile.last;
+                for k in 0..H {
+                    let count = elements.saturating_sub(k * S::LANES).min(S::LANES);
+                    if count > 0 {
+                        let woven = weave_pairs::<S, H, ITEMS>(&pairs, k);
+                        write::<S>(out.add(k * S::LANES), woven, coefficient, tile.accumulate, S::first(count));
+                    }
+                }
+            } else {
+                for j in 0..ITEMS {
+                    let columns = item_of::<S>(pairs[j / 2], j - first_of_pair(j / 2, ITEMS));
+                    write::<S>(out.add(j * tile.item[1]), columns, coefficient, tile.accumulate, mask);
+                }
+            }
+        }
+    }
+}
+
 /// A register tile.
 ///
 /// # Safety
@@ -208,7 +254,7 @@ pub(super) unsafe fn tile<S: Simd, const G: usize, const J: usize, const NV: usi
     // SAFETY: the caller's.
     unsafe {
         let mask = S::first(tile.last);
-        let sums = sums::<S, G, J, NV>(tile, mask);
+        let sums = sums::<S, G, J, NV, 0>(tile, mask);
         let coefficient = S::splat(tile.coefficient);
         let out = |g: usize| tile.out.add(g * tile.group[1]);
         if tile.n_stride == 1 {
@@ -225,8 +271,9 @@ pub(super) unsafe fn tile<S: Simd, const G: usize, const J: usize, const NV: usi
     }
 }
 
+/// The sums of a tile: of single items, or of pairs of `PAIRED` items.
 #[inline(always)]
-unsafe fn sums<S: Simd, const G: usize, const J: usize, const NV: usize>(
+unsafe fn sums<S: Simd, const G: usize, const J: usize, const NV: usize, const PAIRED: usize>(
     tile: &Tile<S::T>,
     mask: S::Mask,
 ) -> [[[S::V; NV]; J]; G] {
@@ -247,9 +294,15 @@ unsafe fn sums<S: Simd, const G: usize, const J: usize, const NV: usize>(
                     let from = b.add(v * S::LANES);
                     columns[v] = if v + 1 < NV { S::load(from) } else { S::load_first(from, mask) };
                 }
+                if PAIRED > 0 {
+                    columns = columns.map(|v| double::<S>(v));
+                }
                 for g in 0..G {
                     for j in 0..J {
-                        let x = S::splat(*a[g].add(j * item));
+                        let x = match PAIRED {
+                            0 => S::splat(*a[g].add(j * item)),
+                            items => S::splat_pair(a[g].add(first_of_pair(j, items))),
+                        };
                         for v in 0..NV {
                             sums[g][j][v] = S::multiply_add(x, columns[v], sums[g][j][v]);
                         }

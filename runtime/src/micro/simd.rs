@@ -21,6 +21,8 @@ pub(super) trait Simd: Copy {
     unsafe fn zero() -> Self::V;
     /// All lanes `x`.
     unsafe fn splat(x: Self::T) -> Self::V;
+    /// Two neighbours in turn, in all lanes.
+    unsafe fn splat_pair(from: *const Self::T) -> Self::V;
     /// The first `count` lanes, `count <= LANES`.
     unsafe fn first(count: usize) -> Self::Mask;
     /// All lanes.

@@ -72,17 +72,18 @@ fn layer(dtype: DType, [mul_in, mul_out, d]: [usize; 3], [x_apart, y_apart]: [bo
     }
 }
 
-/// The gradient of the layer's weights, from `[rows, d, mul]` arrays.
-fn weights(dtype: DType, [mul_in, mul_out, d]: [usize; 3], accumulate: bool) -> Product {
+/// The gradient of the layer's weights, from `[rows, d, mul]` arrays; the array of weights may be transposed.
+fn weights(dtype: DType, [mul_in, mul_out, d]: [usize; 3], [transposed, accumulate]: [bool; 2]) -> Product {
+    let (m_stride, n_stride) = if transposed { (1, mul_in) } else { (mul_out, 1) };
     Product {
         dtype,
-        m: [Along { extent: Extent::Fixed(mul_in), strides: [mul_out, 1] }, Along::NONE],
+        m: [Along { extent: Extent::Fixed(mul_in), strides: [m_stride, 1] }, Along::NONE],
         k: [
             Along { extent: Extent::Rows, strides: [mul_in * d, mul_out * d] },
             Along { extent: Extent::Fixed(d), strides: [mul_in, mul_out] },
         ],
         n: mul_out,
-        n_stride: 1,
+        n_stride,
         coefficient: -2.0,
         accumulate,
     }
@@ -124,10 +125,10 @@ proptest! {
     #[test]
     fn gradients_of_weights_are_what_plain_loops_compute(
         dtype in dtypes(), mul_in in 1usize..40, mul_out in 1usize..70, l in 0usize..4, rows in 1usize..40,
-        accumulate: bool,
+        options: [bool; 2],
     ) {
         let d = 2 * l + 1;
-        let product = weights(dtype, [mul_in, mul_out, d], accumulate);
+        let product = weights(dtype, [mul_in, mul_out, d], options);
         check_product(&product, [mul_in * mul_out, rows * mul_in * d, rows * mul_out * d], rows);
     }
 

@@ -32,13 +32,7 @@ impl<const D: usize, const LANES: usize> Table<D, LANES> {
                 };
                 let mut step = 0;
                 while step < D {
-                    index[out][step][lane] = if from == step + 1 {
-                        (LANES + at) as i32
-                    } else if from == 0 && step == 0 {
-                        at as i32
-                    } else {
-                        lane as i32
-                    };
+                    index[out][step][lane] = place(LANES, lane, step, from, at);
                     step += 1;
                 }
                 lane += 1;
@@ -81,6 +75,113 @@ pub(super) unsafe fn unweave<S: Simd, const D: usize>(woven: &[S::V; D], k: usiz
             _ => picked::<S, D>(woven, &Table::<D, 16>::UNWEAVE[k]),
         }
     }
+}
+
+/// Vectors that hold neighbouring items in turn, column by column.
+struct Pairs<const LANES: usize>;
+
+impl<const LANES: usize> Pairs<LANES> {
+    /// Every lane of the first half twice.
+    const DOUBLE: [i32; MOST] = Self::lanes(1, 2, 0);
+    /// The columns of the first item, and of the second.
+    const ITEM: [[i32; MOST]; 2] = [Self::lanes(2, 1, 0), Self::lanes(2, 1, 1)];
+
+    const fn lanes(times: usize, by: usize, plus: usize) -> [i32; MOST] {
+        let mut index = [0; MOST];
+        let mut lane = 0;
+        while lane < LANES {
+            index[lane] = ((times * lane / by + plus) % LANES) as i32;
+            lane += 1;
+        }
+        index
+    }
+
+    /// How vector `k` of woven items is made of `H` pairs, in steps as those of [`weave`].
+    const fn weave<const H: usize>(items: usize) -> Steps<H> {
+        let mut index = [[[0; MOST]; H]; H];
+        let mut out = 0;
+        while out < H {
+            let mut lane = 0;
+            while lane < LANES {
+                let (column, item) = ((out * LANES + lane) / items % (LANES / 2), (out * LANES + lane) % items);
+                let from = item / 2;
+                let at = 2 * column + item - first_of_pair(from, items);
+                let mut step = 0;
+                while step < H {
+                    index[out][step][lane] = place(LANES, lane, step, from, at);
+                    step += 1;
+                }
+                lane += 1;
+            }
+            out += 1;
+        }
+        index
+    }
+}
+
+/// The first of the items in pair `p` of `items`: the last pair has one item again where their number is odd.
+pub(super) const fn first_of_pair(p: usize, items: usize) -> usize {
+    if 2 * p + 2 > items { items - 2 } else { 2 * p }
+}
+
+/// The lane that step `step` picks for `lane`, which comes from lane `at` of vector `from`.
+const fn place(lanes: usize, lane: usize, step: usize, from: usize, at: usize) -> i32 {
+    if from == step + 1 {
+        (lanes + at) as i32
+    } else if from == 0 && step == 0 {
+        at as i32
+    } else {
+        lane as i32
+    }
+}
+
+/// Vector `k` of those that hold the items of the first column, then of the next, and so on; `H` vectors hold pairs.
+///
+/// # Safety
+/// As for [`Simd`].
+#[inline(always)]
+pub(super) unsafe fn weave_pairs<S: Simd, const H: usize, const ITEMS: usize>(pairs: &[S::V; H], k: usize) -> S::V {
+    // SAFETY: the caller's.
+    unsafe {
+        match S::LANES {
+            2 => picked::<S, H>(pairs, &const { Pairs::<2>::weave::<H>(ITEMS) }[k]),
+            4 => picked::<S, H>(pairs, &const { Pairs::<4>::weave::<H>(ITEMS) }[k]),
+            8 => picked::<S, H>(pairs, &const { Pairs::<8>::weave::<H>(ITEMS) }[k]),
+            _ => picked::<S, H>(pairs, &const { Pairs::<16>::weave::<H>(ITEMS) }[k]),
+        }
+    }
+}
+
+/// Every lane of the first half twice.
+///
+/// # Safety
+/// As for [`Simd`].
+#[inline(always)]
+pub(super) unsafe fn double<S: Simd>(v: S::V) -> S::V {
+    let index = match S::LANES {
+        2 => &Pairs::<2>::DOUBLE,
+        4 => &Pairs::<4>::DOUBLE,
+        8 => &Pairs::<8>::DOUBLE,
+        _ => &Pairs::<16>::DOUBLE,
+    };
+    // SAFETY: the caller's.
+    unsafe { S::pick(v, v, index.as_ptr()) }
+}
+
+/// The columns of an item of a pair.
+///
+/// # Safety
+/// As for [`Simd`].
+#[inline(always)]
+pub(super) unsafe fn item_of<S: Simd>(pair: S::V, second: usize) -> S::V {
+    let index = match S::LANES {
+        2 => &Pairs::<2>::ITEM,
+        4 => &Pairs::<4>::ITEM,
+        8 => &Pairs::<8>::ITEM,
+        _ => &Pairs::<16>::ITEM,
+    };
+    // SAFETY: the caller's.
+    unsafe { S::pick(pair, pair, index[second].as_ptr()) }
 }
 
 /// For squares of `2 distance` vectors: lanes of the upper and of the lower half, after their off-diagonal parts have

@@ -80,6 +80,10 @@ mod implementations {
             unsafe { _mm512_set1_ps(x) }
         }
         #[inline(always)]
+        unsafe fn splat_pair(from: *const f32) -> __m512 {
+            unsafe { _mm512_castpd_ps(_mm512_set1_pd(from.cast::<f64>().read_unaligned())) }
+        }
+        #[inline(always)]
         unsafe fn first(count: usize) -> __mmask16 {
             ((1u32 << count) - 1) as __mmask16
         }
@@ -159,6 +163,10 @@ mod implementations {
         #[inline(always)]
         unsafe fn splat(x: f64) -> __m512d {
             unsafe { _mm512_set1_pd(x) }
+        }
+        #[inline(always)]
+        unsafe fn splat_pair(from: *const f64) -> __m512d {
+            unsafe { _mm512_castps_pd(_mm512_broadcast_f32x4(_mm_loadu_ps(from.cast()))) }
         }
         #[inline(always)]
         unsafe fn first(count: usize) -> __mmask8 {
@@ -243,6 +251,10 @@ mod implementations {
         #[inline(always)]
         unsafe fn splat(x: f32) -> __m256 {
             unsafe { _mm256_set1_ps(x) }
+        }
+        #[inline(always)]
+        unsafe fn splat_pair(from: *const f32) -> __m256 {
+            unsafe { _mm256_castpd_ps(_mm256_set1_pd(from.cast::<f64>().read_unaligned())) }
         }
         #[inline(always)]
         unsafe fn first(count: usize) -> __m256i {
@@ -334,6 +346,10 @@ mod implementations {
         #[inline(always)]
         unsafe fn splat(x: f64) -> __m256d {
             unsafe { _mm256_set1_pd(x) }
+        }
+        #[inline(always)]
+        unsafe fn splat_pair(from: *const f64) -> __m256d {
+            unsafe { _mm256_broadcast_pd(&_mm_loadu_pd(from)) }
         }
         #[inline(always)]
         unsafe fn first(count: usize) -> __m256i {
