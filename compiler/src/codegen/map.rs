@@ -13,6 +13,10 @@ use super::control::{Count, Moving};
 use super::kernel::KernelBuilder;
 use super::math::little_endian;
 
+/// Vectors a turn of a loop, for expressions of so few parts.
+const UNROLL: usize = 4;
+const MAX_UNROLLED: usize = 16;
+
 impl<'a> KernelBuilder<'a> {
     /// Emits a map for the rows of the tile: as one run of elements where all arrays are contiguous over rows.
     pub(super) fn map(&mut self, map: &MapStmt) {
@@ -39,44 +43,58 @@ impl<'a> KernelBuilder<'a> {
 
     /// A run of elements: vectors, then single elements.
     fn run(&mut self, map: &MapStmt, places: &[Value], vectors: Count, rest: Count) {
-        let sizes: Vec<i64> = std::iter::once(&map.out)
-            .chain(map.operands.iter().map(|(a, _)| a))
-            .map(|a| self.element_size(a.array) as i64)
-            .collect();
-        let moving = |places: &[Value], lanes: i64| -> Vec<Moving> {
-            places.iter().zip(&sizes).map(|(&value, size)| Moving { value, step: size * lanes }).collect()
-        };
         let lanes = self.lanes;
-        self.repeat(vectors, &moving(places, lanes as i64), &[], &mut |cx, places, _| {
-            cx.elements(map, places, lanes);
-            Vec::new()
-        });
-        let mut after = Vec::with_capacity(places.len());
-        for Moving { value, step } in moving(places, lanes as i64) {
-            after.push(match vectors {
-                Count::Static(n) => self.b.ins().iadd_imm_s(value, n as i64 * step),
-                Count::Dynamic(n) => {
-                    let bytes = self.b.ins().imul_imm_s(n, step);
-                    self.b.ins().iadd(value, bytes)
-                }
+        let unrolled = if map.expr.size() <= MAX_UNROLLED { UNROLL } else { 1 };
+        let (turns, left) = match vectors {
+            Count::Static(n) => (Count::Static(n / unrolled), Count::Static(n % unrolled)),
+            Count::Dynamic(n) => {
+                let turns = self.b.ins().udiv_imm_u(n, unrolled as i64);
+                (Count::Dynamic(turns), Count::Dynamic(self.b.ins().urem_imm_u(n, unrolled as i64)))
+            }
+        };
+        let mut places = places.to_vec();
+        for (count, vectors, lanes) in [(turns, unrolled, lanes), (left, 1, lanes), (rest, 1, 1)] {
+            let moving = self.moving_elements(map, &places, vectors * lanes);
+            self.repeat(count, &moving, &[], &mut |cx, places, _| {
+                (0..vectors).for_each(|k| cx.elements(map, places, k * lanes, lanes));
+                Vec::new()
             });
+            places = moving.iter().map(|moving| self.after(count, moving)).collect();
         }
-        self.repeat(rest, &moving(&after, 1), &[], &mut |cx, places, _| {
-            cx.elements(map, places, 1);
-            Vec::new()
-        });
     }
 
-    /// `width` elements: all lanes, or the first alone.
-    fn elements(&mut self, map: &MapStmt, places: &[Value], width: usize) {
+    /// The places of a map, moving by `elements` a turn.
+    fn moving_elements(&self, map: &MapStmt, places: &[Value], elements: usize) -> Vec<Moving> {
+        let accesses = std::iter::once(&map.out).chain(map.operands.iter().map(|(a, _)| a));
+        let step = |access: &Access| (self.element_size(access.array) * elements) as i64;
+        accesses.zip(places).map(|(access, &value)| Moving { value, step: step(access) }).collect()
+    }
+
+    /// Where a place is after all turns of a loop.
+    fn after(&mut self, count: Count, moving: &Moving) -> Value {
+        match count {
+            Count::Static(n) => self.b.ins().iadd_imm_s(moving.value, n as i64 * moving.step),
+            Count::Dynamic(n) => {
+                let bytes = self.b.ins().imul_imm_s(n, moving.step);
+                self.b.ins().iadd(moving.value, bytes)
+            }
+        }
+    }
+
+    /// `width` elements, `first` elements behind the places: all lanes, or the first alone.
+    fn elements(&mut self, map: &MapStmt, places: &[Value], first: usize, width: usize) {
         let mut args = Vec::with_capacity(map.operands.len());
         for ((access, dtype), &place) in map.operands.iter().zip(&places[1..]) {
+            let bytes = (first * self.element_size(access.array)) as i64;
+            let place = self.b.ins().iadd_imm_s(place, bytes);
             args.push(self.argument(access.array, *dtype, place, width));
         }
         let value = self.expression(&map.expr, &args, &mut HashMap::new());
         let flags = self.store_flags();
         let value = if width > 1 { value } else { self.b.ins().extractlane(value, 0) };
-        self.b.ins().store(flags, value, places[0], 0);
+        let bytes = first * self.element_size(map.out.array);
+        let (place, at) = self.displaced(places[0], bytes);
+        self.b.ins().store(flags, value, place, at);
     }
 
     fn argument(&mut self, array: Array, dtype: DType, place: Value, width: usize) -> Value {
@@ -118,6 +136,11 @@ impl<'a> KernelBuilder<'a> {
             Expr::Unary(op, x) => {
                 let x = self.expression(x, args, known);
                 self.unary(*op, x)
+            }
+            Expr::Binary(Binary::Add, x, y) if let Expr::Binary(Binary::Mul, a, b) = &**x => {
+                let factors = [self.expression(a, args, known), self.expression(b, args, known)];
+                let y = self.expression(y, args, known);
+                self.multiply_add(&factors, Some(y))
             }
             Expr::Binary(op, x, y) => {
                 let (x, y) = (self.expression(x, args, known), self.expression(y, args, known));

@@ -127,7 +127,7 @@ impl Emit<'_> {
         let Vectors::Along(k) = self.plan.vectors else { return self.blocks(cx, places, 1, 1) };
         let Extent::Axis(size) = self.loops[k].extent else { return self.blocks(cx, places, 1, 1) };
         let lanes = cx.lanes;
-        let pair = if size / lanes == 3 { 3 } else { 2.min(size / lanes) };
+        let pair = self.vectors_a_turn(size / lanes);
         let main = size / (pair * lanes);
         cx.repeat(Count::Static(main), &self.moving(places, k, pair * lanes), &[], &mut |cx, places, _| {
             self.blocks(cx, places, pair, lanes);
@@ -145,6 +145,16 @@ impl Emit<'_> {
             self.blocks(cx, places, 1, 1);
             Vec::new()
         });
+    }
+
+    /// How many of the vectors are computed in a turn: as many sums as hide the time of an addition, where there are
+    /// no blocks beside them.
+    fn vectors_a_turn(&self, vectors: usize) -> usize {
+        match vectors {
+            3 => 3,
+            _ if self.plan.block.is_none() && !self.plan.summed.is_empty() => vectors.min(8),
+            _ => vectors.min(2),
+        }
     }
 
     /// The loop over blocks of rows (or of another loop), then what is left over.

@@ -37,14 +37,72 @@ pub(super) fn layout_of(graph: &Graph, schedule: &Schedule, value: ValueId) -> L
 fn contract_touches(graph: &Graph, contract: &Contract, user: ValueId, value: ValueId) -> Vec<bool> {
     let irreps = &graph.ty(value).irreps;
     let mut found = Vec::new();
-    for path in &contract.paths {
-        let path = split_path(graph, contract, path, user);
-        let is_value = |f: &&Factor| root(graph, contract.operands[f.operand].value) == value;
-        let read = path.factors.iter().filter(is_value).map(|f| &f.segment);
-        let written = (user == value).then_some(&path.out);
-        found.extend(read.chain(written).map(|s| to_components(s, &path.axes, irreps).is_some()));
+    for path in contract.paths.iter().flat_map(|path| chunk_paths(graph, contract, path, user, value)) {
+        let path = split_path(graph, contract, &path, user);
+        let segments = segments_of(graph, contract, &path, user, value);
+        found.extend(segments.iter().map(|s| to_components(s, &path.axes, irreps).is_some()));
     }
     found
+}
+
+/// The segments of `value` in a path of the contraction that makes `user`.
+fn segments_of<'p>(
+    graph: &Graph,
+    contract: &Contract,
+    path: &'p Path,
+    user: ValueId,
+    value: ValueId,
+) -> Vec<&'p Segment> {
+    let is_value = |f: &&Factor| root(graph, contract.operands[f.operand].value) == value;
+    let read = path.factors.iter().filter(is_value).map(|f| &f.segment);
+    read.chain((user == value).then_some(&path.out)).collect()
+}
+
+/// A path of the contraction that makes `user`, cut so that none of its axes runs over several chunks of `value`; whole
+/// where it touches the caller's arrays, which are as irreps are, and neighbours are neighbours there.
+pub(super) fn chunk_paths(graph: &Graph, contract: &Contract, path: &Path, user: ValueId, value: ValueId) -> Vec<Path> {
+    let is_callers = |value: ValueId| {
+        let of = root(graph, value);
+        let is_output = graph.outputs.iter().any(|o| root(graph, o.value) == of);
+        !graph.ty(of).dims.is_empty() && (is_output || matches!(graph.node(of).op, Op::Input(_)))
+    };
+    let touched = path.factors.iter().map(|f| contract.operands[f.operand].value).chain([user]);
+    let irreps = &graph.ty(value).irreps;
+    if irreps.iter().all(|chunk| chunk.ir.l == 0) || touched.into_iter().any(is_callers) {
+        return vec![path.clone()];
+    }
+    let (mut open, mut whole) = (vec![path.clone()], Vec::new());
+    while let Some(mut path) = open.pop() {
+        let segments = segments_of(graph, contract, &path, user, value);
+        match segments.iter().find_map(|segment| first_bound(segment, &path.axes, irreps)) {
+            Some((axis, at)) => open.push(cut_axis(&mut path, axis, at)),
+            None => {
+                whole.push(path);
+                continue;
+            }
+        }
+        open.push(path);
+    }
+    whole
+}
+
+/// An axis of neighbours that runs beyond the chunk that it begins in, and how far it is to the chunk's end.
+fn first_bound(segment: &Segment, axes: &[Axis], irreps: &Irreps) -> Option<(usize, usize)> {
+    let axis = (0..axes.len()).find(|&k| segment.strides[k] == 1)?;
+    let ends = irreps.iter().zip(irreps.offsets()).map(|(chunk, start)| start + chunk.dim());
+    let left = ends.into_iter().find(|end| segment.offset < *end)? - segment.offset;
+    (left < axes[axis].size).then_some((axis, left))
+}
+
+/// Keeps the first elements of an axis, and gives the rest.
+fn cut_axis(path: &mut Path, axis: usize, at: usize) -> Path {
+    let mut rest = path.clone();
+    path.axes[axis].size = at;
+    rest.axes[axis].size -= at;
+    for segment in rest.factors.iter_mut().map(|f| &mut f.segment).chain([&mut rest.out]) {
+        segment.offset += segment.strides[axis] * at;
+    }
+    rest
 }
 
 /// A path of the contraction that makes `user`, its axes split at components.

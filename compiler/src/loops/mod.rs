@@ -9,6 +9,17 @@
 //! it; an access to scratch or to [`RowAddress::Row`] touches the statement's own row only; every segment stays inside
 //! its array's width.
 
+#[allow(
+    clippy::indexing_slicing,
+    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
+)]
+mod copies;
+#[allow(
+    clippy::indexing_slicing,
+    clippy::unreachable,
+    reason = "flags are as many as nests; a nest has factors, and a range of elements has terms"
+)]
+mod elementwise;
 #[allow(clippy::indexing_slicing, reason = "a place beyond its array is a bug of ours that must show; as documented")]
 mod interpret;
 #[allow(
@@ -16,11 +27,6 @@ mod interpret;
     reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
 )]
 mod layout;
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
-)]
-mod pack;
 mod print;
 #[allow(
     clippy::indexing_slicing,
@@ -59,7 +65,7 @@ use schur_ir::program::{Buffer, BufferId, InputSlot, OutputSlot, ParamSlot, Step
 use schur_ir::ty::DType;
 use schur_ir::verify::{VerifyError, verify};
 
-use pack::Packed;
+use copies::{Packed, cheap, flat, once, rows, weights};
 
 pub use interpret::interpret;
 
@@ -358,17 +364,19 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
     let graph = storage::separate_outputs(graph);
     let dtype = storage::float_type(&graph)?;
     let mut packed = Packed::nothing(graph);
+    packed.then(once::compute_once(&packed.graph));
     if options.micro_kernels {
-        packed.then(pack::transpose_weights(&packed.graph));
+        packed.then(weights::transpose(&packed.graph));
     }
     let mut schedule = schedule::schedule(&packed.graph, options.fuse, &packed.rows);
     let mut storage = storage::assign(&packed.graph, &schedule)?;
-    if options.micro_kernels
-        && let Some(apart) = pack::take_apart_rows(&packed.graph, &schedule, &storage)
-    {
-        packed.then(apart);
-        schedule = schedule::schedule(&packed.graph, options.fuse, &packed.rows);
-        storage = storage::assign(&packed.graph, &schedule)?;
+    let passes = [flat::flatten, cheap::compute_again, rows::take_apart].into_iter().filter(|_| options.micro_kernels);
+    for pass in passes {
+        if let Some(copied) = pass(&packed.graph, &schedule, &storage) {
+            packed.then(copied);
+            schedule = schedule::schedule(&packed.graph, options.fuse, &packed.rows);
+            storage = storage::assign(&packed.graph, &schedule)?;
+        }
     }
     let graph = &packed.graph;
     let mut kernels = statements::kernels(graph, &schedule, &storage, options);

@@ -117,7 +117,7 @@ pub(super) fn schedule(graph: &Graph, fuse: bool, with_reader: &[ValueId]) -> Sc
     }
     rest.into_iter().for_each(|value| schedule.place(graph, value, fuse, with_reader));
     if fuse {
-        sink(graph, &mut schedule, with_reader);
+        sink(graph, &live, &mut schedule, with_reader);
     }
     schedule
 }
@@ -128,11 +128,10 @@ impl Schedule {
         let op = &graph.node(value).op;
         let rows = rows_of(graph, op);
         // A copy that several values read is computed with the first of them; the others wait for it.
-        let is_unplaced = |read: &ValueId| with_reader.contains(read) && self.kernel_of[read.index()].is_none();
-        let (copies, reads): (Vec<_>, Vec<_>) =
-            aligned_reads(graph, op).into_iter().partition(|(read, _)| is_unplaced(read));
-        let copied = copies.iter().flat_map(|(copy, _)| aligned_reads(graph, &graph.node(*copy).op));
-        let earliest = reads.into_iter().chain(copied).filter_map(|(read, aligned)| {
+        let copies = self.unplaced(graph, value, with_reader);
+        let reads = aligned_reads(graph, op).into_iter().filter(|(read, _)| !copies.contains(read));
+        let copied = copies.iter().flat_map(|copy| aligned_reads(graph, &graph.node(*copy).op));
+        let earliest = reads.chain(copied).filter_map(|(read, aligned)| {
             let kernel = self.kernel_of[root(graph, read).index()]?;
             Some(if aligned && kernel >= self.prologue { kernel } else { kernel + 1 })
         });
@@ -142,17 +141,33 @@ impl Schedule {
             self.kernels.push(rows.to_vec());
             self.kernels.len() - 1
         });
-        for value in copies.into_iter().map(|(copy, _)| copy).chain([value]) {
+        for value in copies.into_iter().chain([value]) {
             self.kernel_of[value.index()] = Some(kernel);
         }
+    }
+
+    /// The copies that a value reads, itself or by other copies, and that no kernel computes yet.
+    fn unplaced(&self, graph: &Graph, value: ValueId, with_reader: &[ValueId]) -> Vec<ValueId> {
+        let mut found = Vec::new();
+        let mut open = vec![value];
+        while let Some(value) = open.pop() {
+            for read in graph.node(value).op.reads() {
+                let is_unplaced = with_reader.contains(&read) && self.kernel_of[read.index()].is_none();
+                if is_unplaced && !found.contains(&read) {
+                    found.push(read);
+                    open.push(read);
+                }
+            }
+        }
+        found
     }
 }
 
 /// Moves values that only later kernels read, and that read nothing of their own kernel's scratch, to the first of these
 /// kernels: what would be written to memory and read again may then be scratch.
-fn sink(graph: &Graph, schedule: &mut Schedule, with_reader: &[ValueId]) {
+fn sink(graph: &Graph, live: &[bool], schedule: &mut Schedule, with_reader: &[ValueId]) {
     let mut readers: Vec<Vec<ValueId>> = vec![Vec::new(); graph.nodes.len()];
-    for (value, node) in graph.values() {
+    for (value, node) in graph.values().filter(|(value, _)| live[value.index()]) {
         node.op.reads().into_iter().for_each(|read| readers[root(graph, read).index()].push(value));
     }
     for (value, node) in graph.values().collect::<Vec<_>>().into_iter().rev() {

@@ -218,7 +218,7 @@ fn function(map: &MapStmt, dtype: DType) -> Option<Chosen> {
 }
 
 /// True where an expression has a function that is a polynomial in machine code.
-fn is_costly(expr: &Expr) -> bool {
+pub(super) fn is_costly(expr: &Expr) -> bool {
     match expr {
         Expr::Arg(_) | Expr::Const(_) => false,
         Expr::Unary(Unary::Exp | Unary::Tanh | Unary::Sigmoid | Unary::Softplus, _) => true,

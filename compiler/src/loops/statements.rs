@@ -1,9 +1,12 @@
 //! The statements of every kernel: what each value's op computes on a row.
 
-use schur_ir::dim::Dim;
-use schur_ir::graph::{Axis, Contract, Graph, Map, Op, Operand, RowMap, Segment, ValueId};
+use std::ops::Range;
 
-use super::layout::{split_path, to_components};
+use schur_ir::dim::Dim;
+use schur_ir::graph::{Axis, Contract, Graph, Map, Op, Operand, Path, RowMap, Segment, ValueId};
+
+use super::elementwise::as_maps;
+use super::layout::{chunk_paths, split_path, to_components};
 use super::schedule::{Schedule, root};
 use super::storage::{Place, Storage, is_serial};
 use super::{Access, Array, Kernel, Layout, LoopOptions, MapStmt, Nest, Pick, RowAddress, RowTerm, Stmt, Write};
@@ -77,8 +80,9 @@ impl Emitter<'_> {
     }
 
     fn contract(&self, value: ValueId, contract: &Contract) -> Vec<Stmt> {
-        let paths = contract.paths.iter().map(|p| split_path(self.graph, contract, p, value));
-        let mut nests: Vec<Nest> = paths
+        let paths = self.chunk_paths(value, contract);
+        let paths = paths.iter().map(|p| split_path(self.graph, contract, p, value));
+        let nests: Vec<Nest> = paths
             .filter(|path| path.axes.iter().all(|a| a.size > 0))
             .map(|path| Nest {
                 out: self.output(value, &contract.out, &contract.rows, &path.out, &path.axes),
@@ -97,15 +101,27 @@ impl Emitter<'_> {
         if contract.reduces() {
             return nests.into_iter().map(Stmt::Nest).collect();
         }
-        let width = self.graph.ty(value).width();
-        let zeros = choose_writes(&mut nests, width);
+        let (dtype, width) = (self.graph.ty(value).dtype, self.graph.ty(value).width());
+        let (maps, mut nests) = as_maps(nests, dtype);
+        let written = maps.iter().map(|map| map.out.segment.offset..map.out.segment.offset + map.count);
+        let zeros = choose_writes(&mut nests, width, written);
         let zero = |(offset, count): (usize, usize)| {
             let segment = Segment { offset, strides: vec![1] };
             let place = self.storage.written(value);
             let row = self.row_address(&contract.out, &self.graph.ty(value).dims, &contract.rows);
             Stmt::Zero { out: Access { array: place.array, row, width, segment }, count }
         };
-        zeros.into_iter().map(zero).chain(nests.into_iter().map(Stmt::Nest)).collect()
+        let statements = zeros.into_iter().map(zero).chain(maps.into_iter().map(Stmt::Map));
+        statements.chain(nests.into_iter().map(Stmt::Nest)).collect()
+    }
+
+    /// The paths, cut at the chunks of what is stored component by component.
+    fn chunk_paths(&self, value: ValueId, contract: &Contract) -> Vec<Path> {
+        let touched = contract.operands.iter().map(|o| root(self.graph, o.value)).chain([value]);
+        let is_apart = |v: &ValueId| self.storage.places[v.index()].is_some_and(|p| p.layout == Layout::Components);
+        touched.filter(is_apart).fold(contract.paths.clone(), |paths, of| {
+            paths.iter().flat_map(|path| chunk_paths(self.graph, contract, path, value, of)).collect()
+        })
     }
 
     fn map(&self, value: ValueId, map: &Map) -> Stmt {
@@ -178,22 +194,20 @@ impl Emitter<'_> {
     }
 }
 
-/// Decides which nests set and which add (those that touch an element twice must), and gives the ranges that no nest sets and that must be zero.
-fn choose_writes(nests: &mut [Nest], width: usize) -> Vec<(usize, usize)> {
-    let mut written = vec![false; width];
-    for nest in nests.iter_mut() {
-        let elements = elements(&nest.out.segment, &nest.axes);
-        let fresh = elements.iter().filter(|&&e| !written[e]).count();
-        let turns: usize =
-            nest.axes.iter().zip(&nest.out.segment.strides).filter(|(_, s)| **s > 0).map(|(a, _)| a.size).product();
-        let partly_written = fresh != 0 && fresh != elements.len();
-        if partly_written || elements.len() < turns {
-            nests.iter_mut().for_each(|n| n.write = Write::Add);
-            return vec![(0, width)];
-        }
-        nest.write = if fresh == 0 { Write::Add } else { Write::Set };
-        elements.into_iter().for_each(|e| written[e] = true);
+/// Decides which nests set and which add (those that touch an element twice must), and gives the ranges that nothing sets
+/// and that must be zero; `maps` set theirs. Nests that write more come first, where nests could not set otherwise.
+fn choose_writes(nests: &mut [Nest], width: usize, maps: impl Iterator<Item = Range<usize>>) -> Vec<(usize, usize)> {
+    let mut by_maps = vec![false; width];
+    maps.flatten().for_each(|element| by_maps[element] = true);
+    let mut set = set_first(nests, by_maps.clone());
+    if set.is_none() {
+        nests.sort_by_key(|nest| std::cmp::Reverse(elements(&nest.out.segment, &nest.axes).len()));
+        set = set_first(nests, by_maps.clone());
     }
+    let written = set.unwrap_or_else(|| {
+        nests.iter_mut().for_each(|nest| nest.write = Write::Add);
+        by_maps
+    });
     let mut ranges: Vec<(usize, usize)> = Vec::new();
     for e in (0..width).filter(|&e| !written[e]) {
         match ranges.last_mut() {
@@ -202,6 +216,23 @@ fn choose_writes(nests: &mut [Nest], width: usize) -> Vec<(usize, usize)> {
         }
     }
     ranges
+}
+
+/// Lets nests set what is not `written` before them, and gives all that is written in the end; `None` where a nest would
+/// do both.
+fn set_first(nests: &mut [Nest], mut written: Vec<bool>) -> Option<Vec<bool>> {
+    for nest in nests.iter_mut() {
+        let elements = elements(&nest.out.segment, &nest.axes);
+        let fresh = elements.iter().filter(|&&e| !written[e]).count();
+        let turns: usize =
+            nest.axes.iter().zip(&nest.out.segment.strides).filter(|(_, s)| **s > 0).map(|(a, _)| a.size).product();
+        if (fresh != 0 && fresh != elements.len()) || elements.len() < turns {
+            return None;
+        }
+        nest.write = if fresh == 0 { Write::Add } else { Write::Set };
+        elements.into_iter().for_each(|e| written[e] = true);
+    }
+    Some(written)
 }
 
 /// The elements of a segment, each once.

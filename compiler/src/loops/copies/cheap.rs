@@ -1,0 +1,191 @@
+//! What is cheap is computed again, not saved: elementwise values that other kernels read are computed there, where
+//! reading what they are made of takes no more than saving them and reading them again.
+
+use std::collections::BTreeMap;
+
+use schur_ir::graph::{Contract, Graph, Node, Op, Operand, RowMap, ValueId};
+use schur_ir::irreps::Irreps;
+use schur_ir::ty::Type;
+
+use super::{Packed, Rebuild, drop_unread};
+use crate::loops::schedule::{Schedule, root, rows_of, writes_own_row};
+use crate::loops::select::is_costly;
+use crate::loops::storage::Storage;
+use crate::loops::{Array, Layout};
+
+/// The graph with a copy of every cheap value for every kernel but its own that reads it; `None` where there is none.
+pub(in crate::loops) fn compute_again(graph: &Graph, schedule: &Schedule, storage: &Storage) -> Option<Packed> {
+    let plan = Plan::new(graph, schedule, storage).decide();
+    if plan.again.iter().all(Vec::is_empty) {
+        return None;
+    }
+    let mut rebuild = Rebuild::new(graph);
+    let mut copies: BTreeMap<(ValueId, usize), ValueId> = BTreeMap::new();
+    for (value, node) in graph.values() {
+        let again = &plan.again[value.index()];
+        for &kernel in again {
+            let (op, ty) = plan.trimmed(value, kernel);
+            let op = op.map_reads(|v| copies.get(&(v, kernel)).copied().unwrap_or_else(|| rebuild.moved(v)));
+            let copy = rebuild.copy(op, ty, node);
+            rebuild.packed.rows.push(copy);
+            copies.insert((value, kernel), copy);
+        }
+        let own = schedule.kernel_of[value.index()];
+        let trimmed = own.filter(|_| !again.is_empty()).map(|own| plan.trimmed(value, own));
+        let (op, ty) = trimmed.unwrap_or_else(|| (node.op.clone(), node.ty.clone()));
+        let copy = |v| own.and_then(|own| copies.get(&(v, own)).copied());
+        let op = op.map_reads(|v| copy(v).unwrap_or_else(|| rebuild.moved(v)));
+        rebuild.keep(op, &Node { ty, ..node.clone() });
+    }
+    Some(rebuild.finish(graph))
+}
+
+/// Which kernels read which values.
+struct Plan<'a> {
+    graph: &'a Graph,
+    schedule: &'a Schedule,
+    storage: &'a Storage,
+    /// For every value the kernels that read it row by row, with how many of its first elements are read in each; none
+    /// where some reader reads otherwise.
+    readers: Vec<Option<BTreeMap<usize, usize>>>,
+    /// The kernels in which every value is computed again.
+    again: Vec<Vec<usize>>,
+}
+
+impl<'a> Plan<'a> {
+    fn new(graph: &'a Graph, schedule: &'a Schedule, storage: &'a Storage) -> Self {
+        let values = graph.nodes.len();
+        let (readers, again) = (vec![Some(BTreeMap::new()); values], vec![Vec::new(); values]);
+        let mut plan = Plan { graph, schedule, storage, readers, again };
+        for (value, _) in graph.values() {
+            if let Some(kernel) = schedule.kernel_of[value.index()] {
+                plan.read_by(value, kernel);
+            }
+        }
+        plan
+    }
+
+    /// Notes what a value reads when it is computed in a kernel.
+    fn read_by(&mut self, value: ValueId, kernel: usize) {
+        for read in reads(self.graph, &self.graph.node(value).op) {
+            let readers = &mut self.readers[root(self.graph, read.value).index()];
+            match readers {
+                Some(kernels) if read.row => {
+                    let end = kernels.entry(kernel).or_default();
+                    *end = (*end).max(read.end);
+                }
+                Some(_) => *readers = None,
+                None => {}
+            }
+        }
+    }
+
+    /// Decides what is computed again. Later values first, since their copies are readers too.
+    fn decide(mut self) -> Self {
+        for (value, _) in self.graph.values().collect::<Vec<_>>().into_iter().rev() {
+            if let Some(kernels) = self.kernels(value) {
+                kernels.iter().for_each(|&kernel| self.read_by(value, kernel));
+                self.again[value.index()] = kernels;
+            }
+        }
+        self
+    }
+
+    /// The kernels that a value is computed again in, if it is cheap.
+    fn kernels(&self, value: ValueId) -> Option<Vec<usize>> {
+        let own = self.schedule.kernel_of[value.index()]?;
+        let node = self.graph.node(value);
+        let is_output = self.graph.outputs.iter().any(|o| root(self.graph, o.value) == value);
+        if is_output || !writes_own_row(node) || rows_of(self.graph, &node.op).is_empty() || !is_elementwise(&node.op) {
+            return None;
+        }
+        let readers = self.readers[value.index()].as_ref()?;
+        let others: Vec<usize> = readers.keys().copied().filter(|&kernel| kernel != own).collect();
+        let saved = node.ty.width() * (1 + others.len());
+        let again = others.iter().map(|&kernel| self.elements(value, kernel)).sum::<Option<usize>>()?;
+        (!others.is_empty() && again <= saved).then_some(others)
+    }
+
+    /// How many elements of a row are read for a value alone when it is computed in a kernel; none where it cannot be.
+    fn elements(&self, value: ValueId, kernel: usize) -> Option<usize> {
+        let mut elements = 0;
+        for read in reads(self.graph, &self.graph.node(value).op) {
+            let of = root(self.graph, read.value);
+            let is_at_hand = match (self.storage.places[of.index()]?.array, self.schedule.kernel_of[of.index()]) {
+                (Array::Memory(_), made) => made.is_none_or(|made| made <= kernel),
+                (Array::Scratch(_), made) => made == Some(kernel),
+            };
+            let is_read_anyway = self.readers[of.index()].as_ref().is_none_or(|readers| readers.contains_key(&kernel));
+            if !is_at_hand || !(read.row || read.shared) {
+                return None;
+            }
+            elements += if read.row && !is_read_anyway { read.end } else { 0 };
+        }
+        Some(elements)
+    }
+
+    /// A value as a kernel needs it: the first elements alone, where that drops paths.
+    fn trimmed(&self, value: ValueId, kernel: usize) -> (Op, Type) {
+        let node = self.graph.node(value);
+        let end = self.readers[value.index()].as_ref().and_then(|readers| readers.get(&kernel)).copied();
+        let is_flat = self.storage.places[value.index()].is_some_and(|place| place.layout == Layout::Irreps);
+        let (Op::Contract(contract), Some(end), true) = (&node.op, end, is_flat) else {
+            return (node.op.clone(), node.ty.clone());
+        };
+        let kept = contract.paths.iter().filter(|path| path.out.offset < end).cloned().collect();
+        let mut contract = Contract { paths: kept, ..contract.clone() };
+        let last = contract.paths.iter().filter_map(|path| path.out.last(&path.axes)).max();
+        let width = last.map_or(end, |last| end.max(last + 1));
+        if width == node.ty.width() {
+            return (node.op.clone(), node.ty.clone());
+        }
+        drop_unread(&mut contract);
+        let ty = Type::new(node.ty.dims.clone(), Irreps::scalars(width), node.ty.dtype);
+        (Op::Contract(contract), ty)
+    }
+}
+
+/// An operand as it is read.
+struct Read {
+    value: ValueId,
+    /// True where every row reads its own.
+    row: bool,
+    /// True where all rows read the same.
+    shared: bool,
+    /// Up to which element.
+    end: usize,
+}
+
+fn reads(graph: &Graph, op: &Op) -> Vec<Read> {
+    let rows = rows_of(graph, op);
+    let read = |operand: &Operand, end: usize| {
+        let is_itself = root(graph, operand.value) == operand.value;
+        let row = is_itself && operand.map.is_identity(rows.len()) && graph.ty(operand.value).dims == rows;
+        Read { value: operand.value, row, shared: operand.map == RowMap::shared(), end }
+    };
+    match op {
+        Op::Contract(c) => c.operands.iter().enumerate().map(|(k, o)| read(o, elements_read(c, k))).collect(),
+        Op::Map(m) => m.operands.iter().map(|o| read(o, graph.ty(o.value).width())).collect(),
+        Op::Max(m) => vec![Read { value: m.value, row: false, shared: false, end: 0 }],
+        Op::Input(_) | Op::Param(_) | Op::Reshape(_) => Vec::new(),
+    }
+}
+
+/// Up to which element a contraction reads an operand.
+fn elements_read(contract: &Contract, operand: usize) -> usize {
+    let factors = contract.paths.iter().flat_map(|path| path.factors.iter().map(move |f| (f, path)));
+    let ends = factors.filter(|(f, _)| f.operand == operand).filter_map(|(f, path)| f.segment.last(&path.axes));
+    ends.max().map_or(0, |last| last + 1)
+}
+
+/// True where an element takes a few operations.
+fn is_elementwise(op: &Op) -> bool {
+    match op {
+        Op::Contract(c) => {
+            let mut axes = c.paths.iter().flat_map(|path| path.axes.iter().zip(&path.out.strides));
+            axes.all(|(axis, stride)| axis.size == 1 || *stride > 0)
+        }
+        Op::Map(map) => !is_costly(&map.expr),
+        Op::Input(_) | Op::Param(_) | Op::Max(_) | Op::Reshape(_) => false,
+    }
+}
