@@ -2,6 +2,8 @@
 //!
 //! Rates are those of one core that runs fused loops: what an op reads and writes mostly stays in cache.
 
+use std::collections::HashSet;
+
 use schur_ir::dim::{Bindings, Dim, Symbol};
 use schur_ir::expr::{Binary, Expr, Unary};
 use schur_ir::graph::{Contract, Graph, Op, Operand, ValueId};
@@ -135,13 +137,20 @@ fn touched(contract: &Contract, operand: usize) -> usize {
     elements.sum()
 }
 
+/// Equal parts of an expression count once, as they are computed once.
 fn expr_flops(expr: &Expr) -> usize {
-    match expr {
-        Expr::Arg(_) | Expr::Const(_) => 0,
-        Expr::Unary(op, x) => expr_flops(x) + unary_flops(*op),
-        Expr::Binary(op, a, b) => expr_flops(a) + expr_flops(b) + binary_flops(*op),
-        Expr::Select(c, a, b) => 1 + expr_flops(c) + expr_flops(a) + expr_flops(b),
+    fn count<'e>(expr: &'e Expr, known: &mut HashSet<&'e Expr>) -> usize {
+        if matches!(expr, Expr::Arg(_) | Expr::Const(_)) || !known.insert(expr) {
+            return 0;
+        }
+        match expr {
+            Expr::Arg(_) | Expr::Const(_) => 0,
+            Expr::Unary(op, x) => count(x, known) + unary_flops(*op),
+            Expr::Binary(op, a, b) => count(a, known) + count(b, known) + binary_flops(*op),
+            Expr::Select(c, a, b) => 1 + count(c, known) + count(a, known) + count(b, known),
+        }
     }
+    count(expr, &mut HashSet::new())
 }
 
 fn unary_flops(op: Unary) -> usize {

@@ -48,6 +48,7 @@ mod ranges;
 mod rules;
 #[allow(clippy::indexing_slicing, reason = "e-classes are those of the e-graph that the lists were made for")]
 mod saturate;
+mod spelling;
 #[cfg(test)]
 mod tests;
 #[allow(clippy::indexing_slicing, reason = "e-classes are those of the e-graph that the lists were made for")]

@@ -155,6 +155,10 @@ impl Saturation {
     /// Applies every rewriting rule to an e-node, unless nothing it sees is new.
     fn visit(&mut self, class: Id, enode: &Enode) -> bool {
         let enode = self.canonical(enode);
+        // An op that reads its own value, such as x = x + 0, is no way to make it: what it can be rewritten to neither.
+        if enode.children.contains(&class) {
+            return false;
+        }
         let children: usize = enode.children.iter().map(|c| self.egraph[*c].len()).sum();
         if self.seen.insert(enode.clone(), children) == Some(children) {
             return false;

@@ -66,7 +66,7 @@ pub(super) enum Action {
 }
 
 /// All rules. Those of normal form are applied in this order until none changes anything.
-pub static RULES: [&Rule; 29] = [
+pub static RULES: [&Rule; 30] = [
     &irreps::READ_UNCHANGED,
     &irreps::NARROW,
     &irreps::READ_THROUGH_COPY,
@@ -84,6 +84,7 @@ pub static RULES: [&Rule; 29] = [
     &weights::PACK_WEIGHTS,
     &scales::FOLD_DIVISOR,
     &scales::FOLD_CONSTANT,
+    &scales::SPELL_MAPS,
     &scales::FUSE_MAPS,
     &scales::CONTRACT_AS_MAP,
     &scales::MAP_AS_CONTRACT,

@@ -8,6 +8,7 @@ use schur_ir::ty::Type;
 use super::irreps::row_wise;
 use super::{Action, BUILT, Built, Found, Rule, Site};
 use crate::simplify::compose::{fuse_maps, is_sum};
+use crate::simplify::spelling::spell;
 
 /// `(Σ c x) / n = Σ (c/n) x` for a constant n.
 pub(super) static FOLD_DIVISOR: Rule =
@@ -36,6 +37,9 @@ pub(super) static SCALE_OUT_OF_MAP: Rule =
 pub(super) static SCALE_OUT_OF_PRODUCT: Rule =
     Rule { name: "scale-out-of-product", exact: false, action: Action::Rewrite(scale_out_of_product) };
 
+/// `−(−1 · x y) = y x`: an expression is spelled in one way, apart from how sums and products are grouped.
+pub(super) static SPELL_MAPS: Rule = Rule { name: "spell-maps", exact: false, action: Action::Map(spell_map) };
+
 /// Expressions are fused up to this size.
 const MAX_EXPR: usize = 96;
 
@@ -47,6 +51,13 @@ fn fold_divisor(contract: &mut Contract, _: &Type) -> bool {
     contract.paths.iter_mut().for_each(|p| p.coefficient = Scalar(p.coefficient.0 / n as f64));
     contract.divisor = Dim::one();
     true
+}
+
+fn spell_map(map: &mut Map) -> bool {
+    let spelled = spell(&map.expr);
+    let changed = spelled != map.expr;
+    map.expr = spelled;
+    changed
 }
 
 fn constant(op: &Op) -> Option<f64> {
