@@ -21,7 +21,7 @@ mod x86;
 use std::any::Any;
 use std::fmt;
 
-use schur_ir::micro::{Entry, Micro, MicroFn, Prefetch};
+use schur_ir::micro::{Entry, Micro, MicroFn, Prefetch, Transpose};
 use schur_ir::ty::DType;
 
 use portable::Plain;
@@ -112,8 +112,8 @@ impl Table {
             }
             Micro::Transpose(transpose) => {
                 let coefficient = T::rounded(transpose.coefficient);
-                let row = T::row(set, transpose.short);
-                self.add(transpose::Plan { transpose: transpose.clone(), coefficient, row }, run_transpose::<T>);
+                let (lanes, row) = (T::tiles(set).lanes, T::row(set, transpose));
+                self.add(transpose::Plan::new(transpose, coefficient, lanes, row), run_transpose::<T>);
             }
             Micro::Map(map) => self.add(map::Plan::new(map, T::map(set)), run_map::<T>),
             Micro::Prefetch(prefetch) => self.add(prefetch.clone(), run_prefetch),
@@ -167,8 +167,8 @@ trait Float: Copy + Send + Sync + 'static {
     fn rounded(x: f64) -> Self;
     /// Register tiles.
     fn tiles(set: InstructionSet) -> Tiles<Self>;
-    /// The transposing copy of a row of `short` components.
-    fn row(set: InstructionSet, short: usize) -> transpose::RowFn<Self>;
+    /// The copy of a row.
+    fn row(set: InstructionSet, transpose: &Transpose) -> transpose::RowFn<Self>;
     /// A run of elements of a map.
     fn map(set: InstructionSet) -> map::RunFn<Self>;
 }
@@ -239,8 +239,20 @@ macro_rules! functions {
                 unsafe { map::run::<$simd>(code, arrays, count) }
             }
 
-            pub(super) fn row(short: usize) -> Option<transpose::RowFn<$float>> {
-                match short {
+            /// # Safety
+            /// The machine has the instructions, and the arrays hold a row.
+            $(#[$features])?
+            unsafe fn few<const N: usize>(out: *mut $float, from: *const $float, plan: &transpose::Plan<$float>) {
+                // SAFETY: the caller's.
+                unsafe { transpose::few::<$simd, N>(out, from, plan) }
+            }
+
+            pub(super) fn row(transpose: &Transpose) -> Option<transpose::RowFn<$float>> {
+                if transpose::is_few(transpose, TILES.lanes) {
+                    let vectors = (transpose.short * transpose.long).div_ceil(TILES.lanes);
+                    return [few::<1>, few::<2>, few::<3>, few::<4>].get(vectors.checked_sub(1)?).copied().map(|few| few as _);
+                }
+                match transpose.short {
                     3 => Some(row_of::<3>),
                     5 => Some(row_of::<5>),
                     7 => Some(row_of::<7>),
@@ -335,15 +347,15 @@ macro_rules! float {
                 }
             }
 
-            fn row(set: InstructionSet, short: usize) -> transpose::RowFn<Self> {
+            fn row(set: InstructionSet, transpose: &Transpose) -> transpose::RowFn<Self> {
                 let found = match set {
                     #[cfg(target_arch = "x86_64")]
-                    InstructionSet::Avx512 => $avx512::row(short),
+                    InstructionSet::Avx512 => $avx512::row(transpose),
                     #[cfg(target_arch = "x86_64")]
-                    InstructionSet::Avx2 => $avx2::row(short),
+                    InstructionSet::Avx2 => $avx2::row(transpose),
                     #[cfg(not(target_arch = "x86_64"))]
                     InstructionSet::Avx512 | InstructionSet::Avx2 => None,
-                    InstructionSet::Portable => $plain::row(short),
+                    InstructionSet::Portable => $plain::row(transpose),
                 };
                 found.unwrap_or(plain_row::<$float>)
             }

@@ -5,7 +5,7 @@
 use schur_ir::micro::Transpose;
 
 use super::simd::Simd;
-use super::weave::{transpose_square, unweave, weave};
+use super::weave::{MOST, Permutation, transpose_square, unweave, weave};
 
 /// A transposing copy, ready to be called.
 pub(super) struct Plan<T: 'static> {
@@ -13,12 +13,23 @@ pub(super) struct Plan<T: 'static> {
     pub(super) coefficient: T,
     /// The copy of one row.
     pub(super) row: RowFn<T>,
+    /// For a row of few vectors: how each is made of all.
+    pub(super) permutation: Permutation,
 }
 
 /// Copies a row: `(out, from, plan)`.
 pub(super) type RowFn<T> = unsafe fn(*mut T, *const T, &Plan<T>);
 
 impl<T> Plan<T> {
+    /// A copy by the functions of an instruction set with so many lanes.
+    pub(super) fn new(transpose: &Transpose, coefficient: T, lanes: usize, row: RowFn<T>) -> Self {
+        let Transpose { short, long, apart, .. } = *transpose;
+        let from = |to: usize| if apart { to % long * short + to / long } else { to % short * long + to / short };
+        let permutation =
+            if is_few(transpose, lanes) { Permutation::new(short * long, lanes, from) } else { Permutation::default() };
+        Plan { transpose: transpose.clone(), coefficient, row, permutation }
+    }
+
     /// Copies all rows.
     ///
     /// # Safety
@@ -28,6 +39,36 @@ impl<T> Plan<T> {
         for row in 0..rows {
             // SAFETY: elements of the description.
             unsafe { (self.row)(out.add(row * out_row), from.add(row * from_row), self) }
+        }
+    }
+}
+
+/// The most vectors of a row that is permuted as a whole.
+pub(super) const FEW: usize = 4;
+
+/// True where a row has few vectors.
+pub(super) fn is_few(transpose: &Transpose, lanes: usize) -> bool {
+    transpose.short * transpose.long <= FEW * lanes && lanes <= MOST
+}
+
+/// Copies a row of `N` vectors.
+///
+/// # Safety
+/// As for [`Simd`]; `out` and `from` hold a row, and the plan was made for this number of lanes.
+#[inline(always)]
+pub(super) unsafe fn few<S: Simd, const N: usize>(out: *mut S::T, from: *const S::T, plan: &Plan<S::T>) {
+    let last = plan.transpose.short * plan.transpose.long - (N - 1) * S::LANES;
+    // SAFETY: the caller's.
+    unsafe {
+        let (coefficient, mask) = (S::splat(plan.coefficient), S::first(last));
+        let mut vectors = [S::zero(); N];
+        for k in 0..N {
+            let at = from.add(k * S::LANES);
+            vectors[k] = S::multiply(if k + 1 < N { S::load(at) } else { S::load_first(at, mask) }, coefficient);
+        }
+        for k in 0..N {
+            let (to, v) = (out.add(k * S::LANES), plan.permutation.vector::<S, N>(&vectors, k));
+            if k + 1 < N { S::store(to, v) } else { S::store_first(to, v, mask) }
         }
     }
 }

@@ -3,7 +3,43 @@
 use super::simd::Simd;
 
 /// The most lanes of any vector.
-const MOST: usize = 16;
+pub(super) const MOST: usize = 16;
+
+/// Elements of a few vectors in another order, by as many steps as [`weave`] has.
+#[derive(Default)]
+pub(super) struct Permutation {
+    steps: Vec<[i32; MOST]>,
+}
+
+impl Permutation {
+    /// The one of `count` elements that puts element `from(k)` at place `k`.
+    pub(super) fn new(count: usize, lanes: usize, from: impl Fn(usize) -> usize) -> Self {
+        let vectors = count.div_ceil(lanes);
+        let step = |out: usize, step: usize| {
+            std::array::from_fn(|lane| {
+                let to = out * lanes + lane;
+                let element = if lane < lanes && to < count { from(to) } else { 0 };
+                place(lanes, lane % lanes, step, element / lanes, element % lanes)
+            })
+        };
+        let steps = (0..vectors).flat_map(|out| (0..vectors).map(move |s| (out, s)));
+        Permutation { steps: steps.map(|(out, s)| step(out, s)).collect() }
+    }
+
+    /// Vector `k` of `N`.
+    ///
+    /// # Safety
+    /// As for [`Simd`].
+    #[inline(always)]
+    pub(super) unsafe fn vector<S: Simd, const N: usize>(&self, from: &[S::V; N], k: usize) -> S::V {
+        let mut v = from[0];
+        for (j, step) in self.steps[k * N..][..N.max(2) - 1].iter().enumerate() {
+            // SAFETY: the caller's; steps pick lanes of two vectors.
+            v = unsafe { S::pick(v, from[(j + 1).min(N - 1)], step.as_ptr()) };
+        }
+        v
+    }
+}
 
 /// For every vector of a group of `D`, how it is made of `D` others in `D - 1` steps: the first picks lanes of vectors 0 and
 /// 1, step `s` replaces lanes by those of vector `s + 1`.
