@@ -209,7 +209,24 @@ macro_rules! functions {
                 }
             }
 
-            pub(super) const TILES: Tiles<$float> = Tiles { lanes: <$simd as Simd>::LANES, get, pairs };
+            /// # Safety
+            /// The machine has the instructions, and the tile names elements of its arrays.
+            $(#[$features])?
+            unsafe fn tile_of_terms<const G: usize, const J: usize>(tile: &Tile<$float>) {
+                // SAFETY: the caller's.
+                unsafe { product::terms::<$simd, G, J>(tile) }
+            }
+
+            fn terms(items: usize, groups: usize) -> Option<TileFn<$float>> {
+                match (items, groups) {
+                    (4, 1) => Some(tile_of_terms::<1, 4>),
+                    (4, 2) => Some(tile_of_terms::<2, 4>),
+                    (4, 3) => Some(tile_of_terms::<3, 4>),
+                    _ => None,
+                }
+            }
+
+            pub(super) const TILES: Tiles<$float> = Tiles { lanes: <$simd as Simd>::LANES, get, pairs, terms };
 
             /// # Safety
             /// The machine has the instructions, and the arrays hold a row.

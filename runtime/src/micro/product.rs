@@ -9,7 +9,7 @@
 use schur_ir::micro::{Along, Extent, Product};
 
 use super::simd::Simd;
-use super::weave::{double, first_of_pair, item_of, weave, weave_pairs};
+use super::weave::{double, first_of_pair, in_turn, item_of, weave, weave_pairs};
 
 /// Elements of `k` after which sums go to memory, so that a panel of `b` stays in the first cache.
 const DEPTH: usize = 256;
@@ -48,6 +48,8 @@ pub(super) struct Tiles<T: 'static> {
     pub(super) get: fn(usize, usize, usize) -> Option<TileFn<T>>,
     /// The tile of `G` groups of `J` items in pairs, for at most half a vector of columns: `pairs(J, G)`.
     pub(super) pairs: fn(usize, usize) -> Option<TileFn<T>>,
+    /// The same, with pairs of terms of the sums: `terms(J, G)`.
+    pub(super) terms: fn(usize, usize) -> Option<TileFn<T>>,
 }
 
 /// A product, ready to be called.
@@ -67,22 +69,36 @@ pub(super) struct Plan<T: 'static> {
     items: usize,
 }
 
+/// Sums of fewer terms are not worth pairs of terms, which must be added at the end.
+const MIN_TERMS: usize = 16;
+
 /// Rows of a list that are one group.
 const LIST: usize = 4;
 
 impl<T: Copy> Plan<T> {
     pub(super) fn new(product: &Product, tiles: &Tiles<T>, coefficient: T) -> Self {
-        let [outer, inner] = product.k;
+        let k = match product.k {
+            [outer, inner] if outer.extent == Extent::Rows => [inner, outer],
+            others => others,
+        };
         let groups = |items: usize| -> Vec<Vec<TileFn<T>>> {
             let of = |vectors| (1..).map_while(|groups| (tiles.get)(items, groups, vectors)).collect();
             (1..=2).map(of).filter(|tiles: &Vec<_>| !tiles.is_empty()).collect()
         };
-        // Items that are neighbours in `a` go in pairs where a vector has room for the columns of two.
+        // Items or terms that are neighbours in `a` go in pairs where a vector has room for the columns of two.
         let of_items = |items: usize, along: &Along| {
-            let paired: Vec<_> = (1..).map_while(|groups| (tiles.pairs)(items, groups)).collect();
+            let all = |get: fn(usize, usize) -> _| -> Vec<_> { (1..).map_while(|groups| get(items, groups)).collect() };
+            let (pairs, terms) = (all(tiles.pairs), all(tiles.terms));
             let is_whole = product.n_stride == 1 || (product.n_stride == items && along.strides[0] == 1);
-            let fits = 2 * product.n <= tiles.lanes && along.strides[1] == 1 && is_whole && !paired.is_empty();
-            if fits { vec![paired] } else { groups(items) }
+            let has_room = 2 * product.n <= tiles.lanes;
+            let are_many = matches!(k[1].extent, Extent::Fixed(count) if count >= MIN_TERMS);
+            if has_room && along.strides[1] == 1 && is_whole && !pairs.is_empty() {
+                vec![pairs]
+            } else if has_room && are_many && k[1].strides[0] == 1 && !terms.is_empty() {
+                vec![terms]
+            } else {
+                groups(items)
+            }
         };
         let components = match product.m[1].extent {
             Extent::Fixed(count) if count > 1 => of_items(count, &product.m[1]),
@@ -94,7 +110,7 @@ impl<T: Copy> Plan<T> {
         };
         Plan {
             m: product.m,
-            k: if outer.extent == Extent::Rows { [inner, outer] } else { [outer, inner] },
+            k,
             n: product.n,
             n_stride: product.n_stride,
             coefficient,
@@ -254,7 +270,63 @@ pub(super) unsafe fn tile<S: Simd, const G: usize, const J: usize, const NV: usi
     // SAFETY: the caller's.
     unsafe {
         let mask = S::first(tile.last);
-        let sums = sums::<S, G, J, NV, 0>(tile, mask);
+        store::<S, G, J, NV>(tile, &sums::<S, G, J, NV, 0>(tile, mask), mask);
+    }
+}
+
+/// A register tile of at most half a vector of columns, whose sums run along neighbours in `a`: a vector holds two terms of
+/// every column in turn.
+///
+/// # Safety
+/// As for [`Simd`]; `tile` names elements of its arrays.
+#[inline(always)]
+pub(super) unsafe fn terms<S: Simd, const G: usize, const J: usize>(tile: &Tile<S::T>) {
+    // SAFETY: the caller's.
+    unsafe {
+        let mask = S::first(tile.last);
+        let mut sums = [[[S::zero(); 1]; J]; G];
+        let (count, b_step) = (tile.k[1], tile.b_k[1]);
+        let a = |g: usize, j: usize| tile.a.add(g * tile.group[0] + j * tile.item[0]);
+        for outer in 0..tile.k[0] {
+            let (at, b) = (outer * tile.a_k[0], tile.b.add(outer * tile.b_k[0]));
+            for k in (0..count - count % 2).step_by(2) {
+                let [x, y] = [k, k + 1].map(|k| S::load_first(b.add(k * b_step), mask));
+                let columns = in_turn::<S>(x, y);
+                for g in 0..G {
+                    for j in 0..J {
+                        sums[g][j][0] = S::multiply_add(S::splat_pair(a(g, j).add(at + k)), columns, sums[g][j][0]);
+                    }
+                }
+            }
+            if count % 2 == 1 {
+                let k = count - 1;
+                let columns = in_turn::<S>(S::load_first(b.add(k * b_step), mask), S::zero());
+                for g in 0..G {
+                    for j in 0..J {
+                        sums[g][j][0] = S::multiply_add(S::splat(*a(g, j).add(at + k)), columns, sums[g][j][0]);
+                    }
+                }
+            }
+        }
+        for g in 0..G {
+            for j in 0..J {
+                let both = sums[g][j][0];
+                sums[g][j][0] = S::add(item_of::<S>(both, 0), item_of::<S>(both, 1));
+            }
+        }
+        store::<S, G, J, 1>(tile, &sums, mask);
+    }
+}
+
+/// Writes the sums of a tile.
+#[inline(always)]
+unsafe fn store<S: Simd, const G: usize, const J: usize, const NV: usize>(
+    tile: &Tile<S::T>,
+    sums: &[[[S::V; NV]; J]; G],
+    mask: S::Mask,
+) {
+    // SAFETY: the caller's.
+    unsafe {
         let coefficient = S::splat(tile.coefficient);
         let out = |g: usize| tile.out.add(g * tile.group[1]);
         if tile.n_stride == 1 {
@@ -266,7 +338,7 @@ pub(super) unsafe fn tile<S: Simd, const G: usize, const J: usize, const NV: usi
                 woven::<S, J, NV>(tile, &sums[g], out(g), coefficient);
             }
         } else {
-            strided::<S, G, J, NV>(tile, &sums, coefficient);
+            strided::<S, G, J, NV>(tile, sums, coefficient);
         }
     }
 }

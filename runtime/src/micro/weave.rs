@@ -121,6 +121,16 @@ impl<const LANES: usize> Pairs<LANES> {
     const DOUBLE: [i32; MOST] = Self::lanes(1, 2, 0);
     /// The columns of the first item, and of the second.
     const ITEM: [[i32; MOST]; 2] = [Self::lanes(2, 1, 0), Self::lanes(2, 1, 1)];
+    /// The first halves of two vectors, lane by lane in turn.
+    const IN_TURN: [i32; MOST] = {
+        let mut index = Self::DOUBLE;
+        let mut lane = 1;
+        while lane < LANES {
+            index[lane] += LANES as i32;
+            lane += 2;
+        }
+        index
+    };
 
     const fn lanes(times: usize, by: usize, plus: usize) -> [i32; MOST] {
         let mut index = [0; MOST];
@@ -202,6 +212,22 @@ pub(super) unsafe fn double<S: Simd>(v: S::V) -> S::V {
     };
     // SAFETY: the caller's.
     unsafe { S::pick(v, v, index.as_ptr()) }
+}
+
+/// The first halves of two vectors, lane by lane in turn.
+///
+/// # Safety
+/// As for [`Simd`].
+#[inline(always)]
+pub(super) unsafe fn in_turn<S: Simd>(a: S::V, b: S::V) -> S::V {
+    let index = match S::LANES {
+        2 => &Pairs::<2>::IN_TURN,
+        4 => &Pairs::<4>::IN_TURN,
+        8 => &Pairs::<8>::IN_TURN,
+        _ => &Pairs::<16>::IN_TURN,
+    };
+    // SAFETY: the caller's.
+    unsafe { S::pick(a, b, index.as_ptr()) }
 }
 
 /// The columns of an item of a pair.
