@@ -13,6 +13,7 @@ mod product;
 mod simd;
 #[cfg(test)]
 mod tests;
+mod tile;
 mod transpose;
 mod weave;
 #[cfg(target_arch = "x86_64")]
@@ -25,8 +26,9 @@ use schur_ir::micro::{Entry, Micro, MicroFn, Prefetch, Transpose};
 use schur_ir::ty::DType;
 
 use portable::Plain;
-use product::{Tile, TileFn, Tiles};
+use product::{TileFn, Tiles};
 use simd::Simd;
+use tile::Tile;
 
 /// A set of vector instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -184,7 +186,7 @@ macro_rules! functions {
             $(#[$features])?
             unsafe fn tile<const G: usize, const J: usize, const NV: usize>(tile: &Tile<$float>) {
                 // SAFETY: the caller's.
-                unsafe { product::tile::<$simd, G, J, NV>(tile) }
+                unsafe { tile::tile::<$simd, G, J, NV>(tile) }
             }
 
             fn get(items: usize, groups: usize, vectors: usize) -> Option<TileFn<$float>> {
@@ -199,7 +201,7 @@ macro_rules! functions {
             $(#[$features])?
             unsafe fn tile_of_pairs<const G: usize, const H: usize, const ITEMS: usize>(tile: &Tile<$float>) {
                 // SAFETY: the caller's.
-                unsafe { product::pairs::<$simd, G, H, ITEMS>(tile) }
+                unsafe { tile::pairs::<$simd, G, H, ITEMS>(tile) }
             }
 
             fn pairs(items: usize, groups: usize) -> Option<TileFn<$float>> {
@@ -214,7 +216,7 @@ macro_rules! functions {
             $(#[$features])?
             unsafe fn tile_of_terms<const G: usize, const J: usize>(tile: &Tile<$float>) {
                 // SAFETY: the caller's.
-                unsafe { product::terms::<$simd, G, J>(tile) }
+                unsafe { tile::terms::<$simd, G, J>(tile) }
             }
 
             fn terms(items: usize, groups: usize) -> Option<TileFn<$float>> {
