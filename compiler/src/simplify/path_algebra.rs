@@ -167,9 +167,10 @@ pub(super) fn join(a: &Path, b: &Path) -> Option<Path> {
 }
 
 fn join_ordered(a: &Path, b: &Path) -> Option<Path> {
-    let step: Vec<usize> = segments(a).zip(segments(b)).map(|(x, y)| y.offset - x.offset).collect();
-    let leads = |path: &Path, k: usize, n: usize| segments(path).zip(&step).all(|(s, d)| s.strides[k] * n == *d);
-    for k in 0..a.axes.len() {
+    let step = || segments(a).zip(segments(b)).map(|(x, y)| y.offset - x.offset);
+    let leads = |path: &Path, k: usize, n: usize| segments(path).zip(step()).all(|(s, d)| s.strides[k] * n == d);
+    // Most pairs of paths lie apart, which is told faster than whether they are alike.
+    for k in (0..a.axes.len()).filter(|&k| leads(a, k, a.axes[k].size)) {
         let more = if same_axes(a, b, Some(k), Some(k)) {
             b.axes[k].size
         } else if same_axes(a, b, Some(k), None) {
@@ -177,22 +178,21 @@ fn join_ordered(a: &Path, b: &Path) -> Option<Path> {
         } else {
             continue;
         };
-        if leads(a, k, a.axes[k].size) {
-            let mut joined = a.clone();
-            joined.axes[k].size += more;
-            return Some(joined);
-        }
+        let mut joined = a.clone();
+        joined.axes[k].size += more;
+        return Some(joined);
     }
-    if let Some(k) = (0..b.axes.len()).find(|&k| same_axes(a, b, None, Some(k)) && leads(b, k, 1)) {
+    if let Some(k) = (0..b.axes.len()).find(|&k| leads(b, k, 1) && same_axes(a, b, None, Some(k))) {
         let mut joined = b.clone();
         joined.axes[k].size += 1;
         segments_mut(&mut joined).zip(segments(a)).for_each(|(s, first)| s.offset = first.offset);
         return Some(joined);
     }
-    (same_axes(a, b, None, None) && segments(a).zip(&step).all(|(s, d)| *d == 0 || follows(a, s, *d))).then(|| {
+    let follow = segments(a).zip(step()).all(|(s, d)| d == 0 || follows(a, s, d));
+    (follow && same_axes(a, b, None, None)).then(|| {
         let mut joined = a.clone();
         joined.axes.push(Axis { letter: '?', size: 2 });
-        segments_mut(&mut joined).zip(&step).for_each(|(s, d)| s.strides.push(*d));
+        segments_mut(&mut joined).zip(step()).for_each(|(s, d)| s.strides.push(d));
         joined
     })
 }

@@ -1,7 +1,7 @@
 //! Many random graphs, forward and joint, and large specs: nothing changes but rounding, and nothing runs over the limits.
 
 use std::fmt::Write;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use schur_compiler::autodiff::{VjpOptions, vjp};
 use schur_compiler::simplify::{SimplifyOptions, Stop, simplify};
@@ -78,7 +78,18 @@ fn large() -> Vec<(&'static str, ModelSpec)> {
         _ if k == 1 => "op = \"add\"\ninput = [\"x\", \"l0\"]".to_owned(),
         _ => format!("op = \"add\"\ninput = [\"l{}\", \"l{}\"]", k - 2, k - 1),
     });
+    let norms = (0..100).map(|k| format!("op = \"batch_norm\"\ninput = \"{}\"", before(k))).collect::<Vec<_>>();
+    let joined = (0..100).map(|k| match k % 3 {
+        0 => format!("op = \"concatenate\"\ninput = [\"x\", \"{}\"]", before(k)),
+        1 => linear(k, "8x0e+4x1o+8x0e+4x1o"),
+        _ => format!("op = \"filter\"\ninput = \"{}\"\nkeep = [\"0e\", \"1o\"]", before(k)),
+    });
+    let many = ["2x0e", "1x1o", "2x0o", "1x2e"].repeat(6).join("+");
+    let wide = (0..12).map(|k| linear(k, &many) + "\nsimplify_irreps_internally = false").collect::<Vec<_>>();
     vec![
+        ("batch norms", spec("16x0e+8x1o", &norms)),
+        ("concatenates", spec("8x0e+4x1o", &joined.collect::<Vec<_>>())),
+        ("many chunks", spec(&many, &wide)),
         ("chain", spec(irreps, &chain)),
         ("bottlenecks", spec("64x0e", &bottlenecks)),
         ("sum", spec(irreps, &sum)),
@@ -101,7 +112,9 @@ fn a_hundred_layers_stay_inside_the_limits() {
                     report.e_nodes, report.iterations
                 );
                 assert_eq!(report.stop, Stop::Saturated, "{name} {mode:?} {pass}: {} e-nodes", report.e_nodes);
-                assert!(cfg!(debug_assertions) || time < Duration::from_secs(1), "{name} {mode:?} {pass}: {time:?}");
+                // What decides the time; the time itself depends on what else the machine does.
+                let (passes, e_nodes) = (report.iterations, report.e_nodes);
+                assert!(passes <= 4 && e_nodes < 4000, "{name} {mode:?} {pass}: {passes} passes, {e_nodes} e-nodes");
             }
         }
     }
