@@ -5,7 +5,10 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+
+mod part;
+
+pub use part::Part;
 
 /// A constant, compared and hashed by its bits (all NaN payloads and both zeros are told apart).
 #[derive(Clone, Copy, Debug)]
@@ -156,22 +159,25 @@ impl Binary {
 }
 
 /// A scalar expression over the operands of a `map`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// However deep one is, it can be cloned, compared, hashed and dropped; all else takes stack in proportion to its depth,
+/// which the verifier bounds.
+#[derive(Clone, Debug)]
 pub enum Expr {
     /// The element of operand `k`.
     Arg(usize),
     /// A constant.
     Const(Scalar),
     /// A function of one expression.
-    Unary(Unary, Arc<Expr>),
+    Unary(Unary, Part),
     /// A function of two expressions.
-    Binary(Binary, Arc<Expr>, Arc<Expr>),
+    Binary(Binary, Part, Part),
     /// The second where the first is not zero, else the third. The other branch's value is never looked at.
-    Select(Arc<Expr>, Arc<Expr>, Arc<Expr>),
+    Select(Part, Part, Part),
 }
 
 impl Expr {
-    /// The deepest expression that a graph may hold. What is done with expressions takes stack in proportion to it.
+    /// The deepest expression that a graph may hold.
     pub const MAX_DEPTH: usize = 200;
 
     /// The largest [`size`](Self::size) that a graph may hold.
@@ -210,7 +216,7 @@ impl Expr {
     pub fn unary(op: Unary, x: Expr) -> Self {
         match x.as_constant() {
             Some(x) => Expr::constant(op.apply(x)),
-            None => Expr::Unary(op, Arc::new(x)),
+            None => Expr::Unary(op, Part::from(x)),
         }
     }
 
@@ -222,7 +228,7 @@ impl Expr {
             (Binary::Add, Some(0.0), _) | (Binary::Mul, Some(1.0), _) => b,
             (Binary::Add | Binary::Sub, _, Some(0.0)) | (Binary::Mul | Binary::Div, _, Some(1.0)) => a,
             (Binary::Sub, Some(0.0), _) => Expr::unary(Unary::Neg, b),
-            _ => Expr::Binary(op, Arc::new(a), Arc::new(b)),
+            _ => Expr::Binary(op, Part::from(a), Part::from(b)),
         }
     }
 
@@ -232,7 +238,7 @@ impl Expr {
             Some(c) if c != 0.0 => a,
             Some(_) => b,
             None if a == b => a,
-            None => Expr::Select(Arc::new(condition), Arc::new(a), Arc::new(b)),
+            None => Expr::Select(Part::from(condition), Part::from(a), Part::from(b)),
         }
     }
 
@@ -302,7 +308,7 @@ fn times(a: Expr, b: Expr) -> Expr {
     if zero(&a) || zero(&b) { Expr::constant(0.0) } else { a * b }
 }
 
-fn unary_slope(op: Unary, x: &Arc<Expr>) -> Expr {
+fn unary_slope(op: Unary, x: &Part) -> Expr {
     let of_x = |op| Expr::Unary(op, x.clone());
     let x_value = || (**x).clone();
     let zero = || Expr::constant(0.0);

@@ -1,5 +1,7 @@
 //! Expressions: values, folding, and derivatives against finite differences.
 
+use std::collections::hash_map::DefaultHasher;
+
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use schur_ir::expr::{Binary, Expr, Unary};
@@ -100,4 +102,28 @@ fn constants_fold_and_neutral_operands_vanish() {
     assert_eq!(Expr::select(c(0.0), x(), c(7.0)), c(7.0));
     // 0 · x is not 0: x may be infinite.
     assert!((c(0.0) * x()).evaluate(&[f64::INFINITY]).is_nan());
+}
+
+/// No depth is too large for what is done with expressions before anybody has looked how deep they are.
+#[test]
+fn an_expression_of_any_depth_is_cloned_compared_hashed_and_dropped() {
+    let deep = |innermost: f64| {
+        let start = Expr::Arg(0) + Expr::constant(innermost);
+        (0..300_000).fold(start, |x, k| match k % 3 {
+            0 => Expr::unary(Unary::Tanh, x),
+            1 => Expr::binary(Binary::Mul, Expr::Arg(1), x),
+            _ => Expr::select(Expr::Arg(2), x, Expr::Arg(0)),
+        })
+    };
+    let [a, b, c] = [1.0, 1.0, 2.0].map(deep);
+    let hash =
+        |expr: &Expr| std::hash::BuildHasher::hash_one(&std::hash::BuildHasherDefault::<DefaultHasher>::new(), expr);
+    assert!(a == b && a == a.clone() && a != c && a < c && c > b);
+    assert_eq!(hash(&a), hash(&b));
+    assert_ne!(hash(&a), hash(&c));
+    assert!(!a.is_small());
+    // One that is shared is dropped by its last owner.
+    let shared = a.clone() * Expr::Arg(0);
+    drop((a, b));
+    assert!(shared != c);
 }

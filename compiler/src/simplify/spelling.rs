@@ -4,8 +4,6 @@
 //! scales of both terms of a sum, `tanh` and `abs`. So a map that comes back to itself through scales and their inverses
 //! is found to be itself. Products and sums are not regrouped: `(x − m) + b` must not become `(x + b) − m`.
 
-use std::sync::Arc;
-
 use schur_ir::expr::{Binary, Expr, Unary};
 
 /// A constant and a plain expression, or 1.
@@ -133,7 +131,7 @@ fn quotient(a: Scaled, b: Scaled) -> Scaled {
     if b.is_constant() {
         return Scaled(by, a.1);
     }
-    Scaled(by, Expr::Binary(Binary::Div, Arc::new(a.1), Arc::new(b.1)))
+    Scaled(by, Expr::Binary(Binary::Div, a.1.into(), b.1.into()))
 }
 
 /// A sum whose first term in order is positive, and whose scale is that of its terms, where both have the same.
