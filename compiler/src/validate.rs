@@ -12,7 +12,7 @@ use schur_ir::graph::{Graph, Node, Op, Output, Requirement};
 use schur_ir::program::BufferId;
 use schur_ir::ty::{DType, Type};
 
-use crate::loops::{LoopOptions, Loops, LoopsError, interpret, lower};
+use crate::loops::{InterpretError, LoopOptions, Loops, LoopsError, interpret, lower};
 
 /// How far elements may be apart, relative to the largest of their array, or to a hundredth of the largest of all where
 /// that is more: rounding of sums in another order. An array may be nothing but rounding, and so may all: what they are
@@ -49,6 +49,9 @@ pub enum ValidationError {
     /// Sizes that do not fit.
     #[error(transparent)]
     Sizes(#[from] DimError),
+    /// The loops cannot be run.
+    #[error(transparent)]
+    Interpret(#[from] InterpretError),
 }
 
 /// What was compared.

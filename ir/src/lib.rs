@@ -26,6 +26,7 @@ pub mod expr;
 pub mod graph;
 pub mod irreps;
 pub mod limits;
+pub mod memory;
 pub mod micro;
 pub mod program;
 pub mod spec;

@@ -1,24 +1,11 @@
-//! How much memory there is, so that a request for more is refused before it is tried: where memory is promised freely,
-//! the system would kill the process when it is written.
-
-use std::fs;
-use std::sync::LazyLock;
+//! How much memory there is, and what is refused before it is tried.
 
 use schur_ir::program::{BufferKind, Program};
 
 use crate::bind::CallError;
 use crate::sizes::Sizes;
 
-/// The bytes of memory that this process may use, as far as the system tells: on Linux the machine's, or its control
-/// group's where that is less; elsewhere, and where neither can be read, all that can be addressed.
-pub fn total() -> usize {
-    static TOTAL: LazyLock<usize> = LazyLock::new(|| {
-        let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| machine(&text));
-        let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
-        machine.into_iter().chain(group).min().unwrap_or(isize::MAX as usize)
-    });
-    *TOTAL
-}
+pub use schur_ir::memory::total;
 
 /// Checks that a call needs no more than `most`: its temporaries, what is prepared for it, and the outputs where `outputs`
 /// says that it allocates them.
@@ -30,23 +17,4 @@ pub(crate) fn check(program: &Program, sizes: &Sizes, outputs: bool, most: usize
         return Ok(());
     }
     Err(CallError::TooLarge { what: format!("what this call allocates: {wanted} bytes, where {most} are allowed,") })
-}
-
-/// What `/proc/meminfo` says is there.
-fn machine(text: &str) -> Option<usize> {
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kibibytes: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kibibytes.checked_mul(1024)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_machines_memory_is_read() {
-        assert_eq!(machine("MemTotal:       24689764 kB\nMemFree:  1 kB\n"), Some(24_689_764 * 1024));
-        assert_eq!(machine("MemFree: 1 kB\n"), None);
-        assert!(total() > 1 << 20);
-    }
 }

@@ -8,7 +8,8 @@ use indexmap::IndexMap;
 use ndarray::{ArrayD, IxDyn};
 use schur_ir::dim::{Bindings, Dim, DimError};
 use schur_ir::expr::Binary;
-use schur_ir::graph::{Contract, Graph, Map, Max, Op, Operand, OutputKind, RowMap, ValueId};
+use schur_ir::graph::{Contract, Graph, Map, Max, Op, Operand, OutputKind, Path, RowMap, ValueId};
+use schur_ir::memory::{self, MemoryError};
 use schur_ir::ty::{DType, Type};
 use schur_ir::verify::{VerifyError, verify};
 
@@ -61,6 +62,9 @@ pub enum ReferenceError {
         /// Of the graph.
         wanted: String,
     },
+    /// Values that take more memory than there is.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// A size has no value.
     #[error(transparent)]
     Size(#[from] DimError),
@@ -103,6 +107,7 @@ pub fn evaluate(graph: &Graph, inputs: &Arrays, params: &Arrays) -> Result<Evalu
 pub fn evaluate_all(graph: &Graph, inputs: &Arrays, params: &Arrays) -> Result<Vec<ArrayD<f64>>> {
     verify(graph)?;
     let mut evaluator = Evaluator { graph, sizes: bind(graph, inputs)?, values: Vec::new() };
+    memory::check(evaluator.bytes()?)?;
     for node in &graph.nodes {
         let elements = evaluator.size(&node.ty.rows().times(&Dim::from(node.ty.width() as i64)))?;
         let value = match &node.op {
@@ -186,6 +191,23 @@ impl Evaluator<'_> {
 
     fn sizes(&self, dims: &[Dim]) -> Result<Vec<usize>> {
         dims.iter().map(|dim| self.size(dim)).collect()
+    }
+
+    /// The bytes of all values, of the outputs that are made of them, and of the lists of the largest contraction.
+    fn bytes(&self) -> Result<usize> {
+        let size = |ty: &Type| self.size(&ty.rows().times(&Dim::from(ty.width() as i64)));
+        let mut elements = 0usize;
+        let outputs = self.graph.outputs.iter().map(|output| self.graph.ty(output.value));
+        for ty in self.graph.nodes.iter().map(|node| &node.ty).chain(outputs) {
+            elements = elements.saturating_add(size(ty)?);
+        }
+        let listed = |path: &Path| path.axes.iter().fold(1usize, |count, axis| count.saturating_mul(axis.size));
+        let lists = self.graph.nodes.iter().map(|node| match &node.op {
+            Op::Contract(contract) => contract.paths.iter().map(listed).fold(0, usize::saturating_add),
+            Op::Input(_) | Op::Param(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => 0,
+        });
+        let lists = lists.max().unwrap_or(0).saturating_mul(size_of::<[usize; 3]>());
+        Ok(elements.saturating_mul(size_of::<f64>()).saturating_add(lists))
     }
 
     fn contract(&self, contract: &Contract, ty: &Type, mut out: Vec<f64>) -> Result<Vec<f64>> {

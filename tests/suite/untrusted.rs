@@ -5,10 +5,11 @@ use std::path::Path;
 
 use schur::compiler::autodiff::{AutodiffError, VjpOptions, vjp};
 use schur::compiler::compile::{CompileError, compile_simplified};
-use schur::compiler::loops::{LoopOptions, LoopsError, lower};
+use schur::compiler::loops::{InterpretError, LoopOptions, LoopsError, interpret, lower};
 use schur::compiler::simplify::{SimplifyError, SimplifyOptions, explain, simplify, variants};
 use schur::compiler::validate::{ValidationError, validate};
 use schur::ir::graph::{Op, ValueId};
+use schur::runtime::reference::{ReferenceError, evaluate};
 use schur::{Array, CompileOptions, Data, Error, Limits, Mode, Model, Source, checkpoint};
 
 fn model(text: &str, limits: &Limits) -> Result<Model, Error> {
@@ -170,4 +171,24 @@ fn every_stage_refuses_a_graph_that_is_not_valid() {
     assert!(matches!(vjp(&graph, &VjpOptions { outputs: Vec::new(), wrt: Vec::new() }), Err(AutodiffError::Graph(_))));
     let compiled = compile_simplified(&graph, &CompileOptions::default(), &mut |_, _| {});
     assert!(matches!(compiled, Err(CompileError::Graph(_))));
+}
+
+/// Evaluators for tests refuse what does not fit into memory as the executor does, before they allocate.
+#[test]
+fn evaluators_ask_for_no_memory_that_is_not_there() {
+    let text = r#"
+graph "wide"
+%0: f32[N] 1x0e = input "x"
+%1: f32[N, 100000, 100000] 1x0e = contract %0[0] over [N, 100000, 100000]
+    x0@0 -> @0
+%2: f32[N, 100000, 100000] 1x0e = map exp(x0) of %1[0, 1, 2]
+output "y" = %2
+"#;
+    let graph: schur::Graph = text.parse().unwrap();
+    let inputs = [("x".to_owned(), Array::new([1000, 1], Data::F32(vec![0.0; 1000])).unwrap())].into();
+    let refused = evaluate(&graph, &inputs, &Default::default()).unwrap_err();
+    assert!(matches!(refused, ReferenceError::Memory(_)), "{refused}");
+    let loops = lower(&graph, &LoopOptions { fuse: false, ..LoopOptions::default() }).unwrap();
+    let refused = interpret(&loops, &[("N".into(), 1000)].into(), &Default::default()).unwrap_err();
+    assert!(matches!(refused, InterpretError::Memory(_)), "{refused}");
 }

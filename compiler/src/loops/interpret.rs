@@ -4,6 +4,7 @@
 use indexmap::IndexMap;
 use schur_ir::dim::{Bindings, Dim, DimError};
 use schur_ir::graph::Axis;
+use schur_ir::memory::{self, MemoryError};
 use schur_ir::program::{BufferId, BufferKind, MAX_CHUNKS, Step, chunk_rows};
 
 use super::{Access, Array, Kernel, Loops, MapStmt, Nest, Pick, RowAddress, RowTerm, Stmt, Write};
@@ -14,7 +15,8 @@ pub fn interpret(
     loops: &Loops,
     bindings: &Bindings,
     given: &IndexMap<BufferId, Vec<f64>>,
-) -> Result<Vec<Vec<f64>>, DimError> {
+) -> Result<Vec<Vec<f64>>, InterpretError> {
+    memory::check(bytes(loops, bindings)?)?;
     let mut buffers = Vec::new();
     for (k, buffer) in loops.buffers.iter().enumerate() {
         let elements = buffer.elements().evaluate(bindings)?;
@@ -31,6 +33,27 @@ pub fn interpret(
         }
     }
     Ok(machine.buffers)
+}
+
+/// Why loops are not run.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum InterpretError {
+    /// A size has no value.
+    #[error(transparent)]
+    Size(#[from] DimError),
+    /// Arrays that take more memory than there is.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+}
+
+/// The bytes of all buffers, and of the largest scratch.
+fn bytes(loops: &Loops, bindings: &Bindings) -> Result<usize, DimError> {
+    let scratch = loops.kernels.iter().map(|kernel| kernel.scratch_width().saturating_mul(kernel.tile));
+    let mut elements = scratch.max().unwrap_or(0);
+    for buffer in &loops.buffers {
+        elements = elements.saturating_add(buffer.elements().evaluate(bindings)?);
+    }
+    Ok(elements.saturating_mul(size_of::<f64>()))
 }
 
 struct Machine<'a> {

@@ -57,7 +57,7 @@ pub(crate) mod strides;
 
 use std::fmt;
 
-use schur_ir::dim::Dim;
+use schur_ir::dim::{Dim, Symbol};
 use schur_ir::expr::{Expr, Scalar};
 use schur_ir::graph::{Axis, Graph, Requirement, Segment, ValueId};
 use schur_ir::micro::Micro;
@@ -67,7 +67,7 @@ use schur_ir::verify::{VerifyError, verify};
 
 use copies::{Packed, cheap, flat, once, rows, weights};
 
-pub use interpret::interpret;
+pub use interpret::{InterpretError, interpret};
 
 /// The fused loops of a model: everything of a program but the machine code.
 #[derive(Clone, Debug, PartialEq)]
@@ -345,6 +345,9 @@ pub enum LoopsError {
     /// Float arrays of two element types in one graph.
     #[error("a program has one float type, but {0} is not {1}")]
     MixedTypes(schur_ir::graph::ValueId, DType),
+    /// A size that no call tells.
+    #[error("{0} has to do with a size `{1}`, which no input has")]
+    UnknownSize(schur_ir::graph::ValueId, Symbol),
     /// An index that a kernel would have to compute.
     #[error("index {0} is not an input")]
     ComputedIndex(schur_ir::graph::ValueId),
@@ -363,6 +366,7 @@ pub fn lower(graph: &Graph, options: &LoopOptions) -> Result<Loops, LoopsError> 
 pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loops, LoopsError> {
     let graph = storage::separate_outputs(graph);
     let dtype = storage::float_type(&graph)?;
+    storage::check_sizes(&graph)?;
     let mut packed = Packed::nothing(graph);
     packed.then(once::compute_once(&packed.graph));
     if options.micro_kernels {

@@ -3,7 +3,9 @@
 //! A value is scratch where only its own kernel reads it, row by row. Scratch and temporary buffers are laid out component
 //! by component where every statement that touches them can say so, since vectors then run over multiplicities.
 
-use schur_ir::dim::Dim;
+use std::collections::HashSet;
+
+use schur_ir::dim::{Dim, Symbol};
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Axis, Contract, Factor, Graph, Op, Operand, Output, OutputKind, Path, RowMap, Segment, ValueId};
 use schur_ir::program::{Buffer, BufferId, BufferKind, InputSlot, OutputSlot, ParamSlot, Step};
@@ -86,6 +88,24 @@ pub(super) fn float_type(graph: &Graph) -> Result<DType, LoopsError> {
         }
     }
     Ok(found.unwrap_or(DType::F32))
+}
+
+/// Checks that all sizes can be found in the shapes of inputs.
+pub(super) fn check_sizes(graph: &Graph) -> Result<(), LoopsError> {
+    let inputs = graph.nodes.iter().filter(|node| matches!(node.op, Op::Input(_)));
+    let known: HashSet<&Symbol> = inputs.flat_map(|node| &node.ty.dims).flat_map(Dim::symbols).collect();
+    for (value, node) in graph.values() {
+        let of_op: Vec<&Dim> = match &node.op {
+            Op::Contract(contract) => contract.rows.iter().chain([&contract.divisor]).collect(),
+            Op::Map(map) => map.rows.iter().collect(),
+            Op::Input(_) | Op::Param(_) | Op::Max(_) | Op::Reshape(_) => Vec::new(),
+        };
+        let mut symbols = node.ty.dims.iter().chain(of_op).flat_map(Dim::symbols);
+        if let Some(unknown) = symbols.find(|symbol| !known.contains(symbol)) {
+            return Err(LoopsError::UnknownSize(value, unknown.clone()));
+        }
+    }
+    Ok(())
 }
 
 /// Assigns a place to every value.
