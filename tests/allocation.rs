@@ -1,41 +1,14 @@
 //! Steps of training allocate nothing, once one was done; nor do calls of compiled models that write over their results.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "../runtime/tests/support/counting.rs"]
+mod counting;
+
 use std::sync::Arc;
 
+use counting::allocations;
 use indexmap::IndexMap;
 use schur::train::{self, DataSet, Decay, Loss, Method, Schedule, Settings, Trainer};
 use schur::{Array, CompileOptions, Data, Mode, Model, Source};
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: all is left to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-fn allocations(body: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.get();
-    body();
-    ALLOCATIONS.get() - before
-}
 
 fn model() -> Model {
     let text = r#"

@@ -1,36 +1,13 @@
 //! Calls into the caller's arrays allocate nothing, once a call as large has been made.
 
+#[path = "support/counting.rs"]
+mod counting;
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
+use counting::allocations;
 use schur_ir::ty::DType;
 use schur_runtime::array::Array;
 use support::{executor, model, store};
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: all is left to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// A call of so many rows: the allocations of this thread.
 fn caller(threads: usize) -> impl FnMut(usize) -> usize {
@@ -46,9 +23,7 @@ fn caller(threads: usize) -> impl FnMut(usize) -> usize {
             (schur_ir::graph::OutputKind::Output, "y", y),
             (schur_ir::graph::OutputKind::Statistic, "batch_stats/norm/sum", sum),
         ];
-        let before = ALLOCATIONS.get();
-        executor.call_into(&inputs, &store, &mut outputs).unwrap();
-        ALLOCATIONS.get() - before
+        allocations(|| executor.call_into(&inputs, &store, &mut outputs).unwrap())
     }
 }
 

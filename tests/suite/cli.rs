@@ -13,11 +13,19 @@ use crate::levels::Arrays;
 const FORCES: &str = "examples/forces/model.toml";
 const DATA: &str = "examples/forces/test.safetensors";
 
-/// Runs the command line in the root of the tree.
-pub(crate) fn schur(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_schur"));
+/// Where the command line is.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_schur");
+
+/// The command line with these arguments, in the root of the tree.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
     command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments);
-    command.output().unwrap_or_else(|e| panic!("{e}"))
+    command
+}
+
+/// Runs the command line.
+pub(crate) fn schur(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap_or_else(|e| panic!("{e}"))
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

@@ -100,8 +100,7 @@ fn an_interrupt_saves_first() {
     printed(&run.arguments(&["--epochs", "400", "--schedule", "cosine"]));
     let whole = std::fs::read(&run.out).unwrap();
     std::fs::remove_file(&run.out).unwrap();
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_schur"));
-    command.args(run.arguments(&["--epochs", "400", "--schedule", "cosine"]));
+    let mut command = crate::cli::command(&run.arguments(&["--epochs", "400", "--schedule", "cosine"]));
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let child = command.spawn().unwrap();
     // The first epoch is over when there is a file.

@@ -2,7 +2,7 @@
 //! files that are cut off or something else.
 
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -11,14 +11,16 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
 use super::command::Run;
-use crate::cli::{arrays, printed, text};
+use crate::cli::{PROGRAM, arrays, command, printed, schur, text};
+
+/// The number of a user who owns nothing.
+const NOBODY: u32 = 65534;
 
 const LONG: [&str; 5] = ["-q", "--epochs", "150", "--schedule", "cosine"];
 
 /// Starts the command line quietly and kills it (SIGKILL) after a while, if it is not done by then.
 fn killed_after(arguments: &[&str], time: Duration) -> bool {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_schur"));
-    let mut child = command.args(arguments).stdout(Stdio::null()).spawn().unwrap();
+    let mut child = command(arguments).stdout(Stdio::null()).spawn().unwrap();
     std::thread::sleep(time);
     child.kill().unwrap();
     let status = child.wait().unwrap();
@@ -68,7 +70,7 @@ fn a_run_that_is_killed_again_and_again_ends_with_the_same_bits() {
 /// Runs the command line where no file can have more than a kilobyte, as on a disk that is full.
 fn without_room(arguments: &[&str]) -> Output {
     let mut command = Command::new("sh");
-    command.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_schur")]);
+    command.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$@\"", "sh", PROGRAM]);
     command.args(arguments).output().unwrap()
 }
 
@@ -105,12 +107,18 @@ fn a_folder_that_cannot_be_written_is_told() {
     let folder = run.folder.path("locked");
     std::fs::create_dir(&folder).unwrap();
     std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o555)).unwrap();
-    // Who may write anywhere, as root may, sees no difference.
-    if std::fs::write(format!("{folder}/probe"), "").is_ok() {
-        return;
-    }
     let out = format!("{folder}/out.safetensors");
-    let output = crate::cli::schur(&["init", &run.spec, "--out", &out]);
+    let arguments = ["init", &run.spec, "--out", &out];
+    // Root may write anywhere: there, somebody else is tried, with a program that they may read.
+    let output = match std::fs::write(format!("{folder}/probe"), "") {
+        Ok(()) => {
+            let program = run.folder.path("schur");
+            std::fs::copy(PROGRAM, &program).unwrap();
+            std::fs::set_permissions(Path::new(&folder).parent().unwrap(), PermissionsExt::from_mode(0o755)).unwrap();
+            Command::new(program).args(arguments).uid(NOBODY).gid(NOBODY).output().unwrap()
+        }
+        Err(_) => schur(&arguments),
+    };
     let said = run.folder.strip(&text(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("locked/out.safetensors: ") && said.contains("ermission denied"), "{said}");
