@@ -230,8 +230,12 @@ mod tests {
         });
     }
 
+    /// Taken by tests that need helpers, and by those that keep them busy.
+    static TURN: Mutex<()> = Mutex::new(());
+
     #[test]
     fn helpers_wake_up() {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         thread::sleep(Duration::from_millis(20));
         // Another test may have the helpers now and then.
         assert!((0..20).any(|_| sum(4, 20, Duration::from_millis(1)) > 1));
@@ -239,6 +243,7 @@ mod tests {
 
     #[test]
     fn panics_come_back_to_the_caller() {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let panicked = || catch_unwind(|| share(3, &|number| assert!(number == 9, "on purpose"))).is_err();
         assert!(panicked());
         let of_helpers = || {
@@ -261,5 +266,37 @@ mod tests {
         };
         assert!((0..20).any(|_| of_helpers()));
         sum(3, 100, Duration::ZERO);
+    }
+
+    /// Callers with work of any size, pauses and panics among it, for some time. `SCHUR_SECONDS` says how long.
+    #[test]
+    fn any_mixture_of_work_is_done() {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let seconds = std::env::var("SCHUR_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+        let end = std::time::Instant::now() + Duration::from_secs(seconds);
+        thread::scope(|scope| {
+            for caller in 0..6u64 {
+                scope.spawn(move || {
+                    let mut state = caller;
+                    let mut below = |bound: u64| {
+                        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                        (state >> 33) % bound
+                    };
+                    while std::time::Instant::now() < end {
+                        let (threads, count) = (below(9) as usize, below(40) as usize);
+                        match below(50) {
+                            0 => thread::sleep(Duration::from_micros(below(3000))),
+                            1 => {
+                                let panicked =
+                                    catch_unwind(|| share(threads, &|number| assert!(number > 0, "on purpose")));
+                                assert!(panicked.is_err());
+                            }
+                            2 => assert!(sum(threads, count, Duration::from_micros(below(100))) > 0),
+                            _ => assert!(sum(threads, count, Duration::ZERO) > 0),
+                        }
+                    }
+                });
+            }
+        });
     }
 }

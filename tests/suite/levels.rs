@@ -69,7 +69,7 @@ impl Way {
 
 /// The ways that a graph is compiled in tests: optimised, plain, each part of it left out, and with the micro-kernels of
 /// every instruction set. Sets that the machine lacks are those that it has.
-pub(crate) fn ways() -> [Way; 5] {
+pub(crate) fn ways() -> [Way; 7] {
     let optimised = CompileOptions::default();
     let fused = LoopOptions::default();
     let unfused = LoopOptions { fuse: false, ..fused };
@@ -84,6 +84,8 @@ pub(crate) fn ways() -> [Way; 5] {
         way("not simplified, AVX2", false, fused, native, InstructionSet::Avx2),
         way("not fused, baseline, portable", true, unfused, baseline, InstructionSet::Portable),
         way("no micro-kernels", true, generated, native, InstructionSet::Portable),
+        way("optimised, AVX2", true, fused, native, InstructionSet::Avx2),
+        way("optimised, portable", true, fused, native, InstructionSet::Portable),
         way("plain", false, LoopOptions { fuse: false, ..generated }, baseline, InstructionSet::Portable),
     ]
 }

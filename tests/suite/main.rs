@@ -2,6 +2,7 @@
 
 mod bits;
 mod cli;
+mod concurrent;
 mod conformance;
 mod differential;
 mod equivariance;
