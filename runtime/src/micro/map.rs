@@ -126,7 +126,8 @@ fn flatten<'e>(expr: &'e Expr, code: &mut Vec<Instruction>, known: &mut HashMap<
     place
 }
 
-/// The function that a sum or a product is, and its argument: `x σ(x)`, or `σ(x) + x σ(x) (1 − σ(x))`.
+/// The function that a sum or a product is, and its argument: `x σ(x)`, or `σ(x) + x σ(x) (1 − σ(x))`, which is spelled
+/// `σ(x) − x σ(x) (σ(x) + −1)` too.
 fn composition<'e>(op: Binary, a: &'e Expr, b: &'e Expr) -> Option<(Function, &'e Expr)> {
     let sigmoid = |e: &'e Expr| match e {
         Expr::Unary(Unary::Sigmoid, x) => Some(&**x),
@@ -136,8 +137,9 @@ fn composition<'e>(op: Binary, a: &'e Expr, b: &'e Expr) -> Option<(Function, &'
         let x = sigmoid(s)?;
         match op {
             Binary::Mul if rest == x => Some((Function::Silu, x)),
-            Binary::Add => {
-                let falling = Expr::binary(Binary::Sub, Expr::constant(1.0), s.clone());
+            Binary::Add | Binary::Sub => {
+                let is_sum = op == Binary::Add;
+                let falling = if is_sum { Expr::constant(1.0) - s.clone() } else { s.clone() + Expr::constant(-1.0) };
                 let mut wanted = vec![x, s, &falling];
                 let all = factors(rest).into_iter().all(|factor| {
                     let found = wanted.iter().position(|w| *w == factor);
@@ -145,10 +147,10 @@ fn composition<'e>(op: Binary, a: &'e Expr, b: &'e Expr) -> Option<(Function, &'
                 });
                 (all && wanted.is_empty()).then_some((Function::SiluSlope, x))
             }
-            Binary::Mul | Binary::Sub | Binary::Div | Binary::Max | Binary::Gt | Binary::Eq => None,
+            Binary::Mul | Binary::Div | Binary::Max | Binary::Gt | Binary::Eq => None,
         }
     };
-    of(a, b).or_else(|| of(b, a))
+    of(a, b).or_else(|| if op == Binary::Sub { None } else { of(b, a) })
 }
 
 /// The factors of a product.

@@ -210,6 +210,8 @@ fn functions_err_by_few_units_in_the_last_place() {
     // The derivative of x σ(x), which is a difference near its root, where 1 − σ(x) errs by as much as σ(x) and is multiplied with x.
     check(s() + x() * (s() * (Expr::constant(1.0) - s())), 2.0);
     check((Expr::constant(1.0) - s()) * x() * s() + s(), 2.0);
+    check(s() - x() * (s() * (s() + Expr::constant(-1.0))), 2.0);
+    check(x() * (s() * (s() + Expr::constant(-1.0))) - s(), 2.0);
     check(s() + x() * (s() * (Expr::constant(2.0) - s())), 2.0);
     check(x(), tiny);
     check(Expr::constant(3.0), tiny);
