@@ -80,9 +80,9 @@ impl Emitter<'_> {
     }
 
     fn contract(&self, value: ValueId, contract: &Contract) -> Vec<Stmt> {
-        let paths = self.chunk_paths(value, contract);
-        let paths = paths.iter().map(|p| split_path(self.graph, contract, p, value));
-        let nests: Vec<Nest> = paths
+        let nests: Vec<Nest> = self
+            .component_paths(value, contract)
+            .into_iter()
             .filter(|path| path.axes.iter().all(|a| a.size > 0))
             .map(|path| Nest {
                 out: self.output(value, &contract.out, &contract.rows, &path.out, &path.axes),
@@ -115,13 +115,19 @@ impl Emitter<'_> {
         statements.chain(nests.into_iter().map(Stmt::Nest)).collect()
     }
 
-    /// The paths, cut at the chunks of what is stored component by component.
-    fn chunk_paths(&self, value: ValueId, contract: &Contract) -> Vec<Path> {
+    /// The paths, cut at the chunks and components of what is stored component by component.
+    fn component_paths(&self, value: ValueId, contract: &Contract) -> Vec<Path> {
         let touched = contract.operands.iter().map(|o| root(self.graph, o.value)).chain([value]);
         let is_apart = |v: &ValueId| self.storage.places[v.index()].is_some_and(|p| p.layout == Layout::Components);
-        touched.filter(is_apart).fold(contract.paths.clone(), |paths, of| {
-            paths.iter().flat_map(|path| chunk_paths(self.graph, contract, path, value, of)).collect()
-        })
+        let apart: Vec<ValueId> = touched.filter(is_apart).collect();
+        let mut paths = contract.paths.clone();
+        for &of in &apart {
+            paths = paths.iter().flat_map(|path| chunk_paths(self.graph, contract, path, value, of)).collect();
+        }
+        if apart.is_empty() {
+            return paths;
+        }
+        paths.iter().map(|path| split_path(self.graph, contract, path, value)).collect()
     }
 
     fn map(&self, value: ValueId, map: &Map) -> Stmt {
