@@ -166,16 +166,22 @@ impl Schedule {
 /// Moves values that only later kernels read, and that read nothing of their own kernel's scratch, to the first of these
 /// kernels: what would be written to memory and read again may then be scratch.
 fn sink(graph: &Graph, live: &[bool], schedule: &mut Schedule, with_reader: &[ValueId]) {
-    let mut readers: Vec<Vec<ValueId>> = vec![Vec::new(); graph.nodes.len()];
+    // Who reads a value, with whether it reads its own row alone.
+    let mut readers: Vec<Vec<(ValueId, bool)>> = vec![Vec::new(); graph.nodes.len()];
     for (value, node) in graph.values().filter(|(value, _)| live[value.index()]) {
-        node.op.reads().into_iter().for_each(|read| readers[root(graph, read).index()].push(value));
+        let aligned = aligned_reads(graph, &node.op);
+        for read in node.op.reads() {
+            let own_row = aligned.iter().filter(|(of, _)| *of == read).all(|(_, aligned)| *aligned);
+            readers[root(graph, read).index()].push((value, own_row));
+        }
     }
     for (value, node) in graph.values().collect::<Vec<_>>().into_iter().rev() {
         let Some(own) = schedule.kernel_of[value.index()].filter(|&own| own >= schedule.prologue) else { continue };
         let kernel = |v: &ValueId| schedule.kernel_of[v.index()];
         let is_alone = node.op.reads().iter().all(|&read| kernel(&root(graph, read)) != Some(own));
-        let first = readers[value.index()].iter().filter_map(kernel).min();
-        let is_read_by_rows = readers[value.index()].iter().all(|v| kernel(v).is_some());
+        let first = readers[value.index()].iter().filter_map(|(v, _)| kernel(v)).min();
+        let is_read_by_rows =
+            readers[value.index()].iter().all(|(v, own_row)| kernel(v).is_some_and(|k| *own_row || Some(k) > first));
         if let Some(later) = first
             && writes_own_row(node)
             && is_alone
