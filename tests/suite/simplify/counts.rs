@@ -124,3 +124,65 @@ fn a_chain_of_linears_batch_norm_and_gate_does_no_more_than_by_hand() {
     let products = 64 * 64 * 96 + 64 * 64 * 64 + 2 * 32 * 32 * 32;
     assert!(once <= 2 * products + 40_000, "{once}\n{graph}");
 }
+
+/// A model whose vectors are dropped at its end, behind a sum, a batch norm and a concatenation; or that reads scalars
+/// alone from its beginning.
+fn scalars(dropped: bool) -> Graph {
+    let (irreps, hidden, filtered) = if dropped {
+        (
+            "8x0e + 8x1o",
+            "16x0e + 8x1o",
+            "\n[[layers]]\nname = \"scalars\"\nop = \"filter\"\ninput = \"both\"\nkeep = [\"0e\"]",
+        )
+    } else {
+        ("8x0e", "16x0e", "")
+    };
+    let last = if dropped { "scalars" } else { "both" };
+    spec(&format!(
+        r#"
+        [inputs.x]
+        shape = ["N"]
+        irreps = "{irreps}"
+        [[layers]]
+        name = "a"
+        op = "linear"
+        input = "x"
+        irreps_out = "{hidden}"
+        [[layers]]
+        name = "b"
+        op = "linear"
+        input = "x"
+        irreps_out = "{hidden}"
+        [[layers]]
+        name = "sum"
+        op = "add"
+        input = ["a", "b"]
+        [[layers]]
+        name = "norm"
+        op = "batch_norm"
+        input = "sum"
+        [[layers]]
+        name = "both"
+        op = "concatenate"
+        input = ["norm", "x"]{filtered}
+        [[layers]]
+        name = "y"
+        op = "linear"
+        input = "{last}"
+        irreps_out = "4x0e"
+        "#
+    ))
+}
+
+#[test]
+fn irreps_that_no_output_reaches_are_computed_nowhere() {
+    let [dropped, alone] = [true, false].map(|dropped| simplified(&scalars(dropped)));
+    // Once a call, the scales of the vectors are computed beside the others.
+    let ([more, row], [once, by_hand]) = (flops(&dropped), flops(&alone));
+    assert!(row == by_hand && more - once < 200, "{more} {once}\n{dropped}\n{alone}");
+    let has_vectors = |graph: &Graph| {
+        let computed = graph.nodes.iter().filter(|node| !matches!(node.op, Op::Input(_) | Op::Param(_)));
+        computed.flat_map(|node| node.ty.irreps.iter()).any(|chunk| chunk.ir.l > 0)
+    };
+    assert!(has_vectors(&scalars(true)) && !has_vectors(&dropped), "{dropped}");
+}
