@@ -1,7 +1,7 @@
 //! The parameter store: the arrays of a model by name, in the program's order.
 //!
 //! Invariants: names, shapes and element types stay as they were made; only elements change. Whatever may change an
-//! element gives the store a fresh [`Version`] first, so that stores of one version hold the same elements.
+//! element gives the store a fresh version first, so that stores of one version hold the same elements.
 
 use std::collections::HashSet;
 use std::sync::Arc;
