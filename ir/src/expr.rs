@@ -268,6 +268,17 @@ impl Expr {
         }
     }
 
+    /// True where values are compared for equality: then it matters that an argument has the bits that it has elsewhere.
+    pub fn compares_equal(&self) -> bool {
+        match self {
+            Expr::Arg(_) | Expr::Const(_) => false,
+            Expr::Binary(Binary::Eq, ..) => true,
+            Expr::Unary(_, x) => x.compares_equal(),
+            Expr::Binary(_, a, b) => a.compares_equal() || b.compares_equal(),
+            Expr::Select(c, a, b) => c.compares_equal() || a.compares_equal() || b.compares_equal(),
+        }
+    }
+
     /// The number of functions applied, a measure of cost.
     pub fn size(&self) -> usize {
         match self {

@@ -151,12 +151,15 @@ pub(super) fn read_through(reader: &Contract, k: usize, writer: &Contract, readi
 }
 
 /// `reader` with every path that reads an unchanged part of its operand `k` reading that part where `writer`, which sums
-/// no rows, takes it from. `None` where there is none, or rows do not align.
+/// no rows, takes it from. `None` where there is none, rows are picked by an index, or do not align.
 pub(super) fn read_unchanged(reader: &Contract, k: usize, writer: &Contract) -> Option<Contract> {
     let map = &reader.operands[k].map;
+    if map.index.is_some() {
+        return None;
+    }
     let base = reader.operands.len();
     let mut out = reader.clone();
-    for operand in writer.operands.iter().filter(|_| map.index.is_none()) {
+    for operand in &writer.operands {
         out.operands.push(Operand { value: operand.value, map: through(map, &writer.out, &operand.map)? });
     }
     let mut changed = false;

@@ -87,6 +87,10 @@ fn fold_constants(site: &Site<'_>) -> Vec<Found> {
 
 fn fuse(site: &Site<'_>) -> Vec<Found> {
     let Op::Map(reader) = site.op else { return Vec::new() };
+    // The slope of a maximum is where a value equals it: computed twice, in two ways, it would not.
+    if reader.expr.compares_equal() {
+        return Vec::new();
+    }
     let map = |op: &Op| match op {
         Op::Map(map) => Some(map.clone()),
         Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Max(_) | Op::Reshape(_) => None,
