@@ -16,7 +16,7 @@ use super::derivation::Derivations;
 use super::extract::{Costs, Extraction};
 use super::language::{Enode, id_of};
 use super::saturate::Saturation;
-use super::{Report, SimplifyError, SimplifyOptions, narrow, saturate};
+use super::{RULES, Report, Rule, SimplifyError, SimplifyOptions, narrow, saturate};
 
 /// From a graph to the simplified one.
 #[derive(Clone, Debug)]
@@ -32,7 +32,8 @@ pub struct Explanation {
 /// One step.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// The rule; for the first step, all rules that bring ops to normal form.
+    /// The rule; for a step on the whole graph, all rules of its kind: those before saturation, those of normal form, and
+    /// those by which a value is another one.
     pub rule: String,
     /// The layer of the value that was rewritten; empty for steps on the whole graph.
     pub layer: String,
@@ -58,12 +59,18 @@ pub fn explain(graph: &Graph, options: &SimplifyOptions) -> Result<Explanation, 
     let roots: Vec<Id> = source.outputs.iter().map(|o| saturation.class(o.value)).collect();
     let extraction = Extraction::new(&saturation, roots.iter().copied(), options.nominal, &mut Costs::default());
     let mut replay = Replay::new(&saturation, source, roots);
-    let normal = report.rules.iter().filter(|(rule, _)| {
-        let rule = super::RULES.iter().find(|r| r.name == *rule);
-        rule.is_some_and(|rule| rule.is_normal_form() || rule.name.starts_with("drop-"))
-    });
-    let rules: Vec<&str> = normal.map(|(rule, _)| *rule).collect();
-    steps.extend((!rules.is_empty()).then(|| Step::of_all(rules.join(", "), replay.cost())));
+    let applied = |is_wanted: fn(&Rule) -> bool| {
+        let rules = report.rules.iter().filter_map(|(name, _)| RULES.iter().find(|rule| rule.name == *name));
+        let rules: Vec<&str> = rules.filter(|rule| is_wanted(rule)).map(|rule| rule.name).collect();
+        (!rules.is_empty()).then(|| rules.join(", "))
+    };
+    let mut costs = Costs::default();
+    let originals = saturation.originals.iter();
+    let normal = originals.fold(Cost::default(), |sum, enode| sum.plus(costs.of(&saturation, enode)));
+    steps.extend(applied(Rule::is_normal_form).map(|rules| Step::of_all(rules, normal)));
+    // Values that turned out to be others: their ops are gone.
+    let dropped = applied(|rule| !rule.is_normal_form() && rule.name.starts_with("drop-"));
+    steps.extend(dropped.map(|rules| Step::of_all(rules, replay.cost())));
     let derivations = saturation.derivations();
     for (class, enode) in extraction.chosen() {
         replay.rewrite(class, &enode, &derivations, &mut steps);

@@ -1,7 +1,7 @@
 //! Every rule on its page of the textbook: that it applies, that it holds, and that its gradient does.
 
 use schur_compiler::autodiff::{VjpOptions, vjp};
-use schur_compiler::simplify::{SimplifyOptions, simplify, variants};
+use schur_compiler::simplify::{Cost, SimplifyOptions, explain, simplify, variants};
 use schur_ir::graph::Graph;
 
 use super::{check, difference, evaluated};
@@ -31,4 +31,15 @@ fn every_variant_holds(graph: &Graph, options: &SimplifyOptions) {
     for pair in pairs {
         assert!(difference(&values[&pair.before], &values[&pair.after]) < 1e-12, "{}\n{all}", pair.rule);
     }
+}
+
+#[test]
+fn dropped_copies_are_a_step_of_their_own() {
+    let copy = rule_pages().into_iter().find(|(rule, ..)| rule.name == "drop-copy");
+    let (_, _, graph) = copy.expect("every rule has a page");
+    let explanation = explain(&graph, &SimplifyOptions::default()).unwrap();
+    let step = explanation.steps.iter().position(|step| step.rule == "drop-copy").expect("it is among the steps");
+    let bytes = |cost: &Cost| cost.bytes.evaluate(&[("N".into(), 100)].into_iter().collect()).unwrap();
+    let before = step.checked_sub(1).map_or(&explanation.before, |k| &explanation.steps[k].cost);
+    assert!(bytes(&explanation.steps[step].cost) < bytes(before), "{:?}", explanation.steps);
 }
