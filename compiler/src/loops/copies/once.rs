@@ -1,15 +1,21 @@
 //! What is the same for all rows is computed once.
 
-use schur_ir::graph::{Contract, Graph, Map, Op, Operand, RowMap, ValueId};
+use schur_ir::graph::{Contract, Graph, Map, Max, Op, Operand, RowMap, ValueId};
 use schur_ir::ty::Type;
 
 use super::{Packed, Rebuild};
 
 /// The graph in which a value over rows that reads nothing of these rows is one without rows, as far as its readers can
-/// take it so.
+/// take it so. What a maximum is taken of stays as it is, since its slope asks where it has the maximum's bits.
 pub(in crate::loops) fn compute_once(graph: &Graph) -> Packed {
     let mut rebuild = Rebuild::new(graph);
     let mut once: Vec<Option<ValueId>> = vec![None; graph.nodes.len()];
+    let mut is_whole = vec![false; graph.nodes.len()];
+    for (_, node) in graph.values() {
+        if let Op::Max(Max { value, .. }) | Op::Reshape(value) = &node.op {
+            is_whole[value.index()] = true;
+        }
+    }
     for (value, node) in graph.values() {
         let mut op = node.op.map_reads(|v| rebuild.moved(v));
         if let (Op::Contract(Contract { operands: old, .. }), Op::Contract(Contract { rows, operands, .. }))
@@ -17,7 +23,7 @@ pub(in crate::loops) fn compute_once(graph: &Graph) -> Packed {
         {
             read_once(old, operands, rows.len(), &once);
         }
-        if let Some(op) = without_rows(&op) {
+        if let Some(op) = without_rows(&op).filter(|_| !is_whole[value.index()]) {
             let ty = Type { dims: Vec::new(), ..node.ty.clone() };
             once[value.index()] = Some(rebuild.copy(op, ty, node));
         }
