@@ -37,7 +37,7 @@ pub(super) fn layout_of(graph: &Graph, schedule: &Schedule, value: ValueId) -> L
 fn contract_touches(graph: &Graph, contract: &Contract, user: ValueId, value: ValueId) -> Vec<bool> {
     let irreps = &graph.ty(value).irreps;
     let mut found = Vec::new();
-    for path in contract.paths.iter().flat_map(|path| chunk_paths(graph, contract, path, user, value)) {
+    for path in contract.paths.iter().flat_map(|path| chunk_paths(graph, contract, path, user)) {
         let path = split_path(graph, contract, &path, user);
         let segments = segments_of(graph, contract, &path, user, value);
         found.extend(segments.iter().map(|s| to_components(s, &path.axes, irreps).is_some()));
@@ -58,36 +58,41 @@ fn segments_of<'p>(
     read.chain((user == value).then_some(&path.out)).collect()
 }
 
-/// A path of the contraction that makes `user`, cut so that none of its axes runs over several chunks of `value`; whole
-/// where it touches the caller's arrays, which are as irreps are, and neighbours are neighbours there.
-pub(super) fn chunk_paths(graph: &Graph, contract: &Contract, path: &Path, user: ValueId, value: ValueId) -> Vec<Path> {
+/// A path of the contraction that makes `user`, cut so that none of its axes runs over several chunks of a value that has
+/// components; whole where it touches the caller's arrays, which are as irreps are, and neighbours are neighbours there.
+pub(super) fn chunk_paths(graph: &Graph, contract: &Contract, path: &Path, user: ValueId) -> Vec<Path> {
     let is_callers = |value: ValueId| {
         let of = root(graph, value);
         let is_output = graph.outputs.iter().any(|o| root(graph, o.value) == of);
         !graph.ty(of).dims.is_empty() && (is_output || matches!(graph.node(of).op, Op::Input(_)))
     };
-    let touched = path.factors.iter().map(|f| contract.operands[f.operand].value).chain([user]);
-    let irreps = &graph.ty(value).irreps;
-    if irreps.iter().all(|chunk| chunk.ir.l == 0) || touched.into_iter().any(is_callers) {
+    let touched: Vec<ValueId> = path.factors.iter().map(|f| contract.operands[f.operand].value).chain([user]).collect();
+    if touched.iter().any(|value| is_callers(*value)) {
         return vec![path.clone()];
     }
     let (mut open, mut whole) = (vec![path.clone()], Vec::new());
     while let Some(mut path) = open.pop() {
-        let segments = segments_of(graph, contract, &path, user, value);
-        match segments.iter().find_map(|segment| first_bound(segment, &path.axes, irreps)) {
-            Some((axis, at)) => open.push(cut_axis(&mut path, axis, at)),
-            None => {
-                whole.push(path);
-                continue;
+        let segments = path.factors.iter().map(|f| &f.segment).chain([&path.out]);
+        let bound = segments.zip(&touched).find_map(|(segment, value)| {
+            let irreps = &graph.ty(root(graph, *value)).irreps;
+            first_bound(segment, &path.axes, irreps)
+        });
+        match bound {
+            Some((axis, at)) => {
+                let rest = cut_axis(&mut path, axis, at);
+                open.extend([rest, path]);
             }
+            None => whole.push(path),
         }
-        open.push(path);
     }
     whole
 }
 
 /// An axis of neighbours that runs beyond the chunk that it begins in, and how far it is to the chunk's end.
 fn first_bound(segment: &Segment, axes: &[Axis], irreps: &Irreps) -> Option<(usize, usize)> {
+    if irreps.iter().all(|chunk| chunk.ir.l == 0) {
+        return None;
+    }
     let axis = (0..axes.len()).find(|&k| segment.strides[k] == 1)?;
     let ends = irreps.iter().zip(irreps.offsets()).map(|(chunk, start)| start + chunk.dim());
     let left = ends.into_iter().find(|end| segment.offset < *end)? - segment.offset;

@@ -119,15 +119,11 @@ impl Emitter<'_> {
     fn component_paths(&self, value: ValueId, contract: &Contract) -> Vec<Path> {
         let touched = contract.operands.iter().map(|o| root(self.graph, o.value)).chain([value]);
         let is_apart = |v: &ValueId| self.storage.places[v.index()].is_some_and(|p| p.layout == Layout::Components);
-        let apart: Vec<ValueId> = touched.filter(is_apart).collect();
-        let mut paths = contract.paths.clone();
-        for &of in &apart {
-            paths = paths.iter().flat_map(|path| chunk_paths(self.graph, contract, path, value, of)).collect();
+        if !touched.into_iter().any(|v| is_apart(&v)) {
+            return contract.paths.clone();
         }
-        if apart.is_empty() {
-            return paths;
-        }
-        paths.iter().map(|path| split_path(self.graph, contract, path, value)).collect()
+        let cut = contract.paths.iter().flat_map(|path| chunk_paths(self.graph, contract, path, value));
+        cut.map(|path| split_path(self.graph, contract, &path, value)).collect()
     }
 
     fn map(&self, value: ValueId, map: &Map) -> Stmt {
