@@ -5,7 +5,8 @@ use schur_ir::graph::{Axis, Contract, Factor, Graph, Node, Op, Path, Segment, Va
 use schur_ir::irreps::Irreps;
 
 use super::Layout;
-use super::schedule::{Schedule, root};
+use super::reads::root;
+use super::schedule::Schedule;
 
 /// Component by component, where there are components and every statement that touches the value can say so.
 pub(super) fn layout_of(graph: &Graph, schedule: &Schedule, value: ValueId) -> Layout {

@@ -33,6 +33,7 @@ mod print;
     reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
 )]
 mod prologue;
+mod reads;
 #[allow(
     clippy::indexing_slicing,
     reason = "places are of a graph that the verifier has passed, and of lists as long as its values"

@@ -8,7 +8,7 @@
 use schur_ir::dim::Dim;
 use schur_ir::graph::{Graph, Node, Op};
 
-use super::schedule::{aligned_reads, root, rows_of};
+use super::reads::{aligned_reads, root, rows_of};
 
 /// One flag a value: true where it is of the prologue. All that such a value reads is of the prologue, or a parameter.
 pub(super) fn of_prologue(graph: &Graph, live: &[bool]) -> Vec<bool> {

@@ -5,9 +5,10 @@
 //! on parameters alone is in kernels of its own, which come first.
 
 use schur_ir::dim::Dim;
-use schur_ir::graph::{Graph, Node, Op, Operand, ValueId};
+use schur_ir::graph::{Graph, Op, ValueId};
 
 use super::prologue::of_prologue;
+use super::reads::{aligned_reads, root, rows_of, writes_own_row};
 
 /// The kernels' row spaces and the kernel of every value.
 pub(super) struct Schedule {
@@ -17,51 +18,6 @@ pub(super) struct Schedule {
     pub(super) prologue: usize,
     /// The kernel that computes a value; none for leaves, reshapes and values that no output needs.
     pub(super) kernel_of: Vec<Option<usize>>,
-}
-
-/// The value whose elements a value holds: itself, or what a chain of reshapes reads.
-pub(super) fn root(graph: &Graph, value: ValueId) -> ValueId {
-    match &graph.node(value).op {
-        Op::Reshape(of) => root(graph, *of),
-        Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) => value,
-    }
-}
-
-/// The space of rows that an op iterates over.
-pub(super) fn rows_of<'g>(graph: &'g Graph, op: &'g Op) -> &'g [Dim] {
-    match op {
-        Op::Contract(c) => &c.rows,
-        Op::Map(m) => &m.rows,
-        Op::Max(m) => &graph.ty(m.value).dims,
-        Op::Input(_) | Op::Param(_) | Op::Reshape(_) => &[],
-    }
-}
-
-/// True where an op gives one row of output for every row it iterates over, in order.
-pub(super) fn writes_own_row(node: &Node) -> bool {
-    match &node.op {
-        Op::Contract(c) => c.out.is_identity(c.rows.len()),
-        Op::Map(_) => true,
-        Op::Input(_) | Op::Param(_) | Op::Max(_) | Op::Reshape(_) => false,
-    }
-}
-
-/// True where `value`, read with the given map by an op over `rows`, is at hand inside the kernel that computes it.
-fn is_aligned(graph: &Graph, rows: &[Dim], value: ValueId, identity: bool) -> bool {
-    let producer = graph.node(root(graph, value));
-    identity && writes_own_row(producer) && producer.ty.dims == graph.ty(value).dims && producer.ty.dims == rows
-}
-
-/// What an op reads, with whether it reads its own row alone.
-pub(super) fn aligned_reads(graph: &Graph, op: &Op) -> Vec<(ValueId, bool)> {
-    let rows = rows_of(graph, op);
-    let operand = |o: &Operand| (o.value, is_aligned(graph, rows, o.value, o.map.is_identity(rows.len())));
-    match op {
-        Op::Contract(c) => c.operands.iter().map(operand).collect(),
-        Op::Map(m) => m.operands.iter().map(operand).collect(),
-        Op::Max(m) => vec![(m.value, is_aligned(graph, rows, m.value, true))],
-        Op::Input(_) | Op::Param(_) | Op::Reshape(_) => Vec::new(),
-    }
 }
 
 /// One flag a value: true where an output needs it.

@@ -7,7 +7,8 @@ use schur_ir::graph::{Axis, Contract, Graph, Map, Op, Operand, Path, RowMap, Seg
 
 use super::elementwise::as_maps;
 use super::layout::{chunk_paths, split_path, to_components};
-use super::schedule::{Schedule, root};
+use super::reads::root;
+use super::schedule::Schedule;
 use super::storage::{Place, Storage, is_serial};
 use super::{Access, Array, Kernel, Layout, LoopOptions, MapStmt, Nest, Pick, RowAddress, RowTerm, Stmt, Write};
 

@@ -12,7 +12,8 @@ use schur_ir::program::{Buffer, BufferId, BufferKind, InputSlot, OutputSlot, Par
 use schur_ir::ty::{DType, Type};
 
 use super::layout::layout_of;
-use super::schedule::{Schedule, aligned_reads, root};
+use super::reads::{aligned_reads, root, writes_own_row};
+use super::schedule::Schedule;
 use super::{Array, Layout, LoopsError, Scratch, ScratchId};
 
 /// Where a value lives.
@@ -150,7 +151,7 @@ fn check_indices(graph: &Graph, value: ValueId, op: &Op) -> Result<(), LoopsErro
 
 /// One flag a value: true where only its own kernel reads it, row by row, and no output is it.
 fn private_values(graph: &Graph, schedule: &Schedule) -> Vec<bool> {
-    let mut private: Vec<bool> = graph.nodes.iter().map(super::schedule::writes_own_row).collect();
+    let mut private: Vec<bool> = graph.nodes.iter().map(writes_own_row).collect();
     for output in &graph.outputs {
         private[root(graph, output.value).index()] = false;
     }

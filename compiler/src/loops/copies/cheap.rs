@@ -8,7 +8,8 @@ use schur_ir::irreps::Irreps;
 use schur_ir::ty::Type;
 
 use super::{Packed, Rebuild, drop_unread};
-use crate::loops::schedule::{Schedule, root, rows_of, writes_own_row};
+use crate::loops::reads::{is_own_row, root, rows_of, writes_own_row};
+use crate::loops::schedule::Schedule;
 use crate::loops::select::is_costly;
 use crate::loops::storage::Storage;
 use crate::loops::{Array, Layout};
@@ -26,8 +27,7 @@ pub(in crate::loops) fn compute_again(graph: &Graph, schedule: &Schedule, storag
         for &kernel in again {
             let (op, ty) = plan.trimmed(value, kernel);
             let op = op.map_reads(|v| copies.get(&(v, kernel)).copied().unwrap_or_else(|| rebuild.moved(v)));
-            let copy = rebuild.copy(op, ty, node);
-            rebuild.packed.rows.push(copy);
+            let copy = rebuild.copy_of_rows(op, ty, node);
             copies.insert((value, kernel), copy);
         }
         let own = schedule.kernel_of[value.index()];
@@ -160,7 +160,7 @@ fn reads(graph: &Graph, op: &Op) -> Vec<Read> {
     let rows = rows_of(graph, op);
     let read = |operand: &Operand, end: usize| {
         let is_itself = root(graph, operand.value) == operand.value;
-        let row = is_itself && operand.map.is_identity(rows.len()) && graph.ty(operand.value).dims == rows;
+        let row = is_itself && is_own_row(graph, rows, operand);
         Read { value: operand.value, row, shared: operand.map == RowMap::shared(), end }
     };
     match op {

@@ -12,7 +12,8 @@ use schur_ir::ty::Type;
 
 use super::{Packed, Rebuild, drop_unread};
 use crate::loops::Layout;
-use crate::loops::schedule::{Schedule, root};
+use crate::loops::reads::{is_own_row, root};
+use crate::loops::schedule::Schedule;
 use crate::loops::storage::Storage;
 
 /// The graph with flat products where components are neighbours in all that is touched; `None` where there are none.
@@ -53,8 +54,8 @@ impl Places<'_> {
     /// True for an operand with a row for every row, components between multiplicities.
     fn is_row(&self, operand: usize) -> bool {
         let Some(operand) = self.contract.operands.get(operand) else { return false };
-        let rank = self.contract.rows.len();
-        operand.map.is_identity(rank) && rank > 0 && self.is_flat(operand.value)
+        let rows = &self.contract.rows;
+        !rows.is_empty() && is_own_row(self.graph, rows, operand) && self.is_flat(operand.value)
     }
 
     /// True for an operand that is the same for all rows.

@@ -69,6 +69,13 @@ impl Rebuild {
         self.packed.graph.push(op, ty, &node.layer)
     }
 
+    /// Adds a copy of rows, which is computed with the first value that reads it.
+    fn copy_of_rows(&mut self, op: Op, ty: Type, node: &Node) -> ValueId {
+        let value = self.copy(op, ty, node);
+        self.packed.rows.push(value);
+        value
+    }
+
     /// Adds the next node, its operands moved by now.
     fn keep(&mut self, op: Op, node: &Node) {
         let value = self.copy(op, node.ty.clone(), node);

@@ -13,7 +13,8 @@ use schur_ir::ty::Type;
 
 use super::{MIN_COLUMNS, Packed, Rebuild, drop_unread};
 use crate::loops::Layout;
-use crate::loops::schedule::{Schedule, root};
+use crate::loops::reads::{is_own_row, root};
+use crate::loops::schedule::Schedule;
 use crate::loops::storage::Storage;
 
 /// The graph with a copy of every array in memory whose components are neighbours where vectors run over multiplicities;
@@ -31,8 +32,7 @@ pub(in crate::loops) fn take_apart(graph: &Graph, schedule: &Schedule, storage: 
                 let known_copy = known.iter().find(|(of, v, _)| (*of, *v) == (kernel, from)).map(|(.., copy)| *copy);
                 let copy = known_copy.unwrap_or_else(|| {
                     let copy = apart.contraction(contract.operands[k].value, &old.rows);
-                    let value = rebuild.copy(Op::Contract(copy), apart.ty.clone(), node);
-                    rebuild.packed.rows.push(value);
+                    let value = rebuild.copy_of_rows(Op::Contract(copy), apart.ty.clone(), node);
                     known.push((kernel, from, value));
                     value
                 });
@@ -53,8 +53,9 @@ fn wanted_apart(graph: &Graph, storage: &Storage, contract: &Contract) -> Vec<us
         let operand = &contract.operands[*k];
         let of = root(graph, operand.value);
         let place = storage.places[of.index()];
-        let is_aligned = operand.map.is_identity(rank) && graph.ty(operand.value).dims == contract.rows;
-        is_aligned && place.is_some_and(|p| p.layout == Layout::Irreps) && graph.ty(operand.value) == graph.ty(of)
+        is_own_row(graph, &contract.rows, operand)
+            && place.is_some_and(|p| p.layout == Layout::Irreps)
+            && graph.ty(operand.value) == graph.ty(of)
     };
     let wants = |k: &usize| {
         let apart = Apart::new(graph.ty(contract.operands[*k].value));
