@@ -21,6 +21,8 @@ use crate::expr::{Expr, Scalar};
 use crate::irreps::Irreps;
 use crate::ty::{DType, Type};
 
+pub use crate::path::{Axis, Factor, Path, Segment};
+
 /// A value of a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ValueId(pub u32);
@@ -204,56 +206,6 @@ impl Contract {
     /// True where some axis of the rows is not in the output or rows are scattered, so that rows are summed.
     pub fn reduces(&self) -> bool {
         self.out.index.is_some() || (0..self.rows.len()).any(|axis| !self.out.axes.contains(&Some(axis)))
-    }
-}
-
-/// One term of a contraction: `out[…] += coefficient · factor[…] · factor[…]` for all values of the axes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Path {
-    /// A constant factor.
-    pub coefficient: Scalar,
-    /// The axes iterated over; those that the output segment lacks are summed.
-    pub axes: Vec<Axis>,
-    /// One or two operands' segments.
-    pub factors: Vec<Factor>,
-    /// Where the term is added.
-    pub out: Segment,
-}
-
-/// An axis of a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Axis {
-    /// Its letter, for people: `u` and `v` for multiplicities, `i` for components, …; unique in the path.
-    pub letter: char,
-    /// Its length.
-    pub size: usize,
-}
-
-/// A segment of an operand.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Factor {
-    /// The operand, by its place in [`Contract::operands`].
-    pub operand: usize,
-    /// The segment of its row.
-    pub segment: Segment,
-}
-
-/// Elements of a row: `offset + Σ stride · axis`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Segment {
-    /// The first element.
-    pub offset: usize,
-    /// One stride an axis of the path; 0 where the segment lacks the axis.
-    pub strides: Vec<usize>,
-}
-
-impl Segment {
-    /// The last element, given the sizes of the axes; `None` where an axis is empty or the place overflows.
-    pub fn last(&self, axes: &[Axis]) -> Option<usize> {
-        self.strides
-            .iter()
-            .zip(axes)
-            .try_fold(self.offset, |at, (stride, axis)| at.checked_add(stride.checked_mul(axis.size.checked_sub(1)?)?))
     }
 }
 

@@ -28,6 +28,11 @@ pub mod irreps;
 pub mod limits;
 pub mod memory;
 pub mod micro;
+#[allow(
+    clippy::indexing_slicing,
+    reason = "a place beyond a path's axes is a bug of ours that must show; as documented"
+)]
+pub mod path;
 pub mod program;
 pub mod spec;
 pub mod text;

@@ -34,8 +34,7 @@ pub(super) fn as_maps(nests: Vec<Nest>, dtype: DType) -> (Vec<MapStmt>, Vec<Nest
 
 /// The elements that a nest writes, and those between them.
 fn written(nest: &Nest) -> Range<usize> {
-    let segment = &nest.out.segment;
-    segment.last(&nest.axes).map_or(segment.offset..segment.offset, |last| segment.offset..last + 1)
+    nest.out.segment.hull(&nest.axes)
 }
 
 /// Which nests are terms: those over neighbours, whose elements no nest writes that is none.

@@ -80,7 +80,9 @@ pub(super) fn chunk_paths(graph: &Graph, contract: &Contract, path: &Path, user:
         });
         match bound {
             Some((axis, at)) => {
-                let rest = cut_axis(&mut path, axis, at);
+                let mut rest = path.clone();
+                rest.restrict(axis, at..path.axes[axis].size);
+                path.restrict(axis, 0..at);
                 open.extend([rest, path]);
             }
             None => whole.push(path),
@@ -98,17 +100,6 @@ fn first_bound(segment: &Segment, axes: &[Axis], irreps: &Irreps) -> Option<(usi
     let ends = irreps.iter().zip(irreps.offsets()).map(|(chunk, start)| start + chunk.dim());
     let left = ends.into_iter().find(|end| segment.offset < *end)? - segment.offset;
     (left < axes[axis].size).then_some((axis, left))
-}
-
-/// Keeps the first elements of an axis, and gives the rest.
-fn cut_axis(path: &mut Path, axis: usize, at: usize) -> Path {
-    let mut rest = path.clone();
-    path.axes[axis].size = at;
-    rest.axes[axis].size -= at;
-    for segment in rest.factors.iter_mut().map(|f| &mut f.segment).chain([&mut rest.out]) {
-        segment.offset += segment.strides[axis] * at;
-    }
-    rest
 }
 
 /// A path of the contraction that makes `user`, its axes split at components.
@@ -151,7 +142,7 @@ fn split_axes(path: &Path, irreps_of: impl Fn(Option<usize>) -> Irreps) -> Path 
     let mut k = 0;
     while k < path.axes.len() {
         match splitting_size(&path, k, &irreps_of) {
-            Some(d) => split_axis(&mut path, k, d),
+            Some(d) => path.tile(k, d),
             None => k += 1,
         }
     }
@@ -172,16 +163,4 @@ fn splitting_size(path: &Path, k: usize, irreps_of: &impl Fn(Option<usize>) -> I
         }
     }
     None
-}
-
-fn split_axis(path: &mut Path, k: usize, d: usize) {
-    let letters: Vec<char> = path.axes.iter().map(|a| a.letter).collect();
-    let letter = ('a'..='z').rev().find(|c| !letters.contains(c)).unwrap_or('?');
-    path.axes[k].size /= d;
-    path.axes.insert(k + 1, Axis { letter, size: d });
-    for segment in path.factors.iter_mut().map(|f| &mut f.segment).chain([&mut path.out]) {
-        let stride = segment.strides[k];
-        segment.strides[k] = stride * d;
-        segment.strides.insert(k + 1, stride);
-    }
 }

@@ -9,7 +9,6 @@ use schur_ir::expr::{Binary, Expr, Unary};
 use schur_ir::graph::{Contract, Graph, Op, Operand, ValueId};
 use schur_ir::ty::Type;
 
-use super::path_algebra::hull;
 use super::ranges::Ranges;
 
 /// What an op costs.
@@ -120,7 +119,7 @@ pub(super) fn contract_flops(contract: &Contract) -> usize {
         let scaled = path.coefficient.0 != 1.0 || !contract.divisor.is_one();
         flops += steps * path.factors.len() + if scaled { kept } else { 0 };
         sums += kept;
-        written.insert(hull(path, &path.out));
+        written.insert(path.out.hull(&path.axes));
     }
     let first = if contract.reduces() { 0 } else { sums.min(written.count()) };
     flops.saturating_sub(first)

@@ -8,8 +8,6 @@ use std::ops::Range;
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Factor, Path, Segment};
 
-use super::path_algebra::{hull, restrict, tile};
-
 /// How often one pair of paths may be cut.
 const MAX_CUTS: usize = 64;
 
@@ -17,7 +15,7 @@ const MAX_CUTS: usize = 64;
 /// `writer`'s factors (operands numbered from `base`). `None` where the segments do not align, or a term would get more
 /// than `most` factors.
 pub(super) fn meet(reader: &Path, factor: usize, writer: &Path, base: usize, most: usize) -> Option<Vec<Path>> {
-    let (read, written) = (hull(reader, &reader.factors[factor].segment), hull(writer, &writer.out));
+    let (read, written) = (reader.factors[factor].segment.hull(&reader.axes), writer.out.hull(&writer.axes));
     if read.start >= written.end || written.start >= read.end {
         return Some(Vec::new());
     }
@@ -85,7 +83,7 @@ impl Pair {
     }
 
     fn hull(&self, side: Side) -> Range<usize> {
-        hull(self.path(side), self.segment(side))
+        self.segment(side).hull(&self.path(side).axes)
     }
 
     /// The digits of a side, large strides first.
@@ -104,8 +102,8 @@ impl Pair {
     fn cut(self, side: Side, axis: usize, at: usize) -> [Pair; 2] {
         let size = self.size(side, axis);
         let (mut low, mut high) = (self.clone(), self);
-        restrict(low.path_mut(side), axis, 0..at);
-        restrict(high.path_mut(side), axis, at..size);
+        low.path_mut(side).restrict(axis, 0..at);
+        high.path_mut(side).restrict(axis, at..size);
         [low, high]
     }
 
@@ -156,7 +154,7 @@ impl Pair {
                 return None;
             }
             if end - first < size {
-                restrict(self.path_mut(side), axis, first..end);
+                self.path_mut(side).restrict(axis, first..end);
                 changed = true;
             }
             if end - first > 1 {
@@ -177,7 +175,7 @@ impl Pair {
                     return Some(Aligned::Cut(side, axis, size - size % radix));
                 }
                 if size > radix {
-                    tile(self.path_mut(side), axis, radix);
+                    self.path_mut(side).tile(axis, radix);
                 }
             }
         }
@@ -214,8 +212,8 @@ impl Pair {
             return Aligned::Disjoint;
         }
         for (a, in_low, b, in_high) in ranges {
-            a.into_iter().for_each(|axis| restrict(self.path_mut(low), axis, in_low.clone()));
-            b.into_iter().for_each(|axis| restrict(self.path_mut(high), axis, in_high.clone()));
+            a.into_iter().for_each(|axis| self.path_mut(low).restrict(axis, in_low.clone()));
+            b.into_iter().for_each(|axis| self.path_mut(high).restrict(axis, in_high.clone()));
         }
         Aligned::Equal
     }

@@ -20,7 +20,7 @@ use schur_ir::ty::Type;
 use super::compose::{MAX_FACTORS, read_unchanged};
 use super::cost::Cost;
 use super::meet::meet;
-use super::path_algebra::{hull, is_void};
+use super::path_algebra::is_void;
 use super::ranges::Ranges;
 use super::rules::{Action, Pass, merge_map_operands, merge_operands, row_wise};
 use super::{Origin, Report, SimplifyOptions};
@@ -157,7 +157,7 @@ impl<'g> Demand<'g> {
     fn is_dead(&self, contract: &Contract, path: &Path) -> bool {
         let unwritten = |f: &Factor| {
             let value = contract.operands[f.operand].value;
-            !self.written[value.index()].meets(&hull(path, &f.segment))
+            !self.written[value.index()].meets(&f.segment.hull(&path.axes))
         };
         is_void(path) || path.factors.iter().any(unwritten)
     }
@@ -167,7 +167,7 @@ impl<'g> Demand<'g> {
         match op {
             Op::Contract(c) => {
                 let paths = c.paths.iter().filter(|p| !self.is_dead(c, p));
-                paths.for_each(|p| written.insert(hull(p, &p.out)));
+                paths.for_each(|p| written.insert(p.out.hull(&p.axes)));
             }
             Op::Input(_) | Op::Param(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => {
                 let chunks = ty.irreps.iter().zip(ty.irreps.offsets()).zip(&ty.zero);
@@ -225,7 +225,7 @@ impl Demand<'_> {
         }
         for path in &c.paths {
             for f in &path.factors {
-                self.kept[c.operands[f.operand].value.index()].insert(hull(path, &f.segment));
+                self.kept[c.operands[f.operand].value.index()].insert(f.segment.hull(&path.axes));
             }
         }
         let maps = c.operands.iter().map(|o| &o.map).chain([&c.out]);
@@ -347,7 +347,7 @@ fn packed(ty: &Type, elements: &Ranges) -> Type {
 fn cut(contract: &Contract, kept: &Ranges) -> Option<Vec<Path>> {
     let mut paths = Vec::new();
     for path in &contract.paths {
-        let written = hull(path, &path.out);
+        let written = path.out.hull(&path.axes);
         if kept.covers(&written) {
             paths.push(path.clone());
             continue;

@@ -11,7 +11,7 @@ use schur_ir::dim::Dim;
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Axis, Contract, Factor, Operand, Path, RowMap, Segment};
 
-use super::path_algebra::{hull, sort_path};
+use super::path_algebra::sort_path;
 use super::ranges::Ranges;
 
 /// A contraction that reads packed parameters.
@@ -314,7 +314,7 @@ impl Packing<'_> {
         debug_assert!(terms.iter().all(|path| path.factors.iter().all(|f| self.fixed[f.operand])));
         self.merges |= !terms.is_empty();
         let mut written = Ranges::default();
-        terms.iter().for_each(|path| written.insert(hull(path, &path.out)));
+        terms.iter().for_each(|path| written.insert(path.out.hull(&path.axes)));
         for path in terms {
             let mut path = (*path).clone();
             path.out.offset = self.width + written.place(path.out.offset);

@@ -1,49 +1,15 @@
-//! Algebra of single paths: restricting and tiling axes, the canonical form, and joining neighbours.
+//! Algebra of single paths: the canonical form, and joining neighbours.
 //!
-//! Every operation keeps what a path computes, up to the order of a sum; `restrict` keeps a part of it.
+//! Every operation keeps what a path computes, up to the order of a sum.
 
 use std::cmp::{Ordering, Reverse};
-use std::ops::Range;
 
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Axis, Factor, Path, Segment};
 
-/// All segments of a path: the output's, then the factors'.
-pub(super) fn segments(path: &Path) -> impl Iterator<Item = &Segment> {
-    std::iter::once(&path.out).chain(path.factors.iter().map(|f| &f.segment))
-}
-
-fn segments_mut(path: &mut Path) -> impl Iterator<Item = &mut Segment> {
-    std::iter::once(&mut path.out).chain(path.factors.iter_mut().map(|f| &mut f.segment))
-}
-
-/// The elements from the first to the last of a segment, whether touched or not; empty where an axis is.
-pub(super) fn hull(path: &Path, segment: &Segment) -> Range<usize> {
-    segment.last(&path.axes).map_or(0..0, |last| segment.offset..last + 1)
-}
-
-/// Keeps the values `range` of an axis.
-pub(super) fn restrict(path: &mut Path, axis: usize, range: Range<usize>) {
-    path.axes[axis].size = range.len();
-    segments_mut(path).for_each(|s| s.offset += s.strides[axis] * range.start);
-}
-
-/// Cuts an axis into an outer one, at its place, and an inner one of size `inner`, which is appended.
-pub(super) fn tile(path: &mut Path, axis: usize, inner: usize) {
-    let mut appended = path.axes[axis];
-    path.axes[axis].size /= inner;
-    appended.size = inner;
-    path.axes.push(appended);
-    for segment in segments_mut(path) {
-        let stride = segment.strides[axis];
-        segment.strides.push(stride);
-        segment.strides[axis] = stride * inner;
-    }
-}
-
 fn remove_axis(path: &mut Path, axis: usize) {
     path.axes.remove(axis);
-    for segment in segments_mut(path) {
+    for segment in path.segments_mut() {
         segment.strides.remove(axis);
     }
 }
@@ -65,7 +31,7 @@ pub(super) fn drop_unit_axes(path: &mut Path) -> bool {
 /// Replaces an axis that no segment has by its size: `Σ_u c x = n c x`.
 pub(super) fn sum_free_axes(path: &mut Path) -> bool {
     let mut changed = false;
-    while let Some(axis) = (0..path.axes.len()).find(|&k| segments(path).all(|s| s.strides[k] == 0)) {
+    while let Some(axis) = (0..path.axes.len()).find(|&k| path.segments().all(|s| s.strides[k] == 0)) {
         path.coefficient = Scalar(path.coefficient.0 * path.axes[axis].size as f64);
         remove_axis(path, axis);
         changed = true;
@@ -89,7 +55,7 @@ fn contiguous_axes(path: &Path) -> Option<(usize, usize)> {
     let pairs = (0..path.axes.len()).flat_map(|a| (0..path.axes.len()).map(move |b| (a, b)));
     pairs.filter(|(a, b)| a != b).find(|&(a, b)| {
         let step = path.axes[b].size;
-        segments(path).all(|s| s.strides[a] == s.strides[b] * step)
+        path.segments().all(|s| s.strides[a] == s.strides[b] * step)
     })
 }
 
@@ -103,7 +69,7 @@ pub(super) fn sort_path(path: &mut Path) -> bool {
     let mut order: Vec<usize> = (0..path.axes.len()).collect();
     order.sort_by_key(|&k| axis_key(path, k));
     path.axes = order.iter().map(|&k| path.axes[k]).collect();
-    for segment in segments_mut(path) {
+    for segment in path.segments_mut() {
         segment.strides = order.iter().map(|&k| segment.strides[k]).collect();
     }
     for k in 0..path.axes.len() {
@@ -131,7 +97,7 @@ fn factor_order(a: &Factor, b: &Factor) -> Ordering {
 
 fn axis_key(path: &Path, axis: usize) -> ([Reverse<usize>; 3], usize) {
     let mut strides = [Reverse(0); 3];
-    segments(path).zip(&mut strides).for_each(|(s, at)| *at = Reverse(s.strides[axis]));
+    path.segments().zip(&mut strides).for_each(|(s, at)| *at = Reverse(s.strides[axis]));
     (strides, path.axes[axis].size)
 }
 
@@ -157,8 +123,8 @@ pub(super) fn join(a: &Path, b: &Path) -> Option<Path> {
     {
         return None;
     }
-    let after = segments(a).zip(segments(b)).all(|(x, y)| x.offset <= y.offset);
-    let before = segments(a).zip(segments(b)).all(|(x, y)| x.offset >= y.offset);
+    let after = a.segments().zip(b.segments()).all(|(x, y)| x.offset <= y.offset);
+    let before = a.segments().zip(b.segments()).all(|(x, y)| x.offset >= y.offset);
     match (after, before) {
         (true, false) => join_ordered(a, b),
         (false, true) => join_ordered(b, a),
@@ -167,8 +133,8 @@ pub(super) fn join(a: &Path, b: &Path) -> Option<Path> {
 }
 
 fn join_ordered(a: &Path, b: &Path) -> Option<Path> {
-    let step = || segments(a).zip(segments(b)).map(|(x, y)| y.offset - x.offset);
-    let leads = |path: &Path, k: usize, n: usize| segments(path).zip(step()).all(|(s, d)| s.strides[k] * n == d);
+    let step = || a.segments().zip(b.segments()).map(|(x, y)| y.offset - x.offset);
+    let leads = |path: &Path, k: usize, n: usize| path.segments().zip(step()).all(|(s, d)| s.strides[k] * n == d);
     // Most pairs of paths lie apart, which is told faster than whether they are alike.
     for k in (0..a.axes.len()).filter(|&k| leads(a, k, a.axes[k].size)) {
         let more = if same_axes(a, b, Some(k), Some(k)) {
@@ -185,14 +151,14 @@ fn join_ordered(a: &Path, b: &Path) -> Option<Path> {
     if let Some(k) = (0..b.axes.len()).find(|&k| leads(b, k, 1) && same_axes(a, b, None, Some(k))) {
         let mut joined = b.clone();
         joined.axes[k].size += 1;
-        segments_mut(&mut joined).zip(segments(a)).for_each(|(s, first)| s.offset = first.offset);
+        joined.segments_mut().zip(a.segments()).for_each(|(s, first)| s.offset = first.offset);
         return Some(joined);
     }
-    let follow = segments(a).zip(step()).all(|(s, d)| d == 0 || follows(a, s, d));
+    let follow = a.segments().zip(step()).all(|(s, d)| d == 0 || follows(a, s, d));
     (follow && same_axes(a, b, None, None)).then(|| {
         let mut joined = a.clone();
         joined.axes.push(Axis { letter: '?', size: 2 });
-        segments_mut(&mut joined).zip(step()).for_each(|(s, d)| s.strides.push(d));
+        joined.segments_mut().zip(step()).for_each(|(s, d)| s.strides.push(d));
         joined
     })
 }
@@ -203,7 +169,7 @@ fn same_axes(a: &Path, b: &Path, skip_a: Option<usize>, skip_b: Option<usize>) -
     if a.axes.len() - usize::from(skip_a.is_some()) != b.axes.len().wrapping_sub(usize::from(skip_b.is_some())) {
         return false;
     }
-    let strides = |x: usize, y: usize| segments(a).zip(segments(b)).all(|(s, t)| s.strides[x] == t.strides[y]);
+    let strides = |x: usize, y: usize| a.segments().zip(b.segments()).all(|(s, t)| s.strides[x] == t.strides[y]);
     let rest_a = (0..a.axes.len()).filter(|k| Some(*k) != skip_a);
     let rest_b = (0..b.axes.len()).filter(|k| Some(*k) != skip_b);
     rest_a.zip(rest_b).all(|(x, y)| a.axes[x].size == b.axes[y].size && strides(x, y))

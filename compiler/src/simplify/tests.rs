@@ -6,7 +6,7 @@ use schur_ir::graph::{Axis, Factor, Path, Segment};
 
 use super::compose::MAX_FACTORS;
 use super::meet::meet;
-use super::path_algebra::{drop_unit_axes, hull, join, merge_axes, restrict, sort_path, sum_free_axes, tile};
+use super::path_algebra::{drop_unit_axes, join, merge_axes, sort_path, sum_free_axes};
 use super::ranges::Ranges;
 
 const WIDTH: usize = 400;
@@ -118,8 +118,8 @@ proptest! {
         let size = path.axes[axis].size;
         let cut = cut.min(size - 1);
         let (mut low, mut high) = (path.clone(), path.clone());
-        restrict(&mut low, axis, 0..cut);
-        restrict(&mut high, axis, cut..size);
+        low.restrict(axis, 0..cut);
+        high.restrict(axis, cut..size);
         for half in [&mut low, &mut high] {
             drop_unit_axes(half);
             sort_path(half);
@@ -137,7 +137,7 @@ proptest! {
         let x = source();
         let mut tiled = path(1.0, &[outer * inner], (3, &[2]), &[(0, 1, &[stride])]);
         let before = value(std::slice::from_ref(&tiled), &[&x]);
-        tile(&mut tiled, 0, inner);
+        tiled.tile(0, inner);
         prop_assert_eq!(tiled.axes.len(), 2);
         prop_assert_eq!(value(&[tiled], &[&x]), before);
     }
@@ -189,5 +189,5 @@ fn sets_of_elements() {
     assert!(set.covers(&(4..7)) && !set.covers(&(6..9)) && set.meets(&(6..9)) && !set.meets(&(7..8)));
     set.insert(7..8);
     assert_eq!(set.runs(), std::slice::from_ref(&(4..10)));
-    assert_eq!(hull(&path(1.0, &[2, 3], (5, &[10, 1]), &[]), &Segment { offset: 5, strides: vec![10, 1] }), 5..18);
+    assert_eq!(Segment { offset: 5, strides: vec![10, 1] }.hull(&path(1.0, &[2, 3], (5, &[10, 1]), &[]).axes), 5..18);
 }

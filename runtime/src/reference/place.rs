@@ -70,7 +70,7 @@ pub(super) fn coordinates(rows: &[usize]) -> impl Iterator<Item = Vec<usize>> + 
 /// All elements of a path, axes row-major: its place in the output's row and in those of the factors.
 pub(super) fn elements(path: &Path) -> Vec<[usize; 3]> {
     let sizes: Vec<usize> = path.axes.iter().map(|axis| axis.size).collect();
-    let segments: Vec<_> = std::iter::once(&path.out).chain(path.factors.iter().map(|f| &f.segment)).collect();
+    let segments: Vec<_> = path.segments().collect();
     let element = |at: Vec<usize>| {
         let mut places = [0; 3];
         for (place, segment) in places.iter_mut().zip(&segments) {

@@ -5,7 +5,7 @@ use schur_ir::graph::{Contract, Path};
 use schur_ir::ty::Type;
 
 use super::{Action, Rule};
-use crate::simplify::path_algebra::{drop_unit_axes, hull, is_void, join, merge_axes, sort_path, sum_free_axes};
+use crate::simplify::path_algebra::{drop_unit_axes, is_void, join, merge_axes, sort_path, sum_free_axes};
 
 /// A path with an empty axis or coefficient 0 adds nothing.
 pub(super) static DROP_VOID: Rule = Rule { name: "drop-void-paths", exact: true, action: Action::Contract(drop_void) };
@@ -90,7 +90,7 @@ fn join_neighbours(contract: &mut Contract, ty: &Type) -> bool {
 /// True where the path reaches into no chunk that the type says is zero, as the verifier sees it: what lies between the
 /// first and the last element counts as reached, and so does an empty chunk there.
 pub(super) fn is_honest(path: &Path, ty: &Type) -> bool {
-    let written = hull(path, &path.out);
+    let written = path.out.hull(&path.axes);
     let chunks = ty.irreps.iter().zip(ty.irreps.offsets()).zip(&ty.zero);
     chunks.filter(|(_, zero)| **zero).all(|((c, at), _)| written.start >= at + c.dim() || at >= written.end)
 }

@@ -1,0 +1,104 @@
+//! Paths: the terms of a contraction.
+//!
+//! What an operation here does to a path keeps what it computes, up to the order of a sum; [`Path::restrict`] keeps a part.
+
+use std::ops::Range;
+
+use crate::expr::Scalar;
+
+/// One term of a contraction: `out[…] += coefficient · factor[…] · factor[…]` for all values of the axes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Path {
+    /// A constant factor.
+    pub coefficient: Scalar,
+    /// The axes iterated over; those that the output segment lacks are summed.
+    pub axes: Vec<Axis>,
+    /// One or two operands' segments.
+    pub factors: Vec<Factor>,
+    /// Where the term is added.
+    pub out: Segment,
+}
+
+/// An axis of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Axis {
+    /// Its letter, for people: `u` and `v` for multiplicities, `i` for components, …; unique in the path.
+    pub letter: char,
+    /// Its length.
+    pub size: usize,
+}
+
+/// A segment of an operand.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Factor {
+    /// The operand, by its place in [`Contract::operands`].
+    pub operand: usize,
+    /// The segment of its row.
+    pub segment: Segment,
+}
+
+/// Elements of a row: `offset + Σ stride · axis`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Segment {
+    /// The first element.
+    pub offset: usize,
+    /// One stride an axis of the path; 0 where the segment lacks the axis.
+    pub strides: Vec<usize>,
+}
+
+impl Segment {
+    /// The last element, given the sizes of the axes; `None` where an axis is empty or the place overflows.
+    pub fn last(&self, axes: &[Axis]) -> Option<usize> {
+        self.strides
+            .iter()
+            .zip(axes)
+            .try_fold(self.offset, |at, (stride, axis)| at.checked_add(stride.checked_mul(axis.size.checked_sub(1)?)?))
+    }
+
+    /// The elements from the first to the last, whether touched or not; empty where an axis is.
+    pub fn hull(&self, axes: &[Axis]) -> Range<usize> {
+        self.last(axes).map_or(self.offset..self.offset, |last| self.offset..last.saturating_add(1))
+    }
+}
+
+impl Path {
+    /// All segments: the output's, then the factors'.
+    pub fn segments(&self) -> impl Iterator<Item = &Segment> {
+        std::iter::once(&self.out).chain(self.factors.iter().map(|f| &f.segment))
+    }
+
+    /// All segments, to be changed, in the order of [`Path::segments`].
+    pub fn segments_mut(&mut self) -> impl Iterator<Item = &mut Segment> {
+        std::iter::once(&mut self.out).chain(self.factors.iter_mut().map(|f| &mut f.segment))
+    }
+
+    /// Keeps the values `range` of an axis.
+    ///
+    /// # Panics
+    /// Where the path has no such axis.
+    pub fn restrict(&mut self, axis: usize, range: Range<usize>) {
+        self.axes[axis].size = range.len();
+        self.segments_mut().for_each(|s| s.offset += s.strides[axis] * range.start);
+    }
+
+    /// Cuts an axis into an outer one, at its place, and an inner one of size `inner` right behind it, which must divide
+    /// its size.
+    ///
+    /// # Panics
+    /// Where the path has no such axis, or `inner` is 0.
+    pub fn tile(&mut self, axis: usize, inner: usize) {
+        let letter = self.free_letter();
+        self.axes[axis].size /= inner;
+        self.axes.insert(axis + 1, Axis { letter, size: inner });
+        for segment in self.segments_mut() {
+            let stride = segment.strides[axis];
+            segment.strides[axis] = stride * inner;
+            segment.strides.insert(axis + 1, stride);
+        }
+    }
+
+    /// The last letter of the alphabet that no axis has.
+    fn free_letter(&self) -> char {
+        ('a'..='z').rev().find(|letter| self.axes.iter().all(|axis| axis.letter != *letter)).unwrap_or('?')
+    }
+}
