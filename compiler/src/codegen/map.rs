@@ -20,7 +20,7 @@ const MAX_UNROLLED: usize = 16;
 impl<'a> KernelBuilder<'a> {
     /// Emits a map for the rows of the tile: as one run of elements where all arrays are contiguous over rows.
     pub(super) fn map(&mut self, map: &MapStmt) {
-        let accesses: Vec<&Access> = std::iter::once(&map.out).chain(map.operands.iter().map(|(a, _)| a)).collect();
+        let accesses: Vec<&Access> = map.accesses().collect();
         if let Some(call) = &map.call {
             let arrays: Vec<Value> = accesses.iter().map(|a| self.tile_pointer(a)).collect();
             let rows = self.tile_rows;
@@ -65,9 +65,8 @@ impl<'a> KernelBuilder<'a> {
 
     /// The places of a map, moving by `elements` a turn.
     fn moving_elements(&self, map: &MapStmt, places: &[Value], elements: usize) -> Vec<Moving> {
-        let accesses = std::iter::once(&map.out).chain(map.operands.iter().map(|(a, _)| a));
         let step = |access: &Access| (self.element_size(access.array) * elements) as i64;
-        accesses.zip(places).map(|(access, &value)| Moving { value, step: step(access) }).collect()
+        map.accesses().zip(places).map(|(access, &value)| Moving { value, step: step(access) }).collect()
     }
 
     /// Where a place is after all turns of a loop.

@@ -33,7 +33,7 @@ struct Tile {
 impl<'a> KernelBuilder<'a> {
     /// Emits a nest for the rows of the tile.
     pub(super) fn nest(&mut self, nest: &Nest) {
-        let accesses: Vec<&Access> = std::iter::once(&nest.out).chain(&nest.factors).collect();
+        let accesses: Vec<&Access> = nest.accesses().collect();
         if let Some(call) = &nest.call {
             let places: Vec<Value> = accesses.iter().map(|a| self.tile_pointer(a)).collect();
             return self.around(nest, call, 0, &places);
@@ -61,7 +61,7 @@ impl<'a> KernelBuilder<'a> {
             return self.call_micro(call.micro, &arrays, rows);
         };
         let size = self.loops.dtype.size();
-        let accesses = std::iter::once(&nest.out).chain(&nest.factors);
+        let accesses = nest.accesses();
         let moving: Vec<Moving> = accesses
             .zip(places)
             .map(|(a, &value)| Moving { value, step: (a.segment.strides[axis] * size) as i64 })

@@ -54,7 +54,7 @@ fn terms(nests: &[Nest]) -> Vec<bool> {
 
 /// True where a nest runs over neighbours in all arrays.
 fn is_elementwise(nest: &Nest) -> bool {
-    let mut accesses = std::iter::once(&nest.out).chain(&nest.factors);
+    let mut accesses = nest.accesses();
     let neighbours = |access: &Access| {
         let strides = access.segment.strides.iter().zip(&nest.axes).filter(|(_, axis)| axis.size > 1);
         is_regular(access) && strides.into_iter().all(|(stride, _)| *stride == 1)

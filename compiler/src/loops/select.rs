@@ -77,7 +77,7 @@ impl Chosen {
 }
 
 fn choose(nest: &Nest, has_rows: bool, dtype: DType) -> Option<Chosen> {
-    let regular = std::iter::once(&nest.out).chain(&nest.factors).all(is_regular);
+    let regular = nest.accesses().all(is_regular);
     if !regular || !nest.divisor.is_one() {
         return None;
     }
@@ -205,14 +205,13 @@ fn transpose(nest: &Nest, loops: &[Loop], dtype: DType) -> Option<Chosen> {
 
 /// The map by a micro-kernel, where it computes functions that take many instructions.
 fn function(map: &MapStmt, dtype: DType) -> Option<Chosen> {
-    let accesses = || std::iter::once(&map.out).chain(map.operands.iter().map(|(a, _)| a));
     let floats = map.operands.iter().all(|(_, of)| *of == dtype);
     let small = map.operands.len() <= MAX_MAP_OPERANDS && micro::Map::parts(&map.expr) <= MAX_MAP_PARTS;
-    if !floats || !small || !is_costly(&map.expr) || !accesses().all(is_regular) {
+    if !floats || !small || !is_costly(&map.expr) || !map.accesses().all(is_regular) {
         return None;
     }
     let stride = |a: &Access| if a.row == RowAddress::Row { a.width } else { 0 };
-    let rows = accesses().map(stride).collect();
+    let rows = map.accesses().map(stride).collect();
     let micro = Micro::Map(micro::Map { dtype, expr: map.expr.clone(), rows, count: map.count });
     Some(Chosen { micro, arrays: (0..=map.operands.len()).collect(), outer: Vec::new() })
 }

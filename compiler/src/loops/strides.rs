@@ -25,7 +25,7 @@ pub(crate) struct Loop {
 
 /// The loops of a nest. Rows are a loop only where every access moves by a constant from row to row.
 pub(crate) fn loops(nest: &Nest, rows: bool) -> Vec<Loop> {
-    let accesses: Vec<&Access> = std::iter::once(&nest.out).chain(&nest.factors).collect();
+    let accesses: Vec<&Access> = nest.accesses().collect();
     let mut loops = Vec::new();
     if rows {
         let strides: Vec<usize> = accesses.iter().map(|a| if a.row == RowAddress::Row { a.width } else { 0 }).collect();

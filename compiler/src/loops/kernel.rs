@@ -1,0 +1,161 @@
+//! Kernels: what the fused loops of a model are made of, and the arrays that they touch.
+
+use std::fmt;
+
+use schur_ir::dim::Dim;
+use schur_ir::graph::{Requirement, Segment, ValueId};
+use schur_ir::micro::Micro;
+use schur_ir::program::{Buffer, BufferId, InputSlot, OutputSlot, ParamSlot, Step};
+use schur_ir::ty::DType;
+
+use super::Stmt;
+
+/// The fused loops of a model: everything of a program but the machine code.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loops {
+    /// The model's name.
+    pub name: String,
+    /// The element type of all float arrays.
+    pub dtype: DType,
+    /// Every array in memory.
+    pub buffers: Vec<Buffer>,
+    /// The kernels.
+    pub kernels: Vec<Kernel>,
+    /// The micro-kernels that they call.
+    pub micros: Vec<Micro>,
+    /// What to do, in order.
+    pub steps: Vec<Step>,
+    /// The number of steps, of the first ones, that depend on parameters alone.
+    pub prologue: usize,
+    /// What must hold of a call's inputs.
+    pub requirements: Vec<Requirement>,
+    /// What a call gives.
+    pub inputs: Vec<InputSlot>,
+    /// What it reads from the store.
+    pub params: Vec<ParamSlot>,
+    /// What it returns.
+    pub outputs: Vec<OutputSlot>,
+}
+
+/// A kernel: one fused loop over tiles of rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kernel {
+    /// Its name: the layers it computes.
+    pub name: String,
+    /// The space of rows.
+    pub rows: Vec<Dim>,
+    /// Rows a tile.
+    pub tile: usize,
+    /// True where the rows must be computed in order, as one chunk.
+    pub serial: bool,
+    /// The arrays of one tile.
+    pub scratch: Vec<Scratch>,
+    /// Rows of the next tile that are asked for at the start of a tile.
+    pub ahead: Vec<Ahead>,
+    /// What a tile computes, in order.
+    pub body: Vec<Stmt>,
+    /// For every statement the value of the graph that it computes: for people. Values beyond the graph's are copies for
+    /// outputs.
+    pub values: Vec<ValueId>,
+}
+
+impl Kernel {
+    /// Elements of scratch a row of the tile.
+    pub fn scratch_width(&self) -> usize {
+        self.scratch.iter().map(|s| s.offset + s.width).max().unwrap_or(0)
+    }
+}
+
+/// A buffer whose next rows are asked for ahead of their use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// The buffer.
+    pub buffer: BufferId,
+    /// Bytes of a row.
+    pub row_bytes: usize,
+    /// The micro-kernel that asks, by its place in [`Loops::micros`].
+    pub micro: usize,
+}
+
+/// An array of one tile: `[tile, width]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scratch {
+    /// What it holds, for people.
+    pub label: String,
+    /// Elements a row.
+    pub width: usize,
+    /// Its place: it starts `offset × tile` elements into the scratch. Arrays whose lives do not meet share a place.
+    pub offset: usize,
+    /// The order of elements within a chunk of irreps.
+    pub layout: Layout,
+}
+
+/// The order of the elements of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// `[mul, 2l+1]`, e3nn's.
+    Irreps,
+    /// `[2l+1, mul]`: multiplicities are neighbours, as vectors want them.
+    Components,
+}
+
+/// A place in [`Kernel::scratch`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ScratchId(pub u32);
+
+impl fmt::Display for ScratchId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "t{}", self.0)
+    }
+}
+
+/// An array that a statement touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Array {
+    /// A buffer in memory.
+    Memory(BufferId),
+    /// An array of the tile.
+    Scratch(ScratchId),
+}
+
+/// Which row of an array a row of the kernel touches.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RowAddress {
+    /// The same for all rows: the array has one row.
+    Fixed,
+    /// The row itself; in scratch, the row of the tile.
+    Row,
+    /// `Σ pick × stride`.
+    Computed(Vec<RowTerm>),
+}
+
+/// A term of a computed row.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RowTerm {
+    /// What is multiplied.
+    pub pick: Pick,
+    /// By how many rows of the array.
+    pub stride: Dim,
+}
+
+/// A number that depends on the row.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Pick {
+    /// The row's coordinate along an axis of the space of rows.
+    Coordinate(usize),
+    /// The element of an `i32` buffer of width 1, at a row made of coordinates.
+    Index(BufferId, Vec<RowTerm>),
+}
+
+/// Elements of an array: a segment of one of its rows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Access {
+    /// The array.
+    pub array: Array,
+    /// The row.
+    pub row: RowAddress,
+    /// Elements from one row to the next.
+    pub width: usize,
+    /// The elements, one stride an axis of the statement.
+    pub segment: Segment,
+}

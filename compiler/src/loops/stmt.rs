@@ -1,0 +1,122 @@
+//! Statements: the loop nests of a kernel, each done for every row of a tile.
+
+use schur_ir::dim::Dim;
+use schur_ir::expr::{Expr, Scalar};
+use schur_ir::graph::Axis;
+use schur_ir::ty::DType;
+
+use super::Access;
+
+/// How a nest writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Write {
+    /// `=`
+    Set,
+    /// `+=`
+    Add,
+}
+
+/// A statement: done for every row of the tile.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stmt {
+    /// `out[…] = 0` over one axis.
+    Zero {
+        /// Where.
+        out: Access,
+        /// How many elements.
+        count: usize,
+    },
+    /// A path of a contraction.
+    Nest(Nest),
+    /// A scalar expression at every element.
+    Map(MapStmt),
+    /// `out[k] = max(out[k], value[k])` over one axis.
+    Max {
+        /// The operand.
+        value: Access,
+        /// The running maximum.
+        out: Access,
+        /// How many elements.
+        count: usize,
+    },
+}
+
+impl Stmt {
+    /// True where a micro-kernel computes it.
+    pub fn calls(&self) -> bool {
+        match self {
+            Stmt::Nest(nest) => nest.call.is_some(),
+            Stmt::Map(map) => map.call.is_some(),
+            Stmt::Zero { .. } | Stmt::Max { .. } => false,
+        }
+    }
+
+    /// The arrays that are touched, the written one first.
+    pub fn accesses(&self) -> Vec<&Access> {
+        match self {
+            Stmt::Zero { out, .. } => vec![out],
+            Stmt::Nest(nest) => nest.accesses().collect(),
+            Stmt::Map(map) => map.accesses().collect(),
+            Stmt::Max { value, out, .. } => vec![out, value],
+        }
+    }
+}
+
+/// `out[…] (+)= coefficient / divisor · Σ factor[…] · factor[…]`, summed over the axes that `out` lacks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nest {
+    /// The axes besides the row.
+    pub axes: Vec<Axis>,
+    /// Where it is written.
+    pub out: Access,
+    /// How it is written.
+    pub write: Write,
+    /// One or two factors.
+    pub factors: Vec<Access>,
+    /// A constant factor.
+    pub coefficient: Scalar,
+    /// What the sum is divided by.
+    pub divisor: Dim,
+    /// The micro-kernel that computes it; none where code is generated.
+    pub call: Option<MicroCall>,
+}
+
+impl Nest {
+    /// The arrays that are touched, the written one first.
+    pub fn accesses(&self) -> impl Iterator<Item = &Access> {
+        std::iter::once(&self.out).chain(&self.factors)
+    }
+}
+
+/// How a statement is computed by a micro-kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MicroCall {
+    /// Its place in [`Loops::micros`].
+    pub micro: usize,
+    /// The arrays that it is given: 0 for the output, 1 and 2 for the factors.
+    pub arrays: Vec<usize>,
+    /// The axes that are loops around the call.
+    pub outer: Vec<usize>,
+}
+
+/// `out[k] = expr(operand_0[k], …)` for `k` in `0..count`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MapStmt {
+    /// What is computed.
+    pub expr: Expr,
+    /// What is read: the arrays over one axis, and their element types.
+    pub operands: Vec<(Access, DType)>,
+    /// Where it is written.
+    pub out: Access,
+    /// How many elements.
+    pub count: usize,
+    /// The micro-kernel that computes it; none where code is generated.
+    pub call: Option<MicroCall>,
+}
+
+impl MapStmt {
+    /// The arrays that are touched, the written one first.
+    pub fn accesses(&self) -> impl Iterator<Item = &Access> {
+        std::iter::once(&self.out).chain(self.operands.iter().map(|(access, _)| access))
+    }
+}
