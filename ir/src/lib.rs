@@ -16,10 +16,6 @@
 )]
 
 pub mod activation;
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of lists that are made here, as long as the irreps that they stand for"
-)]
 pub mod build;
 pub mod dim;
 pub mod expr;
@@ -28,10 +24,6 @@ pub mod irreps;
 pub mod limits;
 pub mod memory;
 pub mod micro;
-#[allow(
-    clippy::indexing_slicing,
-    reason = "a place beyond a path's axes is a bug of ours that must show; as documented"
-)]
 pub mod path;
 pub mod program;
 pub mod spec;

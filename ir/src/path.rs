@@ -2,6 +2,8 @@
 //!
 //! What an operation here does to a path keeps what it computes, up to the order of a sum; [`Path::restrict`] keeps a part.
 
+#![expect(clippy::indexing_slicing, reason = "a place beyond the axes is a bug that must show; as documented")]
+
 use std::ops::Range;
 
 use crate::expr::Scalar;

@@ -1,6 +1,8 @@
 //! The memory of temporaries, partial sums and scratch, or of what is prepared: one allocation that calls share, and that
 //! only grows.
 
+#![expect(clippy::indexing_slicing, reason = "lengths were reserved; what is wrong here must not be called")]
+
 use bytemuck::allocation::try_zeroed_vec;
 
 /// What every piece is aligned to.

@@ -4,6 +4,7 @@
 //! the size, the alignment and the access that the program states, so that what remains to be trusted is the program:
 //! the invariants in the header of [`schur_ir::program`].
 
+#![expect(clippy::indexing_slicing, clippy::unreachable, reason = "places are of a checked program")]
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;

@@ -10,6 +10,8 @@
 //! An executor serves one call at a time. Its clones share the program and have memory of their own: one for every thread
 //! that calls. A call borrows the parameters as a whole, so they do not change while it runs.
 
+#![expect(clippy::indexing_slicing, reason = "places are of a checked program")]
+
 use std::sync::Arc;
 
 use indexmap::IndexMap;

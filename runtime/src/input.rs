@@ -1,5 +1,7 @@
 //! What a call is given: arrays of ours or ndarray's, borrowed where their elements lie row-major in memory.
 
+#![expect(clippy::expect_used, reason = "arrays of ndarray have as many elements as their shapes say")]
+
 use schur_ir::ty::DType;
 
 use crate::array::{Array, ArrayError, Data};

@@ -33,59 +33,25 @@
     )
 )]
 
-#[allow(clippy::indexing_slicing, reason = "lengths were reserved; what is wrong here must not be called")]
 mod arena;
 pub mod argument;
 pub mod array;
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of a program that the plan has checked, and of lists made for it"
-)]
 pub mod bind;
-#[allow(clippy::indexing_slicing, clippy::unreachable, reason = "places are of a program that the plan has checked")]
 mod call;
 pub mod checkpoint;
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of a program that the plan has checked, and of lists made for it"
-)]
 mod chunk;
-#[allow(clippy::indexing_slicing, reason = "places are of a program that the plan has checked")]
 pub mod executor;
 pub mod init;
-#[allow(clippy::expect_used, reason = "arrays of ndarray have as many elements as their shapes say")]
 pub mod input;
 pub mod memory;
-#[allow(
-    clippy::indexing_slicing,
-    clippy::unreachable,
-    clippy::panic,
-    reason = "places are of arrays whose lengths are constants here"
-)]
 pub mod micro;
 pub mod nearest;
 mod pace;
-#[allow(clippy::indexing_slicing, reason = "places are checked before they are used")]
 pub mod plan;
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of a program that the plan has checked, and of lists made for it"
-)]
 mod pool;
-#[allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    clippy::unreachable,
-    reason = "places are of a graph that the verifier has passed, and of values of its types"
-)]
 pub mod reference;
 pub mod rotation;
-#[allow(clippy::indexing_slicing, reason = "places are of a program that the plan has checked")]
 mod sizes;
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of a program that the plan has checked, and of lists made for it"
-)]
 mod slots;
 pub mod store;
 pub mod view;

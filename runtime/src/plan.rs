@@ -10,6 +10,8 @@
 //! - requirements are of inputs of the type that they speak of;
 //! - every symbol is an axis of an input.
 
+#![expect(clippy::indexing_slicing, reason = "places are checked before they are used")]
+
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;

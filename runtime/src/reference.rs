@@ -4,6 +4,12 @@
 //! Values are flat and row-major, `[dims…, width]`. NaN and infinities propagate; requirements are not checked, but no
 //! index leaves its array. The graph is verified first, so that nothing below can panic.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "places are of a verified graph and of values of its types"
+)]
+
 use indexmap::IndexMap;
 use ndarray::{ArrayD, IxDyn};
 use schur_ir::dim::{Bindings, Dim, DimError};

@@ -1,5 +1,7 @@
 //! All sizes of a call, computed by checked arithmetic from the symbols that its inputs bind.
 
+#![expect(clippy::indexing_slicing, reason = "places are of a checked program")]
+
 use schur_ir::dim::{Bindings, Dim, DimError};
 use schur_ir::program::{Buffer, BufferKind, MAX_CHUNKS, OutputSlot, Program};
 

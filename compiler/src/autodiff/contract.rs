@@ -1,5 +1,7 @@
 //! The adjoint of a contraction: contractions in which an operand and the output change places.
 
+#![expect(clippy::indexing_slicing, reason = "places are of a verified graph, and of lists made for it")]
+
 use std::sync::Arc;
 
 use schur_ir::expr::Scalar;

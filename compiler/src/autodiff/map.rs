@@ -1,5 +1,7 @@
 //! The adjoint of a map: the cotangent times the slope, summed over the rows that an operand was broadcast to.
 
+#![expect(clippy::indexing_slicing, reason = "places are of a verified graph, and of lists made for it")]
+
 use std::sync::Arc;
 
 use schur_ir::dim::Dim;

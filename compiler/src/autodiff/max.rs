@@ -1,5 +1,7 @@
 //! The adjoint of a maximum: elements that attain it share the cotangent equally, as jax's do.
 
+#![expect(clippy::indexing_slicing, reason = "places are of a verified graph, and of lists made for it")]
+
 use std::sync::Arc;
 
 use schur_ir::dim::Dim;

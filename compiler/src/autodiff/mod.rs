@@ -7,25 +7,9 @@
 //! it is; what flows back to a value has that value's sizes, irreps and element type; nothing is computed for values that
 //! depend on no leaf chosen. The ops are closed under differentiation, so a joint graph can be differentiated again.
 
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
-)]
 mod contract;
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
-)]
 mod map;
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
-)]
 mod max;
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
-)]
 mod reverse;
 
 use std::collections::HashSet;

@@ -1,5 +1,7 @@
 //! The walk from outputs to leaves.
 
+#![expect(clippy::indexing_slicing, reason = "places are of a verified graph, and of lists made for it")]
+
 use std::sync::Arc;
 
 use schur_ir::dim::Dim;

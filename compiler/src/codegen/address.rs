@@ -1,5 +1,7 @@
 //! Places of arrays: base pointers, rows, and symbolic sizes as values.
 
+#![expect(clippy::indexing_slicing, reason = "buffers, scratch and symbols are those of the kernel's loops")]
+
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use schur_ir::dim::Dim;

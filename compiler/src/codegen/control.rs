@@ -1,5 +1,7 @@
 //! Counted loops in Cranelift IR.
 
+#![expect(clippy::indexing_slicing, reason = "a block has the parameters that it was made with")]
+
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value, types};
 

@@ -1,5 +1,11 @@
 //! The function of a kernel: entry, the loop over tiles, and the statements of a tile.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unreachable,
+    reason = "blocks have the parameters they were made with; statements the arrays of their kind"
+)]
+
 use std::collections::HashMap;
 use std::mem::offset_of;
 

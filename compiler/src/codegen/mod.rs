@@ -3,28 +3,14 @@
 //! Generated code is complete and portable: 128-bit vectors, fused multiply-add where the machine has it. Every load and
 //! store is at `base + row × width + segment`, places that [`crate::loops`] keeps inside their arrays.
 
-#[allow(clippy::indexing_slicing, reason = "buffers, scratch and symbols are those of the loops that the kernel is of")]
 mod address;
-#[allow(clippy::indexing_slicing, reason = "a block has the parameters that it was made with")]
 mod control;
-#[allow(
-    clippy::indexing_slicing,
-    clippy::unreachable,
-    reason = "a block has the parameters that it was made with; a statement has the arrays of its kind"
-)]
 mod kernel;
 mod listing;
-#[allow(clippy::indexing_slicing, reason = "the verifier refuses maps that lack an operand")]
 mod map;
 mod math;
 mod native;
-#[allow(
-    clippy::indexing_slicing,
-    clippy::unreachable,
-    reason = "places are of the loops and accesses of one nest, and of lists made for them"
-)]
 mod nest;
-#[allow(clippy::indexing_slicing, reason = "places are of the list of loops that is planned")]
 mod plan;
 mod target;
 

@@ -1,5 +1,7 @@
 //! Loop nests: the paths of contractions, in register tiles of vectors.
 
+#![expect(clippy::indexing_slicing, clippy::unreachable, reason = "places are of one nest's loops and accesses")]
+
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value};
 
 use crate::loops::strides::{Extent, Loop, is_regular, loops};

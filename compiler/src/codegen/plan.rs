@@ -4,6 +4,8 @@
 //! summed axis (a dot product). A second axis along which the vectors of one factor are constant is blocked, so that
 //! a loaded vector serves several accumulators.
 
+#![expect(clippy::indexing_slicing, reason = "places are of the list of loops that is planned")]
+
 use crate::loops::strides::{Extent, Loop};
 
 /// What vectors run along.

@@ -3,6 +3,12 @@
 //! `out[k] = a[k] b[k] + c[k]` as nests goes through memory for every term. Where terms run over neighbours, they are one
 //! map for every range of elements that has the same terms, and the sum stays in registers.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unreachable,
+    reason = "flags are as many as nests; nests have factors, ranges have terms"
+)]
+
 use std::ops::Range;
 
 use schur_ir::expr::{Binary, Expr};

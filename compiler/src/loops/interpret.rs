@@ -1,6 +1,8 @@
 //! The loop interpreter: runs the `loops` stage in f64, element by element, with every place checked. It shows what
 //! compiled code must compute, apart from rounding.
 
+#![expect(clippy::indexing_slicing, reason = "a place beyond its array is a bug that must show; as documented")]
+
 use indexmap::IndexMap;
 use schur_ir::dim::{Bindings, Dim, DimError};
 use schur_ir::graph::Axis;

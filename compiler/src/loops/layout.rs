@@ -1,6 +1,8 @@
 //! The order of elements in scratch: whether a value can be stored component by component, and where its segments are
 //! then.
 
+#![expect(clippy::indexing_slicing, reason = "places are of a verified graph, and of lists made for it")]
+
 use schur_ir::graph::{Axis, Contract, Factor, Graph, Node, Op, Path, Segment, ValueId};
 use schur_ir::irreps::Irreps;
 

@@ -9,53 +9,19 @@
 //! it; an access to scratch or to [`RowAddress::Row`] touches the statement's own row only; every segment stays inside
 //! its array's width.
 
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
-)]
 mod copies;
-#[allow(
-    clippy::indexing_slicing,
-    clippy::unreachable,
-    reason = "flags are as many as nests; a nest has factors, and a range of elements has terms"
-)]
 mod elementwise;
-#[allow(clippy::indexing_slicing, reason = "a place beyond its array is a bug of ours that must show; as documented")]
 mod interpret;
 mod kernel;
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
-)]
 mod layout;
 mod print;
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
-)]
 mod prologue;
 mod reads;
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
-)]
 mod schedule;
-#[allow(clippy::indexing_slicing, reason = "places are of the axes and accesses of one statement")]
 mod select;
-#[allow(
-    clippy::indexing_slicing,
-    clippy::unreachable,
-    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
-)]
 mod statements;
 mod stmt;
-#[allow(
-    clippy::indexing_slicing,
-    clippy::unreachable,
-    reason = "places are of a graph that the verifier has passed, and of lists as long as its values"
-)]
 mod storage;
-#[allow(clippy::indexing_slicing, reason = "places are of the axes and accesses of one statement")]
 pub(crate) mod strides;
 
 use schur_ir::dim::{Dim, Symbol};

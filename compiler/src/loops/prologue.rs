@@ -5,6 +5,8 @@
 //! rows that values of the call share, row by row, is scratch of their kernel, where computing it is cheaper than to
 //! read it.
 
+#![expect(clippy::indexing_slicing, reason = "places are of a verified graph, and of lists made for it")]
+
 use schur_ir::dim::Dim;
 use schur_ir::graph::{Graph, Node, Op};
 

@@ -4,6 +4,8 @@
 //! complete because an earlier kernel made it. Statistics of the whole batch therefore split a chain in two. What depends
 //! on parameters alone is in kernels of its own, which come first.
 
+#![expect(clippy::indexing_slicing, reason = "places are of a verified graph, and of lists made for it")]
+
 use schur_ir::dim::Dim;
 use schur_ir::graph::{Graph, Op, ValueId};
 

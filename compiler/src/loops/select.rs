@@ -5,6 +5,8 @@
 //! beyond those that a micro-kernel takes are loops around the call. A copy that exchanges multiplicities and components
 //! is a transposing copy. All other nests are generated code. Maps with functions such as `exp` are micro-kernels too.
 
+#![expect(clippy::indexing_slicing, reason = "places are of the axes and accesses of one statement")]
+
 use schur_ir::expr::{Expr, Unary};
 use schur_ir::micro::{self, Along, MAX_MAP_OPERANDS, MAX_MAP_PARTS, Micro, Prefetch, Product, Transpose};
 use schur_ir::program::BufferId;

@@ -3,6 +3,12 @@
 //! A value is scratch where only its own kernel reads it, row by row. Scratch and temporary buffers are laid out component
 //! by component where every statement that touches them can say so, since vectors then run over multiplicities.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unreachable,
+    reason = "places are of a verified graph, and of lists made for it"
+)]
+
 use std::collections::HashSet;
 
 use schur_ir::dim::{Dim, Symbol};

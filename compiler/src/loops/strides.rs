@@ -1,5 +1,7 @@
 //! The loops of a nest: the rows of the tile and the axes, with the strides of everything that it touches.
 
+#![expect(clippy::indexing_slicing, reason = "places are of the axes and accesses of one statement")]
+
 use super::{Access, Nest, RowAddress};
 
 /// How far a loop runs.

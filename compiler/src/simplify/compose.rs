@@ -1,6 +1,8 @@
 //! Reading an operand of one op at the place where another op makes it: rows by composing row maps, segments by
 //! [`meet`].
 
+#![expect(clippy::indexing_slicing, reason = "places are of a verified op, and of lists made for it")]
+
 use schur_ir::expr::Expr;
 use schur_ir::graph::{Contract, Map, Operand, Path, RowIndex, RowMap, ValueId};
 

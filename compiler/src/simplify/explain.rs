@@ -5,6 +5,8 @@
 //! of the result's values on a plan that begins as the graph was, and the graph of every plan is costed as a whole, so
 //! that a step also saves what nobody needs any more after it.
 
+#![expect(clippy::indexing_slicing, reason = "e-classes are those of the e-graph that the lists were made for")]
+
 use std::collections::{HashMap, HashSet};
 
 use egg::Id;

@@ -3,6 +3,8 @@
 //! Both segments are boxes of addresses `offset + Σ stride · axis`. They are cut until they are equal, axis by axis, as
 //! numbers with the same mixed-radix digits are; cuts apply to whole paths, so that the pieces stay exact.
 
+#![expect(clippy::indexing_slicing, reason = "places are of a verified op, and of lists made for it")]
+
 use std::ops::Range;
 
 use schur_ir::expr::Scalar;

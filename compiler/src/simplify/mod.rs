@@ -8,50 +8,22 @@
 
 mod analysis;
 mod by_size;
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of an op that keeps the rules of the verifier, and of lists made for it"
-)]
 mod compose;
 mod cost;
 mod derivation;
-#[allow(clippy::indexing_slicing, reason = "e-classes are those of the e-graph that the lists were made for")]
 mod explain;
-#[allow(clippy::indexing_slicing, reason = "e-classes are those of the e-graph that the lists were made for")]
 mod extract;
 mod language;
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of an op that keeps the rules of the verifier, and of lists made for it"
-)]
 mod meet;
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of an op that keeps the rules of the verifier, and of lists made for it"
-)]
 mod narrow;
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of an op that keeps the rules of the verifier, and of lists made for it"
-)]
 mod pack;
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of an op that keeps the rules of the verifier, and of lists made for it"
-)]
 mod path_algebra;
 mod ranges;
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are of an op that keeps the rules of the verifier, and of lists made for it"
-)]
 mod rules;
-#[allow(clippy::indexing_slicing, reason = "e-classes are those of the e-graph that the lists were made for")]
 mod saturate;
 mod spelling;
 #[cfg(test)]
 mod tests;
-#[allow(clippy::indexing_slicing, reason = "e-classes are those of the e-graph that the lists were made for")]
 mod variants;
 
 use std::sync::Arc;

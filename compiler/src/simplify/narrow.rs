@@ -8,6 +8,8 @@
 //! absent. A value of which whole copies of irreps are dead is replaced by one that holds the others alone. Readers
 //! then address the packed value; maps select the elements they need, and saturation lets those selections vanish.
 
+#![expect(clippy::indexing_slicing, reason = "places are of a verified op, and of lists made for it")]
+
 use std::borrow::Cow;
 use std::ops::Range;
 

@@ -5,6 +5,8 @@
 //! out as one matrix, a row an element read and a column an element written: neighbours in the array are neighbours
 //! there, and join in normal form. Terms that read parameters alone are summed as the output lies.
 
+#![expect(clippy::indexing_slicing, reason = "places are of a verified op, and of lists made for it")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use schur_ir::dim::Dim;

@@ -2,6 +2,8 @@
 //!
 //! Every operation keeps what a path computes, up to the order of a sum.
 
+#![expect(clippy::indexing_slicing, reason = "places are of a verified op, and of lists made for it")]
+
 use std::cmp::{Ordering, Reverse};
 
 use schur_ir::expr::Scalar;

@@ -5,6 +5,8 @@
 //! and only counts end the run, so that one graph gives one e-graph everywhere. egg's own scheduler is not used: it
 //! matches patterns of e-nodes, and these rules look into the paths of two e-nodes at once.
 
+#![expect(clippy::indexing_slicing, reason = "e-classes are those of the e-graph that the lists were made for")]
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! Everything the rules found, side by side with what it was found for: what tests evaluate.
 
+#![expect(clippy::indexing_slicing, reason = "e-classes are those of the e-graph that the lists were made for")]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -5,6 +5,8 @@
 //! a map or a reshape states them, its values are zero for every input); outputs stand in the order of the spec, then the
 //! updated statistics in the order of the layers.
 
+#![expect(clippy::indexing_slicing, reason = "places are of lists made here, as long as their irreps")]
+
 mod batch_norm;
 mod builder;
 mod contraction;

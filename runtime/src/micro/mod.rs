@@ -3,6 +3,7 @@
 //! A micro-kernel is written once over `simd::Simd` and compiled for each set; which one is used is found out when an
 //! executor is made, or chosen by the caller. All sets compute the same numbers but for rounding.
 
+#![expect(clippy::indexing_slicing, reason = "places are of arrays whose lengths are constants here")]
 #![allow(unsafe_code)]
 
 mod functions;

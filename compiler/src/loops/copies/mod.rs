@@ -4,6 +4,8 @@
 //! [`weights`] transposed; elementwise products of arrays as they are, made [`flat`]; what is [`cheap`], computed again;
 //! and [`rows`] taken apart into components.
 
+#![expect(clippy::indexing_slicing, reason = "places are of a verified graph, and of lists made for it")]
+
 pub(super) mod cheap;
 pub(super) mod flat;
 pub(super) mod once;
