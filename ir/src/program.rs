@@ -51,6 +51,13 @@ pub struct Buffer {
     pub kind: BufferKind,
 }
 
+impl Buffer {
+    /// The last axis of the caller's array: floats have one for their irreps, indices and masks none.
+    pub fn width_axis(&self) -> Option<usize> {
+        self.dtype.is_float().then_some(self.width)
+    }
+}
+
 /// Who gives a buffer its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BufferKind {

@@ -6,27 +6,14 @@ use bytemuck::allocation::try_zeroed_vec;
 use ndarray::{ArrayD, IxDyn};
 use schur_ir::ty::DType;
 
-use crate::input::Element;
-use crate::view::{Elements, ElementsMut};
+pub use crate::elements::Data;
+use crate::elements::{Element, Elements, ElementsMut};
 
 /// A dense array.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
     shape: Vec<usize>,
     data: Data,
-}
-
-/// The elements of an [`Array`], row-major.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Data {
-    /// Single precision.
-    F32(Vec<f32>),
-    /// Double precision.
-    F64(Vec<f64>),
-    /// Indices.
-    I32(Vec<i32>),
-    /// A mask: 0 or 1.
-    Bool(Vec<u8>),
 }
 
 /// Why an array cannot be made or looked at.
@@ -62,33 +49,6 @@ pub enum ArrayError {
         /// The type asked for.
         wanted: DType,
     },
-}
-
-impl Data {
-    /// The number of elements.
-    pub fn len(&self) -> usize {
-        match self {
-            Data::F32(v) => v.len(),
-            Data::F64(v) => v.len(),
-            Data::I32(v) => v.len(),
-            Data::Bool(v) => v.len(),
-        }
-    }
-
-    /// True where there is no element.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The element type.
-    pub fn dtype(&self) -> DType {
-        match self {
-            Data::F32(_) => DType::F32,
-            Data::F64(_) => DType::F64,
-            Data::I32(_) => DType::I32,
-            Data::Bool(_) => DType::Bool,
-        }
-    }
 }
 
 /// The number of elements of a shape; `None` where it overflows.

@@ -11,7 +11,6 @@ use schur_ir::program::{Buffer, Program};
 use crate::argument::{ArgumentError, Fault, Role};
 use crate::array::with_rank;
 use crate::plan::bare;
-use crate::sizes::width_axis;
 use crate::store::StoreError;
 use crate::view::{ArrayView, Elements};
 
@@ -138,7 +137,7 @@ fn check_array(view: ArrayView<'_>, buffer: &Buffer) -> Result<(), Fault> {
     if view.dtype() != buffer.dtype {
         return Err(Fault::DType { given: view.dtype(), wanted: buffer.dtype });
     }
-    let width = width_axis(buffer);
+    let width = buffer.width_axis();
     let rank = buffer.dims.len() + usize::from(width.is_some());
     if with_rank(view.shape(), rank).len() != rank {
         return Err(Fault::Shape { given: view.shape().to_vec(), wanted: wanted(buffer, &Bindings::new()) });
@@ -181,7 +180,7 @@ fn wanted(buffer: &Buffer, bindings: &Bindings) -> String {
         }
         parts.push(part);
     }
-    parts.extend(width_axis(buffer).map(|width| width.to_string()));
+    parts.extend(buffer.width_axis().map(|width| width.to_string()));
     format!("[{}]", parts.join(", "))
 }
 

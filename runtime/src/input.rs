@@ -2,10 +2,10 @@
 
 #![expect(clippy::expect_used, reason = "arrays of ndarray have as many elements as their shapes say")]
 
-use schur_ir::ty::DType;
-
-use crate::array::{Array, ArrayError, Data};
-use crate::view::{ArrayView, Elements};
+use crate::array::{Array, ArrayError};
+pub use crate::elements::Element;
+use crate::elements::Elements;
+use crate::view::ArrayView;
 
 /// An array for a call. It is borrowed, or a row-major copy where the elements lie otherwise in memory.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,63 +40,6 @@ impl<'a> From<ArrayView<'a>> for Input<'a> {
 impl<'a> From<&'a Array> for Input<'a> {
     fn from(array: &'a Array) -> Self {
         Input(Kind::View(array.view()))
-    }
-}
-
-/// A type that elements of arrays can have.
-pub trait Element: Clone {
-    /// Its name in specs.
-    const DTYPE: DType;
-
-    /// Borrowed elements.
-    fn elements(slice: &[Self]) -> Elements<'_>;
-
-    /// Owned elements.
-    fn data(elements: Vec<Self>) -> Data;
-
-    /// The elements, where they have this type.
-    fn slice(data: &Data) -> Option<&[Self]>;
-}
-
-macro_rules! element {
-    ($($element:ty => $variant:ident;)*) => {$(
-        impl Element for $element {
-            const DTYPE: DType = DType::$variant;
-
-            fn elements(slice: &[Self]) -> Elements<'_> {
-                Elements::$variant(slice)
-            }
-
-            fn data(elements: Vec<Self>) -> Data {
-                Data::$variant(elements)
-            }
-
-            fn slice(data: &Data) -> Option<&[Self]> {
-                if let Data::$variant(elements) = data { Some(elements) } else { None }
-            }
-        }
-    )*};
-}
-
-element! {
-    f32 => F32;
-    f64 => F64;
-    i32 => I32;
-}
-
-impl Element for bool {
-    const DTYPE: DType = DType::Bool;
-
-    fn elements(slice: &[Self]) -> Elements<'_> {
-        Elements::Bool(bytemuck::cast_slice(slice))
-    }
-
-    fn data(elements: Vec<Self>) -> Data {
-        Data::Bool(elements.into_iter().map(u8::from).collect())
-    }
-
-    fn slice(data: &Data) -> Option<&[Self]> {
-        if let Data::Bool(bytes) = data { bytemuck::checked::try_cast_slice(bytes).ok() } else { None }
     }
 }
 

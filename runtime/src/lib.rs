@@ -40,6 +40,7 @@ pub mod bind;
 mod call;
 pub mod checkpoint;
 mod chunk;
+mod elements;
 pub mod executor;
 pub mod init;
 pub mod input;

@@ -90,15 +90,10 @@ fn push_shape(
             for dim in &buffer.dims {
                 shapes.push(dim.evaluate(bindings)?);
             }
-            shapes.extend(width_axis(buffer));
+            shapes.extend(buffer.width_axis());
         }
     }
     Ok(())
-}
-
-/// The last axis of an array: floats have one for their irreps, indices and masks none.
-pub(crate) fn width_axis(buffer: &Buffer) -> Option<usize> {
-    buffer.dtype.is_float().then_some(buffer.width)
 }
 
 fn buffer_bytes(buffer: &Buffer, bindings: &Bindings) -> Result<usize, CallError> {

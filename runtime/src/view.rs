@@ -6,43 +6,7 @@
 use schur_ir::ty::DType;
 
 use crate::array::{Array, ArrayError, elements};
-
-macro_rules! for_all_types {
-    ($of:expr, $type:ident, $slice:ident => $result:expr) => {
-        match $of {
-            $type::F32($slice) => $result,
-            $type::F64($slice) => $result,
-            $type::I32($slice) => $result,
-            $type::Bool($slice) => $result,
-        }
-    };
-}
-
-/// Elements of an array, row-major.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Elements<'a> {
-    /// Single precision.
-    F32(&'a [f32]),
-    /// Double precision.
-    F64(&'a [f64]),
-    /// Indices.
-    I32(&'a [i32]),
-    /// A mask: 0 or 1.
-    Bool(&'a [u8]),
-}
-
-/// Elements of an array, row-major, to be written.
-#[derive(Debug, PartialEq)]
-pub enum ElementsMut<'a> {
-    /// Single precision.
-    F32(&'a mut [f32]),
-    /// Double precision.
-    F64(&'a mut [f64]),
-    /// Indices.
-    I32(&'a mut [i32]),
-    /// A mask: 0 or 1.
-    Bool(&'a mut [u8]),
-}
+pub use crate::elements::{Elements, ElementsMut};
 
 /// A borrowed array.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,68 +20,6 @@ pub struct ArrayView<'a> {
 pub struct ArrayViewMut<'a> {
     shape: &'a [usize],
     elements: ElementsMut<'a>,
-}
-
-impl<'a> Elements<'a> {
-    /// The element type.
-    pub fn dtype(self) -> DType {
-        match self {
-            Elements::F32(_) => DType::F32,
-            Elements::F64(_) => DType::F64,
-            Elements::I32(_) => DType::I32,
-            Elements::Bool(_) => DType::Bool,
-        }
-    }
-
-    /// The number of elements.
-    pub fn len(self) -> usize {
-        for_all_types!(self, Elements, slice => slice.len())
-    }
-
-    /// True where there is no element.
-    pub fn is_empty(self) -> bool {
-        self.len() == 0
-    }
-
-    pub(crate) fn bytes(self) -> &'a [u8] {
-        for_all_types!(self, Elements, slice => bytemuck::cast_slice(slice))
-    }
-}
-
-impl<'a> ElementsMut<'a> {
-    /// The element type.
-    pub fn dtype(&self) -> DType {
-        match self {
-            ElementsMut::F32(_) => DType::F32,
-            ElementsMut::F64(_) => DType::F64,
-            ElementsMut::I32(_) => DType::I32,
-            ElementsMut::Bool(_) => DType::Bool,
-        }
-    }
-
-    /// The number of elements.
-    pub fn len(&self) -> usize {
-        for_all_types!(self, ElementsMut, slice => slice.len())
-    }
-
-    /// True where there is no element.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The same elements, for a shorter time.
-    pub fn reborrow(&mut self) -> ElementsMut<'_> {
-        match self {
-            ElementsMut::F32(v) => ElementsMut::F32(v),
-            ElementsMut::F64(v) => ElementsMut::F64(v),
-            ElementsMut::I32(v) => ElementsMut::I32(v),
-            ElementsMut::Bool(v) => ElementsMut::Bool(v),
-        }
-    }
-
-    pub(crate) fn bytes(self) -> &'a mut [u8] {
-        for_all_types!(self, ElementsMut, slice => bytemuck::cast_slice_mut(slice))
-    }
 }
 
 fn check_length(shape: &[usize], given: usize) -> Result<(), ArrayError> {

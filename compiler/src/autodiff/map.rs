@@ -9,8 +9,8 @@ use schur_ir::expr::Expr;
 use schur_ir::graph::{Contract, Map, Operand, RowMap, ValueId};
 use schur_ir::ty::Type;
 
-use super::contract::{copies, distinct};
 use super::reverse::Reverse;
+use super::terms::{copies, distinct};
 
 impl Reverse<'_> {
     pub(super) fn map(&mut self, map: &Map, cotangent: ValueId, layer: &Arc<str>) {

@@ -9,8 +9,8 @@ use schur_ir::expr::{Binary, Expr};
 use schur_ir::graph::{Contract, Map, Max, Operand, RowMap, ValueId};
 use schur_ir::ty::Type;
 
-use super::contract::copies;
 use super::reverse::Reverse;
+use super::terms::copies;
 
 impl Reverse<'_> {
     /// `value` is the maximum.

@@ -11,6 +11,7 @@ mod contract;
 mod map;
 mod max;
 mod reverse;
+mod terms;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use schur_ir::dim::Dim;
 use schur_ir::graph::{Contract, Graph, Node, Op, Operand, RowMap, ValueId};
 use schur_ir::ty::Type;
 
-use super::contract::{copies, write};
+use super::terms::{copies, write};
 
 /// A graph whose adjoint is being appended to it.
 pub(super) struct Reverse<'g> {

@@ -7,26 +7,9 @@ use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use schur_ir::dim::Dim;
 use schur_ir::program::{BufferKind, MAX_CHUNKS};
 
-use crate::loops::{Access, Array, Pick, RowAddress, RowTerm, Stmt};
+use crate::loops::{Access, Array, Pick, RowAddress, RowTerm};
 
 use super::kernel::KernelBuilder;
-
-/// Every symbolic size that the addresses of a statement need.
-pub(super) fn sizes_needed(stmt: &Stmt, needed: &mut Vec<Dim>) {
-    fn strides(terms: &[RowTerm], needed: &mut Vec<Dim>) {
-        for term in terms {
-            needed.push(term.stride.clone());
-            if let Pick::Index(_, at) = &term.pick {
-                strides(at, needed);
-            }
-        }
-    }
-    for access in stmt.accesses() {
-        if let RowAddress::Computed(list) = &access.row {
-            strides(list, needed);
-        }
-    }
-}
 
 impl KernelBuilder<'_> {
     /// A symbolic size as a value; its symbols' sizes were loaded at the entry.

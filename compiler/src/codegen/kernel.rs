@@ -20,11 +20,8 @@ use schur_ir::micro::{Entry, MAX_ARRAYS};
 use schur_ir::program::BufferId;
 use schur_ir::ty::DType;
 
-use crate::loops::strides::is_regular;
-use crate::loops::{Access, Array, Kernel, Loops, Pick, RowAddress, RowTerm, Stmt};
+use crate::loops::{Array, Kernel, Loops, Stmt};
 
-use super::address::sizes_needed;
-use super::control::{Count, Moving};
 use super::listing::location;
 use super::native::{micro_signature, signature};
 use super::target::Target;
@@ -111,7 +108,7 @@ pub(super) fn build(
         bases: HashMap::new(),
         scratch,
         micros,
-        written: kernel.body.iter().filter_map(|s| memory(s.accesses()[0])).collect(),
+        written: kernel.body.iter().filter_map(|s| s.accesses()[0].array.memory()).collect(),
         first_row: begin,
         tile_rows: begin,
     };
@@ -120,28 +117,6 @@ pub(super) fn build(
     builder.b.ins().return_(&[]);
     builder.b.seal_all_blocks();
     builder.b.finalize(target.isa().frontend_config());
-}
-
-fn memory(access: &Access) -> Option<BufferId> {
-    match access.array {
-        Array::Memory(buffer) => Some(buffer),
-        Array::Scratch(_) => None,
-    }
-}
-
-/// The buffers of indices that a row is computed from.
-fn index_buffers(access: &Access) -> Vec<BufferId> {
-    fn of(terms: &[RowTerm]) -> Vec<BufferId> {
-        let picked = terms.iter().filter_map(|t| match &t.pick {
-            Pick::Index(buffer, _) => Some(*buffer),
-            Pick::Coordinate(_) => None,
-        });
-        picked.collect()
-    }
-    match &access.row {
-        RowAddress::Computed(terms) => of(terms),
-        RowAddress::Fixed | RowAddress::Row => Vec::new(),
-    }
 }
 
 impl<'a> KernelBuilder<'a> {
@@ -157,13 +132,13 @@ impl<'a> KernelBuilder<'a> {
             needed.push(dim.clone());
             needed.push(Dim::product(&kernel.rows[k + 1..]));
         }
-        kernel.body.iter().for_each(|stmt| sizes_needed(stmt, &mut needed));
+        needed.extend(kernel.body.iter().flat_map(Stmt::accesses).flat_map(|access| access.row.sizes()).cloned());
         for dim in needed {
             let value = self.size(&dim);
             self.dims.insert(dim, value);
         }
         for access in kernel.body.iter().flat_map(Stmt::accesses) {
-            for buffer in memory(access).into_iter().chain(index_buffers(access)) {
+            for buffer in access.array.memory().into_iter().chain(access.row.index_buffers()) {
                 if !self.bases.contains_key(&buffer)
                     && let Some(base) = self.load_base(buffers, chunk, Array::Memory(buffer))
                 {
@@ -247,65 +222,5 @@ impl<'a> KernelBuilder<'a> {
         let plan = self.b.ins().load(types::I64, flags, table, at(offset_of!(Entry, plan)));
         let arrays = self.b.ins().stack_addr(types::I64, slot, 0);
         self.b.ins().call_indirect(signature, run, &[plan, arrays, rows]);
-    }
-
-    /// Emits `body` for every row of the tile, given the places of the accesses in that row.
-    pub(super) fn each_row(&mut self, accesses: &[&Access], body: &mut dyn FnMut(&mut KernelBuilder<'a>, &[Value])) {
-        let rows = Count::Dynamic(self.tile_rows);
-        if accesses.iter().all(|a| is_regular(a)) {
-            let moving: Vec<Moving> = accesses
-                .iter()
-                .map(|a| {
-                    let width = if a.row == RowAddress::Row { a.width * self.element_size(a.array) } else { 0 };
-                    Moving { value: self.tile_pointer(a), step: width as i64 }
-                })
-                .collect();
-            self.repeat(rows, &moving, &[], &mut |cx, places, _| {
-                body(cx, places);
-                Vec::new()
-            });
-        } else {
-            let row = Moving { value: self.first_row, step: 1 };
-            self.repeat(rows, &[row], &[], &mut |cx, row, _| {
-                let places: Vec<Value> = accesses.iter().map(|a| cx.pointer(a, row[0])).collect();
-                body(cx, &places);
-                Vec::new()
-            });
-        }
-    }
-
-    fn zero(&mut self, out: &Access, count: usize) {
-        let (size, lanes, flags) = (self.loops.dtype.size(), self.lanes, self.store_flags());
-        self.each_row(&[out], &mut |cx, places| {
-            let zero = cx.constant(0.0);
-            let wide = Moving { value: places[0], step: (lanes * size) as i64 };
-            cx.repeat(Count::Static(count / lanes), &[wide], &[], &mut |cx, p, _| {
-                cx.b.ins().store(flags, zero, p[0], 0);
-                Vec::new()
-            });
-            let rest = cx.b.ins().iadd_imm_s(places[0], (count / lanes * lanes * size) as i64);
-            let narrow = Moving { value: rest, step: size as i64 };
-            let lane = cx.b.ins().extractlane(zero, 0);
-            cx.repeat(Count::Static(count % lanes), &[narrow], &[], &mut |cx, p, _| {
-                cx.b.ins().store(flags, lane, p[0], 0);
-                Vec::new()
-            });
-        });
-    }
-
-    fn max(&mut self, value: &Access, out: &Access, count: usize) {
-        let size = self.loops.dtype.size() as i64;
-        let (load, own, store) = (self.load_flags(value.array), self.load_flags(out.array), self.store_flags());
-        self.each_row(&[out, value], &mut |cx, places| {
-            let moving = [Moving { value: places[0], step: size }, Moving { value: places[1], step: size }];
-            cx.repeat(Count::Static(count), &moving, &[], &mut |cx, p, _| {
-                let scalar = cx.scalar;
-                let best = cx.b.ins().load(scalar, own, p[0], 0);
-                let x = cx.b.ins().load(scalar, load, p[1], 0);
-                let larger = cx.b.ins().fmax(best, x);
-                cx.b.ins().store(store, larger, p[0], 0);
-                Vec::new()
-            });
-        });
     }
 }

@@ -12,6 +12,7 @@ mod math;
 mod native;
 mod nest;
 mod plan;
+mod rows;
 mod target;
 
 use std::panic::resume_unwind;

@@ -118,6 +118,16 @@ pub enum Array {
     Scratch(ScratchId),
 }
 
+impl Array {
+    /// The buffer, where it is one.
+    pub fn memory(self) -> Option<BufferId> {
+        match self {
+            Array::Memory(buffer) => Some(buffer),
+            Array::Scratch(_) => None,
+        }
+    }
+}
+
 /// Which row of an array a row of the kernel touches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RowAddress {
@@ -127,6 +137,32 @@ pub enum RowAddress {
     Row,
     /// `Σ pick × stride`.
     Computed(Vec<RowTerm>),
+}
+
+impl RowAddress {
+    /// What a computed row is the sum of.
+    fn terms(&self) -> &[RowTerm] {
+        match self {
+            RowAddress::Computed(terms) => terms,
+            RowAddress::Fixed | RowAddress::Row => &[],
+        }
+    }
+
+    /// The symbolic sizes that the row is computed from.
+    pub fn sizes(&self) -> Vec<&Dim> {
+        fn of(terms: &[RowTerm]) -> Vec<&Dim> {
+            terms.iter().flat_map(|term| std::iter::once(&term.stride).chain(of(term.pick.terms()))).collect()
+        }
+        of(self.terms())
+    }
+
+    /// The buffers of indices that the row is computed from.
+    pub fn index_buffers(&self) -> impl Iterator<Item = BufferId> {
+        self.terms().iter().filter_map(|term| match term.pick {
+            Pick::Index(buffer, _) => Some(buffer),
+            Pick::Coordinate(_) => None,
+        })
+    }
 }
 
 /// A term of a computed row.
@@ -145,6 +181,16 @@ pub enum Pick {
     Coordinate(usize),
     /// The element of an `i32` buffer of width 1, at a row made of coordinates.
     Index(BufferId, Vec<RowTerm>),
+}
+
+impl Pick {
+    /// What the row of an index is the sum of.
+    fn terms(&self) -> &[RowTerm] {
+        match self {
+            Pick::Index(_, terms) => terms,
+            Pick::Coordinate(_) => &[],
+        }
+    }
 }
 
 /// Elements of an array: a segment of one of its rows.
