@@ -29,7 +29,7 @@ use schur_ir::graph::{Graph, ValueId};
 use schur_ir::ty::DType;
 use schur_ir::verify::{VerifyError, verify};
 
-use copies::{Packed, cheap, flat, once, rows, weights};
+use copies::{Packed, cheap, flat, once, rows, sums, weights};
 
 pub use interpret::{InterpretError, interpret};
 pub use kernel::{Access, Ahead, Array, Kernel, Layout, Loops, Pick, RowAddress, RowTerm, Scratch, ScratchId};
@@ -85,6 +85,9 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
     storage::check_sizes(&graph)?;
     let mut packed = Packed::nothing(graph);
     packed.then(once::compute_once(&packed.graph));
+    if options.fuse {
+        packed.then(sums::sum_early(&packed.graph));
+    }
     if options.micro_kernels {
         packed.then(weights::transpose(&packed.graph));
     }

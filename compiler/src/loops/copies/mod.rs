@@ -1,7 +1,7 @@
 //! Passes from graph to graph that let vectors run and save memory.
 //!
 //! What they add are ordinary values, whose cost all that follows sees: what is the same for all rows, computed [`once`];
-//! [`weights`] transposed; elementwise products of arrays as they are, made [`flat`]; what is [`cheap`], computed again;
+//! [`sums`] over rows that end earlier; [`weights`] transposed; elementwise products of arrays as they are, made [`flat`]; what is [`cheap`], computed again;
 //! and [`rows`] taken apart into components.
 
 #![expect(clippy::indexing_slicing, reason = "places are of a verified graph, and of lists made for it")]
@@ -10,6 +10,7 @@ pub(super) mod cheap;
 pub(super) mod flat;
 pub(super) mod once;
 pub(super) mod rows;
+pub(super) mod sums;
 pub(super) mod weights;
 
 use schur_ir::graph::{Contract, Graph, Node, Op, Output, Path, ValueId};
