@@ -33,7 +33,7 @@ pub struct Axis {
 /// A segment of an operand.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Factor {
-    /// The operand, by its place in [`crate::graph::Contract::operands`].
+    /// The operand, by its place in [`Contract::operands`](crate::graph::Contract::operands).
     pub operand: usize,
     /// The segment of its row.
     pub segment: Segment,

@@ -91,7 +91,7 @@ impl Nest {
 /// How a statement is computed by a micro-kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MicroCall {
-    /// Its place in [`super::Loops::micros`].
+    /// Its place in [`Loops::micros`](super::Loops::micros).
     pub micro: usize,
     /// The arrays that it is given: 0 for the output, 1 and 2 for the factors.
     pub arrays: Vec<usize>,
