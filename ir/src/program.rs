@@ -4,8 +4,8 @@
 //! Invariants: every access of a kernel stays inside buffers of the sizes given here (each buffer's size is
 //! `copies × Π dims × width × dtype.size()` bytes), inside `scratch` bytes of scratch, and inside the rows it is called
 //! with. A step reads only buffers that are inputs, parameters, or written by earlier steps. A kernel adds to a partial
-//! buffer only between a step that fills it and the last one that combines it; a kernel that adds to none gives the same
-//! for any cut of its rows in whole tiles.
+//! buffer only between a step that fills it and the last one that combines it, and no step touches what it is combined
+//! into meanwhile; a kernel that adds to none gives the same for any cut of its rows in whole tiles.
 //!
 //! The first [`Program::prologue`] steps depend on parameters alone: they read parameters and what they wrote
 //! themselves, and their rows are constant. Prepared buffers are written by them and by no later step, and are all that

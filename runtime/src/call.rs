@@ -37,7 +37,8 @@ unsafe impl Sync for Table {}
 /// The memory of one call.
 ///
 /// Invariant: a pointer is null, or points to as many bytes as the buffer has, aligned for its elements, borrowed for
-/// `'a`: exclusively, but for buffers of inputs and parameters.
+/// `'a`: exclusively, but for buffers of inputs and parameters. A partial buffer of which a call uses one copy is, until it
+/// is combined, the array that it is combined into ([`Frame::sum_in_place`]).
 pub(crate) struct Frame<'a> {
     program: &'a Program,
     plan: &'a Plan,
@@ -82,7 +83,10 @@ impl<'a> Frame<'a> {
         assert!(self.pointers.iter().all(|pointer| !pointer.is_null()), "a buffer has no array");
         for (at, step) in self.program.steps.iter().enumerate().skip(from) {
             match step {
-                Step::Fill(id, value) => self.fill(*id, *value, at, scratch.threads),
+                Step::Fill(id, value) => {
+                    self.sum_in_place(*id, at);
+                    self.fill(*id, *value, at, scratch.threads);
+                }
                 Step::Run(kernel) => self.run_kernel(*kernel, &mut scratch, &mut paces[*kernel]),
                 Step::Combine { from, into } => match self.program.buffers[from.index()].dtype {
                     DType::F32 => self.combine::<f32>(*from, *into, at, scratch.threads),
@@ -184,6 +188,16 @@ impl<'a> Frame<'a> {
         chunks.max().unwrap_or(0)
     }
 
+    /// Lets kernels add to the very array that a partial buffer will be combined into, where they add to one copy: nobody
+    /// else touches it meanwhile, and the sum of one copy is that copy.
+    fn sum_in_place(&mut self, id: BufferId, at: usize) {
+        if let Some(into) = self.plan.sums_of[at]
+            && self.copies(id, at) == 1
+        {
+            self.pointers[id.index()] = self.pointers[into.index()];
+        }
+    }
+
     fn fill(&mut self, id: BufferId, value: f64, at: usize, threads: usize) {
         let copies = self.copies(id, at);
         match self.program.buffers[id.index()].dtype {
@@ -194,11 +208,13 @@ impl<'a> Frame<'a> {
     }
 
     fn combine<T: Float>(&mut self, from: BufferId, into: BufferId, at: usize, threads: usize) {
-        assert_ne!(from, into);
+        if self.pointers[from.index()] == self.pointers[into.index()] {
+            return;
+        }
         let copies = self.copies(from, at);
         let terms: *const [T] = self.floats::<T>(from, copies);
         let sum = self.floats::<T>(into, 1);
-        // SAFETY: another buffer than `into`, so another array.
+        // SAFETY: another array than that of `into`, as was asked first.
         combine(unsafe { &*terms }, sum, threads);
     }
 
@@ -290,7 +306,9 @@ fn fill<T: Float>(slice: &mut [T], value: T, threads: usize) {
 fn combine<T: Float>(terms: &[T], sum: &mut [T], threads: usize) {
     let length = sum.len().max(1);
     in_parts(sum, terms.len(), threads, |start, part| {
-        part.fill(T::default());
+        if terms.is_empty() {
+            part.fill(T::default());
+        }
         for (k, term) in terms.chunks_exact(length).enumerate() {
             let term = &term[start..][..part.len()];
             if k == 0 {

@@ -45,6 +45,8 @@ pub(crate) struct Plan {
     pub(crate) micros: Table,
     /// One a step. Of a step that fills or combines a partial buffer: the steps whose kernels add to it meanwhile.
     pub(crate) writers: Vec<Range<usize>>,
+    /// One a step. Of a step that fills a partial buffer which is combined once: into what.
+    pub(crate) sums_of: Vec<Option<BufferId>>,
     /// One a kernel: whether it runs while partial sums are being added to.
     pub(crate) sums: Vec<bool>,
     /// The most scratch that a kernel needs.
@@ -82,6 +84,7 @@ impl Plan {
             entries,
             micros: Table::new(&program.micros, set),
             sums: sums(program, &writers),
+            sums_of: sums_of(program, &writers),
             writers,
             scratch: program.kernels.iter().map(|kernel| kernel.scratch).max().unwrap_or(0),
             inputs,
@@ -225,6 +228,17 @@ fn writers(program: &Program) -> Check<Vec<Range<usize>>> {
         }
     }
     Ok(writers)
+}
+
+/// What partial buffers are combined into, by the steps that fill them; none where that is done more than once.
+fn sums_of(program: &Program, writers: &[Range<usize>]) -> Vec<Option<BufferId>> {
+    let mut combined = vec![Vec::new(); program.steps.len()];
+    for (step, range) in program.steps.iter().zip(writers) {
+        if let Step::Combine { into, .. } = step {
+            combined[range.start].push(*into);
+        }
+    }
+    combined.into_iter().map(|into| if let [into] = into[..] { Some(into) } else { None }).collect()
 }
 
 /// The kernels that run between the filling of a partial buffer and its last combination.
