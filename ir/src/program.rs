@@ -107,7 +107,8 @@ pub fn chunk_rows(rows: usize, tile: usize) -> usize {
 /// - `micro`: one entry a micro-kernel of [`Program::micros`], in order.
 ///
 /// # Safety
-/// The caller gives buffers of the sizes that the program states for these `sizes`, rows inside the kernel's row space,
+/// The caller gives buffers of the sizes that the program states for these `sizes` (of a partial buffer the copies up to
+/// `chunk`, which may be the array that it is combined into where that is one copy), rows inside the kernel's row space,
 /// `chunk` below [`MAX_CHUNKS`], and memory that no other thread writes, but for calls of the same kernel: these have other
 /// rows and, where it adds to partial buffers, another `chunk`.
 pub type KernelFn = unsafe extern "C" fn(*const *mut u8, *const i64, i64, i64, i64, *mut u8, *const Entry);

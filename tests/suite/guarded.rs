@@ -8,6 +8,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
+use std::slice;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +17,7 @@ use schur_ir::build::{Mode, build};
 use schur_ir::dim::Bindings;
 use schur_ir::graph::Graph;
 use schur_ir::micro::Entry;
-use schur_ir::program::{Buffer, BufferKind, Code, KernelFn};
+use schur_ir::program::{Buffer, BufferKind, Code, KernelFn, MAX_CHUNKS};
 use schur_ir::spec::{ModelSpec, Source};
 use schur_ir::ty::DType;
 use schur_runtime::reference::{Evaluated, evaluate};
@@ -113,19 +114,26 @@ impl Guarded {
             unsafe { *sizes.add(at) as usize }
         };
         let bindings: Bindings = self.symbols.iter().enumerate().map(|(at, name)| (name.clone(), size(at))).collect();
+        // SAFETY: there is one pointer a buffer.
+        let all = unsafe { slice::from_raw_parts(pointers, self.buffers.len()) };
+        let elements = |buffer: &Buffer| buffer.elements().evaluate(&bindings).unwrap();
+        let filled = all.iter().zip(&self.buffers).filter(|(_, buffer)| elements(buffer) > 0);
+        let filled: Vec<*mut u8> = filled.map(|(pointer, _)| *pointer).collect();
         let mut arrays = Vec::new();
         for (at, buffer) in self.buffers.iter().enumerate() {
-            let bytes = buffer.elements().evaluate(&bindings).unwrap() * buffer.dtype.size();
+            // A partial buffer of one copy may be the array that it is combined into, which nobody else touches then.
+            let shared = elements(buffer) > 0 && filled.iter().filter(|other| **other == all[at]).count() > 1;
+            let partial = buffer.kind == BufferKind::Partial;
+            let copies = if shared && partial { MAX_CHUNKS } else { 1 };
+            let bytes = elements(buffer) / copies * buffer.dtype.size();
             let pages = Pages::new(bytes, buffer.dtype.size(), self.side);
-            // SAFETY: there is one pointer a buffer, to as many bytes; the pages are new and as large.
-            let given = unsafe { *pointers.add(at) };
-            // SAFETY: as above.
-            unsafe { ptr::copy_nonoverlapping(given, pages.array, bytes) };
-            let written = !matches!(buffer.kind, BufferKind::Input | BufferKind::Param);
+            // SAFETY: the pointer is to as many bytes; the pages are new and as large.
+            unsafe { ptr::copy_nonoverlapping(all[at], pages.array, bytes) };
+            let written = !matches!(buffer.kind, BufferKind::Input | BufferKind::Param) && (partial || !shared);
             if !written {
                 pages.forbid_writing();
             }
-            arrays.push((given, pages, bytes, written));
+            arrays.push((all[at], pages, bytes, written));
         }
         let own = Pages::new(self.scratch[k], 64, self.side);
         // SAFETY: the scratch given is as large, and initialised.
