@@ -93,12 +93,12 @@ impl KernelBuilder<'_> {
         }
     }
 
-    /// The place of a segment's first element in the first row of the tile. Only for regular accesses.
-    pub(super) fn tile_pointer(&mut self, access: &Access) -> Value {
-        let row = self.first_row;
-        match (&access.row, access.array) {
-            (RowAddress::Row, Array::Memory(_)) => self.pointer(access, row),
-            (RowAddress::Row | RowAddress::Fixed | RowAddress::Computed(_), _) => {
+    /// The place of a segment's first element in the first row that statements are emitted for. Only for regular accesses.
+    pub(super) fn first_pointer(&mut self, access: &Access) -> Value {
+        match (&access.row, access.array, self.row) {
+            (RowAddress::Row, _, Some(row)) => self.pointer(access, row),
+            (RowAddress::Row, Array::Memory(_), None) => self.pointer(access, self.tile_first),
+            (RowAddress::Row | RowAddress::Fixed | RowAddress::Computed(_), _, _) => {
                 let size = self.element_size(access.array);
                 let base = self.base(access.array);
                 self.b.ins().iadd_imm_s(base, (access.segment.offset * size) as i64)
@@ -112,7 +112,7 @@ impl KernelBuilder<'_> {
             (RowAddress::Fixed, _) => None,
             (RowAddress::Row, Array::Memory(_)) => Some(row),
             (RowAddress::Row, Array::Scratch(_)) => {
-                let first = self.first_row;
+                let first = self.tile_first;
                 Some(self.b.ins().isub(row, first))
             }
             (RowAddress::Computed(terms), _) => Some(self.computed_row(terms, row)),

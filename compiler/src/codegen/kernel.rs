@@ -24,6 +24,7 @@ use crate::loops::{Array, Kernel, Loops, Stmt};
 
 use super::listing::location;
 use super::native::{micro_signature, signature};
+use super::rows::groups;
 use super::target::Target;
 
 /// What is at hand while a kernel's function is built.
@@ -48,8 +49,10 @@ pub(super) struct KernelBuilder<'a> {
     /// Buffers that the kernel writes.
     pub(super) written: Vec<BufferId>,
     /// The tile: its first row and its number of rows.
-    pub(super) first_row: Value,
+    pub(super) tile_first: Value,
     pub(super) tile_rows: Value,
+    /// The row that statements are emitted for; none where they are for all rows of the tile.
+    pub(super) row: Option<Value>,
 }
 
 /// What calls of micro-kernels need.
@@ -108,9 +111,10 @@ pub(super) fn build(
         bases: HashMap::new(),
         scratch,
         micros,
-        written: kernel.body.iter().filter_map(|s| s.accesses()[0].array.memory()).collect(),
-        first_row: begin,
+        written: kernel.body.iter().filter_map(|s| s.written().array.memory()).collect(),
+        tile_first: begin,
         tile_rows: begin,
+        row: None,
     };
     builder.entry(symbols, sizes, buffers, chunk);
     builder.tiles(begin, end);
@@ -161,12 +165,15 @@ impl<'a> KernelBuilder<'a> {
         self.b.seal_block(body);
         let left = self.b.ins().isub(end, row);
         let tile = self.b.ins().iconst(types::I64, self.kernel.tile as i64);
-        self.first_row = row;
+        self.tile_first = row;
         self.tile_rows = self.smaller(left, tile);
         self.ask_ahead(end);
-        for (k, stmt) in self.kernel.body.iter().enumerate() {
-            self.b.set_srcloc(location(k));
-            self.statement(stmt);
+        for together in groups(self.kernel) {
+            if together.len() == 1 {
+                self.statement(together.start);
+            } else {
+                self.row_by_row(&mut |cx| together.clone().for_each(|k| cx.statement(k)));
+            }
         }
         self.b.set_srcloc(SourceLoc::default());
         let next = self.b.ins().iadd_imm_s(row, self.kernel.tile as i64);
@@ -176,8 +183,10 @@ impl<'a> KernelBuilder<'a> {
         self.b.seal_block(done);
     }
 
-    fn statement(&mut self, stmt: &Stmt) {
-        match stmt {
+    /// Emits the `k`-th statement for the row that is being emitted, or for all rows of the tile.
+    fn statement(&mut self, k: usize) {
+        self.b.set_srcloc(location(k));
+        match &self.kernel.body[k] {
             Stmt::Zero { out, count } => self.zero(out, *count),
             Stmt::Nest(nest) => self.nest(nest),
             Stmt::Map(map) => self.map(map),
@@ -191,7 +200,7 @@ impl<'a> KernelBuilder<'a> {
             return;
         }
         let (ask, done) = (self.b.create_block(), self.b.create_block());
-        let next = self.b.ins().iadd(self.first_row, self.tile_rows);
+        let next = self.b.ins().iadd(self.tile_first, self.tile_rows);
         let more = self.b.ins().icmp(IntCC::SignedLessThan, next, end);
         self.b.ins().brif(more, ask, &[], done, &[]);
         self.b.switch_to_block(ask);

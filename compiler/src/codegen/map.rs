@@ -24,13 +24,13 @@ impl<'a> KernelBuilder<'a> {
     pub(super) fn map(&mut self, map: &MapStmt) {
         let accesses: Vec<&Access> = map.accesses().collect();
         if let Some(call) = &map.call {
-            let arrays: Vec<Value> = accesses.iter().map(|a| self.tile_pointer(a)).collect();
+            let arrays: Vec<Value> = accesses.iter().map(|a| self.first_pointer(a)).collect();
             let rows = self.tile_rows;
             return self.call_micro(call.micro, &arrays, rows);
         }
         let contiguous = |a: &&Access| a.row == RowAddress::Row && a.width == map.count && a.segment.offset == 0;
-        if !self.kernel.rows.is_empty() && accesses.iter().all(contiguous) {
-            let places: Vec<Value> = accesses.iter().map(|a| self.tile_pointer(a)).collect();
+        if !self.kernel.rows.is_empty() && self.row.is_none() && accesses.iter().all(contiguous) {
+            let places: Vec<Value> = accesses.iter().map(|a| self.first_pointer(a)).collect();
             let elements = self.b.ins().imul_imm_s(self.tile_rows, map.count as i64);
             let vectors = self.b.ins().udiv_imm_u(elements, self.lanes as i64);
             let rest = self.b.ins().urem_imm_u(elements, self.lanes as i64);

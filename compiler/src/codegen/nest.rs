@@ -37,7 +37,7 @@ impl<'a> KernelBuilder<'a> {
     pub(super) fn nest(&mut self, nest: &Nest) {
         let accesses: Vec<&Access> = nest.accesses().collect();
         if let Some(call) = &nest.call {
-            let places: Vec<Value> = accesses.iter().map(|a| self.tile_pointer(a)).collect();
+            let places: Vec<Value> = accesses.iter().map(|a| self.first_pointer(a)).collect();
             return self.around(nest, call, 0, &places);
         }
         let regular = accesses.iter().all(|a| is_regular(a));
@@ -48,7 +48,7 @@ impl<'a> KernelBuilder<'a> {
         let scale = self.scale(nest);
         let emit = Emit { nest, plan, loops, size: self.loops.dtype.size(), flags, scale };
         if regular {
-            let places: Vec<Value> = accesses.iter().map(|a| self.tile_pointer(a)).collect();
+            let places: Vec<Value> = accesses.iter().map(|a| self.first_pointer(a)).collect();
             emit.outer(self, 0, &places);
         } else {
             self.each_row(&accesses, &mut |cx, places| emit.outer(cx, 0, places));
@@ -95,7 +95,7 @@ impl<'a> KernelBuilder<'a> {
 impl Emit<'_> {
     fn count(&self, cx: &KernelBuilder<'_>, k: usize) -> Count {
         match self.loops[k].extent {
-            Extent::Rows => Count::Dynamic(cx.tile_rows),
+            Extent::Rows => cx.rows(),
             Extent::Axis(size) => Count::Static(size),
         }
     }

@@ -1,6 +1,7 @@
 //! Kernels: what the fused loops of a model are made of, and the arrays that they touch.
 
 use std::fmt;
+use std::ops::Range;
 
 use schur_ir::dim::Dim;
 use schur_ir::graph::{Requirement, Segment, ValueId};
@@ -62,7 +63,7 @@ pub struct Kernel {
 impl Kernel {
     /// Elements of scratch a row of the tile.
     pub fn scratch_width(&self) -> usize {
-        self.scratch.iter().map(|s| s.offset + s.width).max().unwrap_or(0)
+        self.scratch.iter().map(|s| s.places().end).max().unwrap_or(0)
     }
 }
 
@@ -88,6 +89,13 @@ pub struct Scratch {
     pub offset: usize,
     /// The order of elements within a chunk of irreps.
     pub layout: Layout,
+}
+
+impl Scratch {
+    /// The places of a row's elements, as [`Scratch::offset`] counts them.
+    pub fn places(&self) -> Range<usize> {
+        self.offset..self.offset + self.width
+    }
 }
 
 /// The order of the elements of a chunk.

@@ -23,6 +23,7 @@ mod statements;
 mod stmt;
 mod storage;
 pub(crate) mod strides;
+mod tile;
 
 use schur_ir::dim::{Dim, Symbol};
 use schur_ir::graph::{Graph, ValueId};
@@ -102,7 +103,7 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
         }
     }
     let graph = &packed.graph;
-    let mut kernels = statements::kernels(graph, &schedule, &storage, options);
+    let mut kernels = statements::kernels(graph, &schedule, &storage);
     for value in kernels.iter_mut().flat_map(|kernel| &mut kernel.values) {
         *value = packed.origin(*value);
     }
@@ -110,6 +111,7 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
     if options.micro_kernels {
         kernels.iter_mut().for_each(|kernel| select::select(kernel, dtype, &mut micros));
     }
+    kernels.iter_mut().for_each(|kernel| kernel.tile = tile::rows(kernel, &storage.buffers, dtype.size(), options));
     let (steps, prologue) = storage.steps(graph, &schedule);
     Ok(Loops {
         name: graph.name.clone(),

@@ -51,7 +51,7 @@ fn ahead(kernel: &Kernel, dtype: DType, micros: &mut Vec<Micro>) -> Vec<Ahead> {
             && access.width * dtype.size() >= MIN_AHEAD
             && !all.iter().any(|(b, ..)| *b == buffer)
         {
-            let written = kernel.body.iter().any(|stmt| stmt.accesses()[0].array == access.array);
+            let written = kernel.body.iter().any(|stmt| stmt.written().array == access.array);
             all.push((buffer, access.width * dtype.size(), written));
         }
     }

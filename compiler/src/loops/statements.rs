@@ -16,17 +16,17 @@ use super::layout::{chunk_paths, split_path, to_components};
 use super::reads::root;
 use super::schedule::Schedule;
 use super::storage::{Place, Storage, is_serial};
-use super::{Access, Array, Kernel, Layout, LoopOptions, MapStmt, Nest, Pick, RowAddress, RowTerm, Stmt, Write};
+use super::{Access, Kernel, Layout, MapStmt, Nest, Pick, RowAddress, RowTerm, Stmt, Write};
 
-/// The kernels with their bodies.
-pub(super) fn kernels(graph: &Graph, schedule: &Schedule, storage: &Storage, options: &LoopOptions) -> Vec<Kernel> {
+/// The kernels with their bodies, in tiles of one row.
+pub(super) fn kernels(graph: &Graph, schedule: &Schedule, storage: &Storage) -> Vec<Kernel> {
     let kernels = schedule.kernels.iter().enumerate().map(|(k, rows)| {
         let values: Vec<ValueId> =
             graph.values().map(|(v, _)| v).filter(|v| schedule.kernel_of[v.index()] == Some(k)).collect();
         let emitter = Emitter { graph, storage };
         let computed = values.iter().flat_map(|&v| emitter.statements(v).into_iter().map(move |stmt| (stmt, v)));
         let (body, computes) = computed.unzip();
-        let mut kernel = Kernel {
+        Kernel {
             name: name(graph, k, &values),
             rows: rows.clone(),
             tile: 1,
@@ -35,11 +35,7 @@ pub(super) fn kernels(graph: &Graph, schedule: &Schedule, storage: &Storage, opt
             ahead: Vec::new(),
             body,
             values: computes,
-        };
-        if !rows.is_empty() {
-            kernel.tile = tile(graph, &kernel, storage, options);
         }
-        kernel
     });
     kernels.collect()
 }
@@ -52,23 +48,6 @@ fn name(graph: &Graph, k: usize, values: &[ValueId]) -> String {
         (Some(layer), _) => format!("k{k}_{layer}"),
         (None, _) => format!("k{k}"),
     }
-}
-
-/// Rows a tile: as many as fit, a multiple of 12 (which register tiles divide) from 12 to 96.
-fn tile(graph: &Graph, kernel: &Kernel, storage: &Storage, options: &LoopOptions) -> usize {
-    let mut arrays: Vec<Array> = Vec::new();
-    let accesses = kernel.body.iter().flat_map(Stmt::accesses);
-    let mut width = kernel.scratch_width();
-    for access in accesses.filter(|a| a.row == RowAddress::Row) {
-        if let Array::Memory(buffer) = access.array
-            && !arrays.contains(&access.array)
-        {
-            arrays.push(access.array);
-            width += storage.buffers[buffer.index()].width;
-        }
-    }
-    let size = graph.nodes.iter().map(|n| n.ty.dtype.size()).max().unwrap_or(8);
-    (options.tile_bytes / (width * size).max(1)).clamp(12, 96) / 12 * 12
 }
 
 struct Emitter<'a> {

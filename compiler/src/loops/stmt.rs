@@ -51,6 +51,15 @@ impl Stmt {
         }
     }
 
+    /// The array that is written.
+    pub fn written(&self) -> &Access {
+        match self {
+            Stmt::Zero { out, .. } | Stmt::Max { out, .. } => out,
+            Stmt::Nest(nest) => &nest.out,
+            Stmt::Map(map) => &map.out,
+        }
+    }
+
     /// The arrays that are touched, the written one first.
     pub fn accesses(&self) -> Vec<&Access> {
         match self {

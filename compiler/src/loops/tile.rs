@@ -1,0 +1,45 @@
+//! How many rows a tile has.
+
+use schur_ir::graph::Axis;
+use schur_ir::program::Buffer;
+
+use super::{Array, Kernel, LoopOptions, Nest, RowAddress, Stmt};
+
+/// Bytes of a tile whose rows are met one after the other: what is computed from them finds them in the first cache.
+const FIRST_CACHE: usize = 24 * 1024;
+
+/// As many as fit. Where arrays are multiplied, whole register tiles: a multiple of 12 from 12 to 96; elsewhere a multiple
+/// of 8, as sums over rows take them, from 8 to 96. One for a kernel of one row.
+pub(super) fn rows(kernel: &Kernel, buffers: &[Buffer], element: usize, options: &LoopOptions) -> usize {
+    if kernel.rows.is_empty() {
+        return 1;
+    }
+    let row = element * width(kernel, buffers).max(1);
+    let multiplies = |stmt: &Stmt| stmt.calls() || matches!(stmt, Stmt::Nest(nest) if is_product(nest));
+    if kernel.body.iter().any(multiplies) {
+        (options.tile_bytes / row).clamp(12, 96) / 12 * 12
+    } else {
+        (FIRST_CACHE.min(options.tile_bytes) / row).clamp(8, 96) / 8 * 8
+    }
+}
+
+/// Elements of a row in all arrays that follow the kernel's rows.
+fn width(kernel: &Kernel, buffers: &[Buffer]) -> usize {
+    let mut known = Vec::new();
+    let mut width = kernel.scratch_width();
+    for access in kernel.body.iter().flat_map(Stmt::accesses).filter(|access| access.row == RowAddress::Row) {
+        if let Array::Memory(buffer) = access.array
+            && !known.contains(&buffer)
+        {
+            known.push(buffer);
+            width += buffers.get(buffer.index()).map_or(0, |buffer| buffer.width);
+        }
+    }
+    width
+}
+
+/// True where a row's elements are sums of products.
+fn is_product(nest: &Nest) -> bool {
+    let is_summed = |(axis, stride): (&Axis, &usize)| axis.size > 1 && *stride == 0;
+    nest.factors.len() > 1 && nest.axes.iter().zip(&nest.out.segment.strides).any(is_summed)
+}
