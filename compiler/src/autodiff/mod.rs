@@ -13,7 +13,7 @@ mod max;
 mod reverse;
 mod terms;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use schur_ir::graph::{Graph, Op, Output, OutputKind, ValueId};
@@ -102,10 +102,11 @@ fn leaf_names(graph: &Graph) -> HashSet<Arc<str>> {
 
 fn leaves(graph: &Graph, names: &[Arc<str>]) -> Result<Vec<ValueId>, AutodiffError> {
     let mut seen = HashSet::new();
+    let leaves = graph.values().filter_map(|(value, node)| Some((node.op.leaf_name()?, value)));
+    let leaves: HashMap<&Arc<str>, ValueId> = leaves.collect();
     let leaf = |name: &Arc<str>| {
-        let found = graph.values().find(|(_, node)| node.op.leaf_name() == Some(name));
-        let (value, node) = found.ok_or_else(|| AutodiffError::NoLeaf(name.clone()))?;
-        if !node.ty.dtype.is_float() {
+        let value = *leaves.get(name).ok_or_else(|| AutodiffError::NoLeaf(name.clone()))?;
+        if !graph.ty(value).dtype.is_float() {
             return Err(AutodiffError::NotFloat(name.clone()));
         }
         if seen.insert(name.clone()) { Ok(value) } else { Err(AutodiffError::Repeated(name.clone())) }

@@ -24,6 +24,8 @@ pub(super) struct Class {
     pub(super) fixed: bool,
     /// True where a rule packed it for a contraction to read.
     pub(super) packed: bool,
+    /// True where it is an output of the graph.
+    pub(super) returned: bool,
     /// When the class was made.
     age: u32,
 }
@@ -58,6 +60,7 @@ impl Analysis<Enode> for Types {
             layer: this.layer.clone(),
             fixed,
             packed: this.packing,
+            returned: false,
             age: usize::from(id) as u32,
         }
     }
@@ -67,11 +70,12 @@ impl Analysis<Enode> for Types {
             self.clash = Some((a.ty.clone(), b.ty.clone()));
         }
         let (fixed, packed) = (a.fixed || b.fixed, a.packed && b.packed);
+        let returned = a.returned || b.returned;
         let merged = DidMerge(fixed != a.fixed, fixed != b.fixed);
         if b.age < a.age {
             *a = b;
         }
-        (a.fixed, a.packed) = (fixed, packed);
+        (a.fixed, a.packed, a.returned) = (fixed, packed, returned);
         merged
     }
 }

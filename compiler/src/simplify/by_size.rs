@@ -1,7 +1,6 @@
 //! Which of several graphs of the same is best for which sizes: the guard of a program.
 
 use schur_ir::dim::Bindings;
-use schur_ir::graph::Graph;
 
 use super::cost::Cost;
 
@@ -13,18 +12,17 @@ const WORTH: f64 = 0.9;
 pub struct BySize(Vec<Cost>);
 
 impl BySize {
-    /// Of graphs that were found best for other sizes, those that cost less there than what was kept before them.
-    pub(super) fn of(
-        graph: &Graph,
+    /// Of what was found best for other sizes, with its costs, that which costs less there than what was kept before it.
+    pub(super) fn of<T>(
+        first: Cost,
         nominal: usize,
-        others: impl Iterator<Item = (usize, Graph)>,
-    ) -> (Vec<Graph>, BySize) {
-        let first = Cost::of_graph(graph);
-        let (mut kept, mut costs) = (Vec::new(), vec![first.clone()]);
+        others: impl Iterator<Item = (usize, Cost, T)>,
+    ) -> (Vec<T>, BySize) {
+        let at_nominal = first.nanoseconds(nominal);
+        let (mut kept, mut costs) = (Vec::new(), vec![first]);
         let best = |costs: &[Cost], size| costs.iter().map(|c| c.nanoseconds(size)).fold(f64::INFINITY, f64::min);
-        for (size, other) in others {
-            let cost = Cost::of_graph(&other);
-            let dearer = cost.nanoseconds(nominal) >= first.nanoseconds(nominal);
+        for (size, cost, other) in others {
+            let dearer = cost.nanoseconds(nominal) >= at_nominal;
             if dearer && cost.nanoseconds(size) < WORTH * best(&costs, size) {
                 kept.push(other);
                 costs.push(cost);

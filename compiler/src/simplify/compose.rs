@@ -8,6 +8,7 @@ use schur_ir::graph::{Contract, Map, Operand, Path, RowIndex, RowMap, ValueId};
 
 use super::meet::meet;
 use super::path_algebra::merge_axes;
+use super::written::Written;
 
 /// Where an axis of a value's rows lies for the reader of the value.
 enum Place {
@@ -117,6 +118,16 @@ impl Reading<'_> {
 /// `reader` with its operand `k` replaced by what makes it: `writer`, which sums no rows. `None` where rows or segments
 /// do not align, or a term would become what `reading` does not allow.
 pub(super) fn read_through(reader: &Contract, k: usize, writer: &Contract, reading: Reading<'_>) -> Option<Contract> {
+    let written = Written::new(&writer.paths);
+    let reads = |path: &Path| path.factors.iter().position(|f| f.operand == k);
+    // A term of too many factors is found before anything is copied.
+    let exceeds = |path: &Path| {
+        let met = reads(path).map(|at| written.meeting(&path.factors[at].segment.hull(&path.axes)));
+        met.into_iter().flatten().any(|writer| path.factors.len() + writer.factors.len() > reading.most() + 1)
+    };
+    if reader.paths.iter().any(exceeds) {
+        return None;
+    }
     let map = &reader.operands[k].map;
     let base = reader.operands.len();
     let mut operands = reader.operands.clone();
@@ -126,18 +137,18 @@ pub(super) fn read_through(reader: &Contract, k: usize, writer: &Contract, readi
     let limit = 32 + 8 * (reader.paths.len() + writer.paths.len());
     let (mut open, mut paths) = (reader.paths.clone(), Vec::new());
     while let Some(path) = open.pop() {
-        let Some(factor) = path.factors.iter().position(|f| f.operand == k) else {
+        let Some(factor) = reads(&path) else {
             paths.push(path);
             continue;
         };
         let mut met = Vec::new();
-        for written in &writer.paths {
-            let pieces = meet(&path, factor, written, base, reading.most())?;
+        for writer in written.meeting(&path.factors[factor].segment.hull(&path.axes)) {
+            let pieces = meet(&path, factor, writer, base, reading.most())?;
             if !pieces.iter().all(|piece| reading.allows(piece, &operands)) {
                 return None;
             }
             if !pieces.is_empty() {
-                met.push(written);
+                met.push(writer);
             }
             open.extend(pieces);
         }
@@ -156,10 +167,11 @@ pub(super) fn read_through(reader: &Contract, k: usize, writer: &Contract, readi
 /// no rows, takes it from. `None` where there is none, rows are picked by an index, or do not align.
 pub(super) fn read_unchanged(reader: &Contract, k: usize, writer: &Contract) -> Option<Contract> {
     let map = &reader.operands[k].map;
-    if map.index.is_some() {
+    if map.index.is_some() || writer.paths.iter().all(|path| path.factors.len() > 1) {
         return None;
     }
     let base = reader.operands.len();
+    let written = Written::new(&writer.paths);
     let mut out = reader.clone();
     for operand in &writer.operands {
         out.operands.push(Operand { value: operand.value, map: through(map, &writer.out, &operand.map)? });
@@ -167,7 +179,7 @@ pub(super) fn read_unchanged(reader: &Contract, k: usize, writer: &Contract) -> 
     let mut changed = false;
     for path in &mut out.paths {
         while let Some(factor) = path.factors.iter().position(|f| f.operand == k)
-            && let Some(unchanged) = unchanged(path, factor, writer, base)
+            && let Some(unchanged) = unchanged(path, factor, &written, base)
         {
             *path = unchanged;
             changed = true;
@@ -177,9 +189,9 @@ pub(super) fn read_unchanged(reader: &Contract, k: usize, writer: &Contract) -> 
 }
 
 /// The path, reading the one factor that a copy by `writer` puts where it reads factor `factor`.
-fn unchanged(path: &Path, factor: usize, writer: &Contract, base: usize) -> Option<Path> {
+fn unchanged(path: &Path, factor: usize, writer: &Written<'_>, base: usize) -> Option<Path> {
     let mut met = Vec::new();
-    for written in &writer.paths {
+    for written in writer.meeting(&path.factors[factor].segment.hull(&path.axes)) {
         met.extend(meet(path, factor, written, base, MAX_FACTORS + 1)?);
     }
     let [piece] = &mut met[..] else { return None };
@@ -215,9 +227,9 @@ pub(super) fn write_through(reader: &Contract, writer: &Contract) -> Option<Cont
             None => return None,
         }
     }
-    let mut paths = Vec::new();
+    let (mut paths, written) = (Vec::new(), Written::new(&writer.paths));
     for path in &reader.paths {
-        for written in &writer.paths {
+        for written in written.meeting(&path.factors[0].segment.hull(&path.axes)) {
             paths.extend(meet(path, 0, written, 0, MAX_FACTORS)?);
         }
     }

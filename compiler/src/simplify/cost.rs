@@ -61,7 +61,7 @@ impl Cost {
         let (flops, loops, bytes) = match op {
             Op::Input(_) | Op::Param(_) | Op::Reshape(_) => return Cost::default(),
             Op::Contract(c) => {
-                let operands = c.operands.iter().enumerate().map(|(k, o)| read(o, touched(c, k)));
+                let operands = c.operands.iter().zip(touched(c)).map(|(o, elements)| read(o, elements));
                 let (rows, bytes) = (Dim::product(&c.rows), operands.fold(written, |a, b| a.plus(&b)));
                 (times(&rows, contract_flops(c)), times(&rows, c.paths.len()), bytes)
             }
@@ -125,15 +125,19 @@ pub(super) fn contract_flops(contract: &Contract) -> usize {
     flops.saturating_sub(first)
 }
 
-/// How many elements of an operand are read in a row, counted once a path.
-fn touched(contract: &Contract, operand: usize) -> usize {
-    let elements = contract.paths.iter().flat_map(|path| {
-        path.factors.iter().filter(move |f| f.operand == operand).map(|f| {
+/// How many elements of every operand are read in a row, counted once a path.
+fn touched(contract: &Contract) -> Vec<usize> {
+    let mut touched = vec![0usize; contract.operands.len()];
+    for path in &contract.paths {
+        for f in &path.factors {
             let moving = f.segment.strides.iter().zip(&path.axes).filter(|(stride, _)| **stride > 0);
-            moving.map(|(_, axis)| axis.size).product::<usize>()
-        })
-    });
-    elements.sum()
+            let elements = moving.map(|(_, axis)| axis.size).product();
+            if let Some(operand) = touched.get_mut(f.operand) {
+                *operand = operand.saturating_add(elements);
+            }
+        }
+    }
+    touched
 }
 
 /// Equal parts of an expression count once, as they are computed once.

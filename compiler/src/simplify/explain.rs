@@ -15,7 +15,7 @@ use schur_ir::verify::verify;
 
 use super::cost::Cost;
 use super::derivation::Derivations;
-use super::extract::{Costs, Extraction};
+use super::extract::Extraction;
 use super::language::{Enode, id_of};
 use super::saturate::Saturation;
 use super::{RULES, Report, Rule, SimplifyError, SimplifyOptions, narrow, saturate};
@@ -59,7 +59,7 @@ pub fn explain(graph: &Graph, options: &SimplifyOptions) -> Result<Explanation, 
     steps.extend((!passes.is_empty()).then(|| Step::of_all(passes.join(", "), Cost::of_graph(source))));
     let saturation = saturate::saturate(source, options, &mut report)?;
     let roots: Vec<Id> = source.outputs.iter().map(|o| saturation.class(o.value)).collect();
-    let extraction = Extraction::new(&saturation, roots.iter().copied(), options.nominal, &mut Costs::default());
+    let extraction = Extraction::new(&saturation, roots.iter().copied());
     let mut replay = Replay::new(&saturation, source, roots);
     let applied = |is_wanted: fn(&Rule) -> bool| {
         let rules = report.rules.iter().filter_map(|(name, _)| RULES.iter().find(|rule| rule.name == *name));
@@ -74,8 +74,8 @@ pub fn explain(graph: &Graph, options: &SimplifyOptions) -> Result<Explanation, 
     let dropped = applied(|rule| !rule.is_normal_form() && rule.name.starts_with("drop-"));
     steps.extend(dropped.map(|rules| Step::of_all(rules, replay.cost())));
     let derivations = saturation.derivations();
-    for (class, enode) in extraction.chosen() {
-        replay.rewrite(class, &enode, &derivations, &mut steps);
+    for (class, enode) in extraction.chosen(&extraction.plan(options.nominal)) {
+        replay.rewrite(class, enode, &derivations, &mut steps);
     }
     Ok(Explanation { before: Cost::of_graph(graph), after: replay.cost(), steps })
 }
@@ -83,6 +83,16 @@ pub fn explain(graph: &Graph, options: &SimplifyOptions) -> Result<Explanation, 
 impl Step {
     fn of_all(rule: String, cost: Cost) -> Step {
         Step { rule, layer: String::new(), before: None, after: Vec::new(), cost }
+    }
+}
+
+/// The costs of canonical e-nodes, each computed once.
+#[derive(Default)]
+struct Costs(HashMap<Enode, Cost>);
+
+impl Costs {
+    fn of(&mut self, saturation: &Saturation, enode: &Enode) -> &Cost {
+        self.0.entry(enode.clone()).or_insert_with(|| saturation.cost(enode))
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use egg::{Id, Language};
 use indexmap::IndexSet;
+use rustc_hash::FxBuildHasher;
 use schur_ir::graph::{Op, ValueId};
 use schur_ir::ty::Type;
 
@@ -50,7 +51,7 @@ impl Language for Enode {
 
 /// The heads in use.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Interner(IndexSet<Head>);
+pub(super) struct Interner(IndexSet<Head, FxBuildHasher>);
 
 impl Interner {
     /// The e-node of a resolved op.

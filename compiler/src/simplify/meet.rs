@@ -5,6 +5,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "places are of a verified op, and of lists made for it")]
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use schur_ir::expr::Scalar;
@@ -25,7 +26,7 @@ pub(super) fn meet(reader: &Path, factor: usize, writer: &Path, base: usize, mos
         return None;
     }
     let mut found = Vec::new();
-    let mut open = vec![Pair { reader: reader.clone(), writer: writer.clone(), factor }];
+    let mut open = vec![Pair { reader: Cow::Borrowed(reader), writer: Cow::Borrowed(writer), factor }];
     for _ in 0..MAX_CUTS {
         let Some(mut pair) = open.pop() else { return Some(found) };
         match pair.align()? {
@@ -53,16 +54,16 @@ enum Aligned {
 }
 
 #[derive(Clone)]
-struct Pair {
-    reader: Path,
-    writer: Path,
+struct Pair<'p> {
+    reader: Cow<'p, Path>,
+    writer: Cow<'p, Path>,
     factor: usize,
 }
 
 /// An axis that moves the address: its stride and its place in the path.
 type Digit = (usize, usize);
 
-impl Pair {
+impl Pair<'_> {
     fn path(&self, side: Side) -> &Path {
         match side {
             Side::Reader => &self.reader,
@@ -72,8 +73,8 @@ impl Pair {
 
     fn path_mut(&mut self, side: Side) -> &mut Path {
         match side {
-            Side::Reader => &mut self.reader,
-            Side::Writer => &mut self.writer,
+            Side::Reader => self.reader.to_mut(),
+            Side::Writer => self.writer.to_mut(),
         }
     }
 
@@ -101,7 +102,13 @@ impl Pair {
         self.path(side).axes[axis].size
     }
 
-    fn cut(self, side: Side, axis: usize, at: usize) -> [Pair; 2] {
+    fn keep(&mut self, side: Side, axis: usize, range: Range<usize>) {
+        if range.len() < self.size(side, axis) {
+            self.path_mut(side).restrict(axis, range);
+        }
+    }
+
+    fn cut(self, side: Side, axis: usize, at: usize) -> [Self; 2] {
         let size = self.size(side, axis);
         let (mut low, mut high) = (self.clone(), self);
         low.path_mut(side).restrict(axis, 0..at);
@@ -214,8 +221,8 @@ impl Pair {
             return Aligned::Disjoint;
         }
         for (a, in_low, b, in_high) in ranges {
-            a.into_iter().for_each(|axis| self.path_mut(low).restrict(axis, in_low.clone()));
-            b.into_iter().for_each(|axis| self.path_mut(high).restrict(axis, in_high.clone()));
+            a.into_iter().for_each(|axis| self.keep(low, axis, in_low.clone()));
+            b.into_iter().for_each(|axis| self.keep(high, axis, in_high.clone()));
         }
         Aligned::Equal
     }

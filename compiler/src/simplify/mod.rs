@@ -16,15 +16,18 @@ mod extract;
 mod language;
 mod meet;
 mod narrow;
+mod neighbours;
 mod pack;
 mod path_algebra;
 mod ranges;
 mod rules;
 mod saturate;
+mod search;
 mod spelling;
 #[cfg(test)]
 mod tests;
 mod variants;
+mod written;
 
 use std::sync::Arc;
 
@@ -45,8 +48,10 @@ pub struct SimplifyOptions {
     pub rules: Vec<&'static Rule>,
     /// Passes over the e-graph.
     pub iterations: usize,
-    /// E-nodes.
+    /// E-nodes that rules may add to those of the graph.
     pub nodes: usize,
+    /// Paths of all ops that rules may find, before these are in normal form.
+    pub paths: usize,
     /// The size of every symbol for which the result is to be fast.
     pub nominal: usize,
     /// Other sizes, for which another graph may be better.
@@ -56,7 +61,14 @@ pub struct SimplifyOptions {
 impl Default for SimplifyOptions {
     fn default() -> Self {
         let other_sizes = vec![1, 32, 100_000];
-        SimplifyOptions { rules: RULES.to_vec(), iterations: 12, nodes: 10_000, nominal: 1000, other_sizes }
+        SimplifyOptions {
+            rules: RULES.to_vec(),
+            iterations: 12,
+            nodes: 10_000,
+            paths: 100_000,
+            nominal: 1000,
+            other_sizes,
+        }
     }
 }
 
@@ -70,6 +82,8 @@ pub enum Stop {
     Iterations,
     /// The limit of e-nodes.
     Nodes,
+    /// The limit of paths.
+    Paths,
 }
 
 /// Where a value of the result comes from.
@@ -134,16 +148,14 @@ pub(crate) fn simplify_verified(graph: &Graph, options: &SimplifyOptions) -> Res
     let narrowed = narrow::narrow(graph, options, &mut report);
     let before = &*narrowed.graph;
     let saturation = saturate::saturate(before, options, &mut report)?;
-    let mut costs = extract::Costs::default();
-    let mut extract = |nominal| {
-        let roots = before.outputs.iter().map(|o| saturation.class(o.value));
-        let extraction = extract::Extraction::new(&saturation, roots, nominal, &mut costs);
-        extraction.graph(&extraction.plan(), before)
-    };
-    let (simplified, mut origins) = extract(options.nominal);
-    origins.iter_mut().for_each(|origin| narrowed.trace(origin, graph));
-    report.origins = origins;
-    let others = options.other_sizes.iter().map(|nominal| (*nominal, extract(*nominal).0));
-    let (others, by_size) = BySize::of(&simplified, options.nominal, others);
+    let extraction = extract::Extraction::new(&saturation, before.outputs.iter().map(|o| saturation.class(o.value)));
+    let plan = extraction.plan(options.nominal);
+    report.origins = extraction.origins(&plan, before);
+    report.origins.iter_mut().for_each(|origin| narrowed.trace(origin, graph));
+    let plans = options.other_sizes.iter().map(|size| (*size, extraction.plan(*size)));
+    let plans = plans.filter(|(_, other)| *other != plan).map(|(size, plan)| (size, extraction.cost(&plan), plan));
+    let (others, by_size) = BySize::of(extraction.cost(&plan), options.nominal, plans);
+    let others = others.iter().map(|plan| extraction.graph(plan, before)).collect();
+    let simplified = extraction.graph(&plan, before);
     Ok(Simplified { graph: simplified, report, others, by_size })
 }

@@ -53,39 +53,42 @@ pub(super) fn narrow<'g>(graph: &'g Graph, options: &SimplifyOptions, report: &m
     let rule = |pass| options.rules.iter().find(|rule| matches!(rule.action, Action::Graph(p) if p == pass));
     let mut direct = Cow::Borrowed(graph);
     if let Some(rule) = rule(Pass::ReadUnchanged) {
-        let count = read_unchanged_parts(direct.to_mut());
+        let count = read_unchanged_parts(&mut direct);
         report.rules.extend((count > 0).then_some((rule.name, count)));
     }
+    let sources = || graph.values().map(|(value, _)| value).collect();
     let Some(rule) = rule(Pass::Narrow) else {
-        let sources = graph.values().map(|(value, _)| value).collect();
-        return Narrowed { graph: direct, sources, rule: None };
+        return Narrowed { graph: direct, sources: sources(), rule: None };
     };
     let mut demand = Demand::new(&direct);
     while !demand.sweep(options.nominal) {}
+    if demand.is_all() {
+        return Narrowed { graph: direct, sources: sources(), rule: Some(rule.name) };
+    }
     let (graph, sources, count) = demand.emit();
     report.rules.extend((count > 0).then_some((rule.name, count)));
     Narrowed { graph: Cow::Owned(graph), sources, rule: Some(rule.name) }
 }
 
 /// Lets contractions read what their operands hold unchanged where these take it from; gives how many now do.
-fn read_unchanged_parts(graph: &mut Graph) -> usize {
+fn read_unchanged_parts(graph: &mut Cow<'_, Graph>) -> usize {
     let mut count = 0;
     for value in 0..graph.nodes.len() {
-        let Op::Contract(mut reader) = graph.nodes[value].op.clone() else { continue };
-        let operands = reader.operands.len();
-        for k in 0..operands {
-            let writer = match &graph.node(reader.operands[k].value).op {
+        let Op::Contract(reader) = &graph.nodes[value].op else { continue };
+        let mut direct: Option<Contract> = None;
+        for (k, operand) in reader.operands.iter().enumerate() {
+            let writer = match &graph.node(operand.value).op {
                 Op::Contract(c) if row_wise(c) => c,
                 Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => continue,
             };
-            if let Some(direct) = read_unchanged(&reader, k, writer) {
-                reader = direct;
+            if let Some(read) = read_unchanged(direct.as_ref().unwrap_or(reader), k, writer) {
+                direct = Some(read);
                 count += 1;
             }
         }
-        if reader.operands.len() > operands {
-            merge_operands(&mut reader);
-            graph.nodes[value].op = Op::Contract(reader);
+        if let Some(mut direct) = direct {
+            merge_operands(&mut direct);
+            graph.to_mut().nodes[value].op = Op::Contract(direct);
         }
     }
     count
@@ -194,29 +197,40 @@ impl<'g> Demand<'g> {
         let all = Ranges::all(ty.width());
         let wanted = whole_copies(&ty.irreps, &self.kept[k]);
         self.kept[k] = all.clone();
-        let mut op = self.graph.nodes[k].op.clone();
-        match &mut op {
+        let graph = self.graph;
+        match &graph.nodes[k].op {
             Op::Input(_) | Op::Param(_) => {}
             Op::Contract(c) => {
-                let live: Vec<bool> = c.paths.iter().map(|path| !self.is_dead(c, path)).collect();
-                let mut live = live.into_iter();
-                c.paths.retain(|_| live.next() == Some(true));
-                if let Some(paths) = cut(c, &wanted) {
-                    self.kept[k] = wanted;
-                    c.paths = paths;
+                let mut op = Cow::Borrowed(c);
+                if c.paths.iter().any(|path| self.is_dead(c, path)) {
+                    op.to_mut().paths.retain(|path| !self.is_dead(c, path));
                 }
-                merge_operands(c);
-                self.read_by(c);
+                if wanted != all
+                    && let Some(paths) = cut(&op, &wanted)
+                {
+                    self.kept[k] = wanted;
+                    op.to_mut().paths = paths;
+                }
+                if matches!(op, Cow::Owned(_)) || !reads_all(c) {
+                    merge_operands(op.to_mut());
+                }
+                self.read_by(&op);
+                if let Cow::Owned(c) = op {
+                    self.ops[k] = Cow::Owned(Op::Contract(c));
+                }
             }
             Op::Map(map) => {
-                merge_map_operands(map);
+                let mut map = map.clone();
+                let merged = merge_map_operands(&mut map);
                 let operands: Vec<ValueId> = map.operands.iter().map(|o| o.value).collect();
                 self.read_elementwise(k, &operands, wanted);
+                if merged {
+                    self.ops[k] = Cow::Owned(Op::Map(map));
+                }
             }
             Op::Max(max) => self.read_elementwise(k, &[max.value], wanted),
             Op::Reshape(value) => self.read_all(*value),
         }
-        self.ops[k] = Cow::Owned(op);
     }
 }
 
@@ -271,6 +285,12 @@ impl Demand<'_> {
         (out, sources, narrowed)
     }
 
+    /// True where everything of every value is needed, as it is.
+    fn is_all(&self) -> bool {
+        let same = |k: usize| self.is_whole(k) && matches!(self.ops[k], Cow::Borrowed(_)) && self.live[k];
+        (0..self.ops.len()).all(|k| self.graph.nodes[k].op.leaf_name().is_some() || same(k))
+    }
+
     fn is_whole(&self, k: usize) -> bool {
         self.kept[k] == Ranges::all(self.graph.nodes[k].ty.width())
     }
@@ -306,6 +326,13 @@ impl Demand<'_> {
         let node = &self.graph.nodes[k];
         out.contract(contract, packed(&node.ty, &self.kept[k]).irreps, dtype, &node.layer)
     }
+}
+
+/// True where paths read every operand.
+fn reads_all(contract: &Contract) -> bool {
+    let mut read = vec![false; contract.operands.len()];
+    contract.paths.iter().flat_map(|path| &path.factors).for_each(|f| read[f.operand] = true);
+    read.into_iter().all(|read| read)
 }
 
 /// A path that copies one axis of stride one, without the axis.

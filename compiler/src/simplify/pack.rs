@@ -42,11 +42,19 @@ pub(super) fn pack(
 ) -> Option<Packed> {
     let (taken, mut paths): (Vec<Path>, Vec<Path>) = contract.paths.iter().cloned().partition(take);
     let rows = Rows::of(contract, fixed, dims, &taken)?;
-    let mut packing =
-        Packing { fixed, at: contract.operands.len(), width: 0, merges: false, value: Vec::new(), main: Vec::new() };
+    let mut packing = Packing {
+        fixed,
+        at: contract.operands.len(),
+        width: 0,
+        merges: false,
+        value: Vec::with_capacity(taken.len()),
+        main: Vec::with_capacity(taken.len()),
+    };
     let (moving, still): (Vec<&Path>, Vec<&Path>) =
         taken.iter().partition(|path| path.factors.iter().any(|f| !fixed[f.operand]));
     packing.weights(moving.into_iter().map(|path| Term::new(path, fixed)).collect::<Option<_>>()?);
+    packing.main.sort_unstable();
+    packing.main.dedup();
     packing.biases(&still);
     paths.append(&mut packing.main);
     let operands = contract.operands.iter().zip(dims).map(|(o, dims)| rows.operand(o, dims));
@@ -211,6 +219,7 @@ struct Packing<'f> {
     width: usize,
     merges: bool,
     value: Vec<Path>,
+    /// Terms that read the packed value; those of one block are equal.
     main: Vec<Path>,
 }
 
@@ -291,12 +300,9 @@ impl Packing<'_> {
         path
     }
 
-    /// Adds a term's weights at a segment of the packed value, and a path that reads it, unless there is one.
+    /// Adds a term's weights at a segment of the packed value, and a path that reads it.
     fn emit(&mut self, term: &Term, packed: Segment) {
-        let path = self.reading(term, packed.clone());
-        if !self.main.contains(&path) {
-            self.main.push(path);
-        }
+        self.main.push(self.reading(term, packed.clone()));
         let kept: Vec<usize> = (0..term.axes.len()).filter(|k| term.axes[*k].0 != Role::Outer).collect();
         let pick = |segment: &Segment| Segment {
             offset: segment.offset,

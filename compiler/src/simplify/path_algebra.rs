@@ -9,6 +9,8 @@ use std::cmp::{Ordering, Reverse};
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Axis, Factor, Path, Segment};
 
+use super::neighbours::extent;
+
 fn remove_axis(path: &mut Path, axis: usize) {
     path.axes.remove(axis);
     for segment in path.segments_mut() {
@@ -180,6 +182,6 @@ fn same_axes(a: &Path, b: &Path, skip_a: Option<usize>, skip_b: Option<usize>) -
 
 /// True where a step of `by` leads right behind the segment; any step does behind a single element.
 fn follows(path: &Path, segment: &Segment, by: usize) -> bool {
-    let extent = segment.strides.iter().zip(&path.axes).map(|(s, a)| s * a.size).max().unwrap_or(0);
+    let extent = extent(path, segment);
     extent == 0 || extent == by
 }

@@ -7,15 +7,17 @@
 
 #![expect(clippy::indexing_slicing, reason = "e-classes are those of the e-graph that the lists were made for")]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use egg::{EGraph, Id, Language};
 use indexmap::IndexMap;
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use schur_ir::graph::{Graph, Op, ValueId};
 use schur_ir::ty::Type;
 
 use super::analysis::Types;
+use super::cost::Cost;
 use super::language::{Enode, id_of, value_of};
 use super::rules::{Action, BUILT, Built, Found, Inner, MAX_ROUNDS, RULES, Rule, Site, is_copy};
 use super::{Report, SimplifyError, SimplifyOptions, Stop};
@@ -43,20 +45,21 @@ pub(super) struct Saturation {
     /// The e-node of every value of the graph.
     pub(super) originals: Vec<Enode>,
     /// How rules made an e-node.
-    pub(super) made_by: IndexMap<Enode, Made>,
+    pub(super) made_by: IndexMap<Enode, Made, FxBuildHasher>,
     /// The e-nodes of values that rules made for others to read, oldest first, with the rules.
     pub(super) built: Vec<(Enode, &'static str)>,
     rules: Vec<&'static Rule>,
     counts: Vec<usize>,
-    outputs: Vec<Id>,
+    /// The paths of all ops that were found.
+    paths: usize,
     /// The rules of normal form that an op went through before it became an e-node.
-    pub(super) normalised_by: HashMap<Enode, Vec<&'static str>>,
+    pub(super) normalised_by: FxHashMap<Enode, Vec<&'static str>>,
     /// The resolved ops of e-nodes, and whether they are known to be normal.
-    ops: HashMap<Enode, (Arc<Op>, bool)>,
+    ops: FxHashMap<Enode, (Arc<Op>, bool)>,
     /// How many e-nodes the children of an e-node had when the rules last looked at it.
-    seen: HashMap<Enode, usize>,
+    seen: FxHashMap<Enode, usize>,
     /// The e-nodes where a rule that is applied once found something.
-    done: HashSet<(usize, Enode)>,
+    done: FxHashSet<(usize, Enode)>,
 }
 
 /// How a rule made an e-node.
@@ -74,15 +77,15 @@ impl Saturation {
             egraph: EGraph::new(types),
             classes: Vec::with_capacity(graph.nodes.len()),
             originals: Vec::with_capacity(graph.nodes.len()),
-            made_by: IndexMap::new(),
+            made_by: IndexMap::default(),
             built: Vec::new(),
             counts: vec![0; rules.len()],
+            paths: 0,
             rules,
-            outputs: Vec::new(),
-            normalised_by: HashMap::new(),
-            ops: HashMap::new(),
-            seen: HashMap::new(),
-            done: HashSet::new(),
+            normalised_by: FxHashMap::default(),
+            ops: FxHashMap::default(),
+            seen: FxHashMap::default(),
+            done: FxHashSet::default(),
         };
         let mut types: HashSet<Arc<Type>> = HashSet::new();
         for node in &graph.nodes {
@@ -94,19 +97,27 @@ impl Saturation {
             this.classes.push(class);
             this.originals.push(enode);
         }
-        this.outputs = graph.outputs.iter().map(|o| this.classes[o.value.index()]).collect();
+        for output in &graph.outputs {
+            this.egraph[this.classes[output.value.index()]].data.returned = true;
+        }
         this
     }
 
     /// Runs the rules until they find nothing new or a limit is met.
     fn run(&mut self, options: &SimplifyOptions, report: &mut Report) {
         report.stop = Stop::Iterations;
+        let limit = self.egraph.total_size().saturating_add(options.nodes);
+        self.paths = 0;
         for _ in 0..options.iterations {
             report.iterations += 1;
-            let changed = self.pass(options.nodes);
+            let changed = self.pass(limit, options.paths);
             self.egraph.rebuild();
-            if self.egraph.total_size() > options.nodes {
+            if self.egraph.total_size() > limit {
                 report.stop = Stop::Nodes;
+                break;
+            }
+            if self.paths > options.paths {
+                report.stop = Stop::Paths;
                 break;
             }
             if !changed {
@@ -114,6 +125,8 @@ impl Saturation {
                 break;
             }
         }
+        // What is known for the rules is not needed any more.
+        (self.ops, self.seen, self.done) = Default::default();
         report.e_nodes = self.egraph.total_number_of_nodes();
         report.e_classes = self.egraph.number_of_classes();
         let counts = self.rules.iter().zip(&self.counts);
@@ -130,12 +143,18 @@ impl Saturation {
         self.egraph.analysis.interner.resolve(enode)
     }
 
+    /// What a canonical e-node costs.
+    pub(super) fn cost(&self, enode: &Enode) -> Cost {
+        let head = self.egraph.analysis.interner.head(enode);
+        Cost::of(&head.op, &head.ty, |place| &*self.egraph[enode.children[place.index()]].data.ty)
+    }
+
     /// An e-node with the ids of its children as they are now.
     pub(super) fn canonical(&self, enode: &Enode) -> Enode {
         enode.clone().map_children(|id| self.egraph.find(id))
     }
 
-    fn pass(&mut self, limit: usize) -> bool {
+    fn pass(&mut self, nodes: usize, paths: usize) -> bool {
         let mut changed = false;
         let mut ids: Vec<Id> = self.egraph.classes().map(|c| c.id).collect();
         ids.sort_unstable();
@@ -146,7 +165,7 @@ impl Saturation {
                 let Some(enode) = self.egraph[class].nodes.get(k).cloned() else { break };
                 changed |= self.visit(class, &enode);
                 k += 1;
-                if self.egraph.total_size() > limit {
+                if self.egraph.total_size() > nodes || self.paths > paths {
                     return true;
                 }
             }
@@ -187,11 +206,12 @@ impl Saturation {
         let copies = heads.any(|head| is_copy(&head.op));
         let site =
             Site { op, class: value_of(class), copies, ty, inner, types: &types, fixed: &fixed, packed: &packed };
-        let mut found = Vec::new();
+        let mut found: Vec<(usize, Found)> = Vec::new();
+        let packs = |(_, found): &(usize, Found)| matches!(found, Found::Built(built) if built.packed);
         for (k, rule) in self.rules.iter().enumerate() {
             match rule.action {
                 Action::Rewrite(rewrite) => found.extend(rewrite(&site).into_iter().map(|f| (k, f))),
-                Action::Once(rewrite) if !self.done.contains(&(k, enode.clone())) => {
+                Action::Once(rewrite) if !found.iter().any(packs) && !self.done.contains(&(k, enode.clone())) => {
                     found.extend(rewrite(&site).into_iter().map(|f| (k, f)));
                 }
                 Action::Once(_) => {}
@@ -245,6 +265,10 @@ impl Saturation {
 
     /// Adds an op in normal form.
     fn add(&mut self, op: Op, ty: &Arc<Type>) -> (Id, Enode) {
+        self.paths += match &op {
+            Op::Contract(c) => c.paths.len(),
+            Op::Input(_) | Op::Param(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => 0,
+        };
         let (op, rules) = self.normal(op, ty);
         let enode = self.egraph.analysis.interner.enode(&op, ty.clone());
         self.normalised_by.entry(enode.clone()).or_insert(rules);
@@ -289,12 +313,13 @@ impl Saturation {
         children.dedup();
         let mut inner = Vec::with_capacity(children.len());
         for child in children {
-            let nodes: Vec<Enode> = self.egraph[child].nodes.iter().map(|n| self.canonical(n)).collect();
+            let nodes = self.egraph[child].nodes.iter().map(|n| self.canonical(n));
+            let nodes: Vec<Enode> =
+                nodes.filter(|n| !n.children.iter().any(|read| *read == child || *read == class)).collect();
             let ops = nodes.iter().map(|n| self.resolved(n)).collect();
             let apart = |parent: Id| self.egraph.find(parent) != class;
-            let returned = self.outputs.iter().any(|id| self.egraph.find(*id) == child);
-            let exclusive = !returned && !self.egraph[child].parents().any(apart);
-            inner.push(Inner { value: value_of(child), ops, exclusive });
+            let of = &self.egraph[child];
+            inner.push(Inner { value: value_of(child), ops, exclusive: !of.data.returned && !of.parents().any(apart) });
         }
         inner
     }

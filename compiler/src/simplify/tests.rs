@@ -6,6 +6,7 @@ use schur_ir::graph::{Axis, Factor, Path, Segment};
 
 use super::compose::MAX_FACTORS;
 use super::meet::meet;
+use super::neighbours::Neighbours;
 use super::path_algebra::{drop_unit_axes, join, merge_axes, sort_path, sum_free_axes};
 use super::ranges::Ranges;
 
@@ -129,6 +130,38 @@ proptest! {
         prop_assert!(joined.is_some() || cut < 2 || size - cut < 2);
         if let Some(joined) = joined {
             prop_assert_eq!(value(&[joined], &[&x]), value(&[low, high], &[&x]));
+        }
+    }
+
+    /// Pieces of a path are cut at random, and mixed with others of the same operands.
+    #[test]
+    fn paths_that_join_are_found_by_their_keys(
+        path in any_path(2),
+        others in proptest::collection::vec(any_path(2), 0..30),
+        cuts in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 40),
+    ) {
+        let mut paths = vec![path];
+        for (which, at) in cuts {
+            let k = which.index(paths.len());
+            let axis = at.index(paths[k].axes.len().max(1));
+            let Some(size) = paths[k].axes.get(axis).map(|axis| axis.size).filter(|size| *size > 1) else { continue };
+            let mut high = paths[k].clone();
+            high.restrict(axis, size / 2..size);
+            paths[k].restrict(axis, 0..size / 2);
+            paths.push(high);
+        }
+        paths.extend(others);
+        for path in &mut paths {
+            path.coefficient = Scalar(1.0);
+            drop_unit_axes(path);
+            sort_path(path);
+        }
+        let neighbours = Neighbours::new(&paths);
+        for i in 0..paths.len() {
+            let behind = neighbours.behind(i, &paths[i]);
+            for j in i + 1..paths.len() {
+                prop_assert!(join(&paths[i], &paths[j]).is_none() || behind.contains(&j), "{:?}\n{:?}", paths[i], paths[j]);
+            }
         }
     }
 

@@ -63,7 +63,8 @@ pub(super) enum Action {
     Map(fn(&mut Map) -> bool),
     /// To an e-node, adding others to its e-class.
     Rewrite(fn(&Site<'_>) -> Vec<Found>),
-    /// To an e-node likewise, until it has found something there: what operands turn out to be later is left alone.
+    /// To an e-node likewise, until it has found something there: what operands turn out to be later is left alone. Not
+    /// where parameters were packed: it is applied to what reads them packed.
     Once(fn(&Site<'_>) -> Vec<Found>),
 }
 
@@ -82,8 +83,8 @@ pub static RULES: [&Rule; 30] = [
     &paths::SORT,
     &paths::ADD_EQUAL,
     &paths::JOIN_NEIGHBOURS,
-    &weights::MULTIPLY_WEIGHTS,
     &weights::PACK_WEIGHTS,
+    &weights::MULTIPLY_WEIGHTS,
     &scales::FOLD_DIVISOR,
     &scales::FOLD_CONSTANT,
     &scales::SPELL_MAPS,
@@ -111,7 +112,7 @@ pub(super) struct Site<'a> {
     pub(super) copies: bool,
     /// The type of its value.
     pub(super) ty: &'a Type,
-    /// The e-classes it reads.
+    /// The e-classes it reads, in order.
     pub(super) inner: &'a [Inner],
     /// The type of any e-class.
     pub(super) types: &'a dyn Fn(ValueId) -> &'a Type,
@@ -124,7 +125,7 @@ pub(super) struct Site<'a> {
 /// An e-class that is read.
 pub(super) struct Inner {
     pub(super) value: ValueId,
-    /// Its ops.
+    /// Its ops, oldest first, without those that read the class itself or the site.
     pub(super) ops: Vec<Arc<Op>>,
     /// True where nothing else reads it, and it is not returned.
     pub(super) exclusive: bool,
@@ -156,10 +157,13 @@ pub(super) struct Built {
 pub(super) const BUILT: ValueId = ValueId(u32::MAX);
 
 impl Site<'_> {
-    /// The ops of a class that is read, oldest first, without those that read the class itself or the site.
+    fn inner(&self, value: ValueId) -> Option<&Inner> {
+        self.inner.binary_search_by_key(&value, |inner| inner.value).ok().map(|at| &self.inner[at])
+    }
+
+    /// The ops of a class that is read, oldest first.
     fn ops(&self, value: ValueId) -> impl DoubleEndedIterator<Item = &Op> {
-        let inner = self.inner.iter().filter(move |i| i.value == value).flat_map(|i| &i.ops);
-        inner.map(|op| &**op).filter(move |op| !op.reads().iter().any(|read| *read == value || *read == self.class))
+        self.inner(value).into_iter().flat_map(|inner| &inner.ops).map(|op| &**op)
     }
 
     fn newest<'s, T>(&'s self, value: ValueId, accept: impl Fn(&'s Op) -> Option<T>) -> Option<T> {
@@ -176,7 +180,7 @@ impl Site<'_> {
     }
 
     fn is_exclusive(&self, value: ValueId) -> bool {
-        self.inner.iter().any(|i| i.value == value && i.exclusive)
+        self.inner(value).is_some_and(|inner| inner.exclusive)
     }
 
     fn ty(&self, value: ValueId) -> &Type {

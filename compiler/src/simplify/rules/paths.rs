@@ -5,6 +5,7 @@ use schur_ir::graph::{Contract, Path};
 use schur_ir::ty::Type;
 
 use super::{Action, Rule};
+use crate::simplify::neighbours::Neighbours;
 use crate::simplify::path_algebra::{drop_unit_axes, is_void, join, merge_axes, sort_path, sum_free_axes};
 
 /// A path with an empty axis or coefficient 0 adds nothing.
@@ -66,25 +67,28 @@ fn add_equal(contract: &mut Contract, _: &Type) -> bool {
 }
 
 fn join_neighbours(contract: &mut Contract, ty: &Type) -> bool {
-    let paths = &mut contract.paths;
-    let before = paths.len();
-    let mut i = 0;
-    while i < paths.len() {
-        let joined = (i + 1..paths.len()).find_map(|j| {
-            let mut path = join(&paths[i], &paths[j])?;
-            merge_axes(&mut path);
-            sort_path(&mut path);
-            is_honest(&path, ty).then_some((j, path))
-        });
-        match joined {
-            Some((j, path)) => {
-                paths[i] = path;
-                paths.remove(j);
-            }
-            None => i += 1,
+    if contract.paths.len() < 2 {
+        return false;
+    }
+    let mut neighbours = Neighbours::new(&contract.paths);
+    let mut paths: Vec<Option<Path>> = std::mem::take(&mut contract.paths).into_iter().map(Some).collect();
+    let mut changed = false;
+    for i in 0..paths.len() {
+        while let Some(path) = &paths[i] {
+            let joined = neighbours.behind(i, path).into_iter().find_map(|j| {
+                let mut joined = join(path, paths[j].as_ref()?)?;
+                merge_axes(&mut joined);
+                sort_path(&mut joined);
+                is_honest(&joined, ty).then_some((j, joined))
+            });
+            let Some((j, joined)) = joined else { break };
+            neighbours.insert(i, &joined);
+            (paths[i], paths[j]) = (Some(joined), None);
+            changed = true;
         }
     }
-    paths.len() != before
+    contract.paths = paths.into_iter().flatten().collect();
+    changed
 }
 
 /// True where the path reaches into no chunk that the type says is zero, as the verifier sees it: what lies between the

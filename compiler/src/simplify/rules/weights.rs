@@ -26,25 +26,24 @@ fn multiply_weights(site: &Site<'_>) -> Vec<Found> {
     if reader.reduces() || (site.fixed)(site.class) {
         return Vec::new();
     }
-    let mut out: Option<Contract> = None;
+    let mut out: Option<(Contract, Merged)> = None;
     for (k, operand) in reader.operands.iter().enumerate() {
         if (site.fixed)(operand.value) || !scaled(reader, k, site) {
             continue;
         }
         let read = site.newest(operand.value, |op| match op {
             Op::Contract(writer) if row_wise(writer) && !single(writer) => {
-                let reader = out.as_ref().unwrap_or(reader);
+                let reader = out.as_ref().map_or(reader, |(read, _)| read);
                 let read = read_through(reader, k, writer, Reading::Fixed(site.fixed))?;
-                let less = contract_flops(&packed(&read, site, many_weights)?.main)
-                    < contract_flops(reader) + contract_flops(writer);
-                less.then_some(read)
+                let merged = packed(&read, site, many_weights)?;
+                let less = contract_flops(&merged.main) < contract_flops(reader) + contract_flops(writer);
+                less.then_some((read, merged))
             }
             Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => None,
         });
         out = read.or(out);
     }
-    let found = out.and_then(|read| packed(&read, site, many_weights));
-    found.map(Merged::into_found).into_iter().collect()
+    out.map(|(_, merged)| merged.into_found()).into_iter().collect()
 }
 
 /// True where an operand is multiplied by a fixed one.

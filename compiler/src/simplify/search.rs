@@ -1,0 +1,312 @@
+//! The search for the ops that cost least together, where every symbol has one size.
+//!
+//! Two plans are improved and the better one is taken: the graph as it was, and the cheapest tree of every class. A plan
+//! is improved by moves in a fixed order for as long as they lower its total: another op for one class; none of the
+//! readers of a class reads it any more; all classes that can read it do. A move that closes a cycle is none.
+
+#![expect(clippy::indexing_slicing, reason = "classes and their choices are numbered by the extraction")]
+
+use super::extract::{Choice, Extraction};
+
+/// The choice that every class takes.
+pub(super) type Plan = Vec<usize>;
+
+/// The search for a plan at one size of all symbols.
+pub(super) struct Search<'e> {
+    classes: Vec<Vec<Candidate<'e>>>,
+    /// For every class those that have an op that reads it and one that does not.
+    readers: Vec<Vec<usize>>,
+    roots: &'e [usize],
+}
+
+/// A choice, with its time.
+struct Candidate<'e> {
+    choice: usize,
+    children: &'e [usize],
+    nanoseconds: f64,
+}
+
+/// Decides between plans of equal cost for the one with fewer values.
+const PER_VALUE: f64 = 0.5;
+
+/// Rounds of moves.
+const MAX_ROUNDS: usize = 8;
+
+impl<'e> Search<'e> {
+    pub(super) fn new(extraction: &'e Extraction<'_>, nominal: usize) -> Self {
+        let candidates = |choices: &'e Vec<Choice>| {
+            let candidate = |(choice, of): (usize, &'e Choice)| Candidate {
+                choice,
+                children: &of.children,
+                nanoseconds: PER_VALUE + of.cost.nanoseconds(nominal),
+            };
+            let mut candidates = choices.iter().enumerate().map(candidate).collect();
+            drop_dominated(&mut candidates);
+            candidates
+        };
+        let classes = extraction.choices.iter().map(candidates).collect();
+        let mut this = Search { classes, readers: Vec::new(), roots: &extraction.roots };
+        this.find_readers();
+        this
+    }
+
+    /// Fills in the classes that can choose whether to read a class.
+    fn find_readers(&mut self) {
+        self.readers = vec![Vec::new(); self.classes.len()];
+        for (class, candidates) in self.classes.iter().enumerate().filter(|(_, c)| c.len() > 1) {
+            for of in candidates.iter().flat_map(|c| c.children) {
+                let reads = candidates.iter().filter(|c| c.children.contains(of)).count();
+                if reads < candidates.len() && self.readers[*of].last() != Some(&class) {
+                    self.readers[*of].push(class);
+                }
+            }
+        }
+    }
+
+    /// The best plan that is found.
+    pub(super) fn plan(&self) -> Plan {
+        let plans = [vec![0; self.classes.len()], self.cheapest_trees()].map(|plan| self.improve(plan));
+        let [(a, cost_a), (b, cost_b)] = plans;
+        let best = if cost_b < cost_a { b } else { a };
+        best.into_iter().zip(&self.classes).map(|(k, candidates)| candidates[k].choice).collect()
+    }
+
+    /// For every class the op whose tree is cheapest, shared values counted at every use.
+    fn cheapest_trees(&self) -> Plan {
+        let mut best = vec![(f64::INFINITY, 0); self.classes.len()];
+        loop {
+            let mut changed = false;
+            for (class, candidates) in self.classes.iter().enumerate().rev() {
+                for (k, candidate) in candidates.iter().enumerate() {
+                    // A tree costs more than its parts, so that the choices close no cycle.
+                    let parts: f64 = candidate.children.iter().map(|c| best[*c].0).sum();
+                    let total = parts + candidate.nanoseconds + 1e-6;
+                    if total < best[class].0 {
+                        best[class] = (total, k);
+                        changed = true;
+                    }
+                }
+            }
+            if !changed {
+                return best.into_iter().map(|(_, k)| k).collect();
+            }
+        }
+    }
+
+    fn improve(&self, plan: Plan) -> (Plan, f64) {
+        let mut walk = Walk::new(plan.len());
+        if !self.is_acyclic(&plan, self.roots.iter().copied(), &mut walk) {
+            return (plan, f64::INFINITY);
+        }
+        let mut state = State::new(self, plan);
+        for _ in 0..MAX_ROUNDS {
+            let before = state.total;
+            for change in (0..self.classes.len()).flat_map(|class| self.moves(class)) {
+                let changes = change.of(self, &state);
+                let best = state.total;
+                let undo: Vec<(usize, usize)> = changes.iter().map(|(class, _)| (*class, state.plan[*class])).collect();
+                changes.iter().for_each(|(class, k)| state.take(*class, *k));
+                let better = state.total < best - 1e-9 * best;
+                // A cycle that a change closes goes through a class that changed.
+                let changed = changes.iter().map(|(class, _)| *class).filter(|class| state.is_used(*class));
+                if !better || !self.is_acyclic(&state.plan, changed, &mut walk) {
+                    undo.iter().rev().for_each(|(class, k)| state.take(*class, *k));
+                    state.total = best;
+                }
+            }
+            if state.total == before {
+                break;
+            }
+        }
+        (state.plan, state.total)
+    }
+
+    /// True where what classes read, and what that reads, closes no cycle.
+    fn is_acyclic(&self, plan: &Plan, mut classes: impl Iterator<Item = usize>, walk: &mut Walk) -> bool {
+        walk.begin();
+        classes.all(|class| walk.from(class, |class| self.classes[class][plan[class]].children))
+    }
+
+    fn moves(&self, class: usize) -> impl Iterator<Item = Move> {
+        let others = (0..self.classes[class].len()).map(move |k| Move::Take(class, k));
+        let choice = !self.readers[class].is_empty();
+        others.chain(choice.then_some(Move::Evict(class))).chain(choice.then_some(Move::Adopt(class)))
+    }
+}
+
+/// Drops, but for the first, what reads all that a cheaper op reads: no plan is better for it.
+fn drop_dominated(candidates: &mut Vec<Candidate<'_>>) {
+    let beats = |a: &Candidate<'_>, b: &Candidate<'_>| {
+        a.nanoseconds <= b.nanoseconds && a.children.iter().all(|c| b.children.contains(c))
+    };
+    let mut k = 1;
+    while k < candidates.len() {
+        let beaten = (0..candidates.len()).any(|j| {
+            let (a, b) = (&candidates[j], &candidates[k]);
+            j != k && beats(a, b) && (j < k || !beats(b, a))
+        });
+        if beaten {
+            candidates.remove(k);
+        } else {
+            k += 1;
+        }
+    }
+}
+
+/// A plan with how often each class is read by those that are needed, and what these cost together.
+struct State<'e> {
+    search: &'e Search<'e>,
+    plan: Plan,
+    readers: Vec<usize>,
+    total: f64,
+}
+
+impl<'e> State<'e> {
+    fn new(search: &'e Search<'e>, plan: Plan) -> Self {
+        let mut state = State { search, readers: vec![0; plan.len()], plan, total: 0.0 };
+        state.acquire(search.roots);
+        state
+    }
+
+    fn is_used(&self, class: usize) -> bool {
+        self.readers[class] > 0
+    }
+
+    fn candidate(&self, class: usize) -> &'e Candidate<'e> {
+        &self.search.classes[class][self.plan[class]]
+    }
+
+    /// A class takes another op.
+    fn take(&mut self, class: usize, k: usize) {
+        let old = self.candidate(class);
+        self.plan[class] = k;
+        if self.is_used(class) {
+            let new = self.candidate(class);
+            self.total += new.nanoseconds - old.nanoseconds;
+            self.acquire(new.children);
+            self.release(old.children);
+        }
+    }
+
+    fn acquire(&mut self, classes: &'e [usize]) {
+        let mut open: Vec<&[usize]> = vec![classes];
+        while let Some(classes) = open.pop() {
+            for class in classes {
+                self.readers[*class] += 1;
+                if self.readers[*class] == 1 {
+                    self.total += self.candidate(*class).nanoseconds;
+                    open.push(self.candidate(*class).children);
+                }
+            }
+        }
+    }
+
+    fn release(&mut self, classes: &'e [usize]) {
+        let mut open: Vec<&[usize]> = vec![classes];
+        while let Some(classes) = open.pop() {
+            for class in classes {
+                self.readers[*class] -= 1;
+                if self.readers[*class] == 0 {
+                    self.total -= self.candidate(*class).nanoseconds;
+                    open.push(self.candidate(*class).children);
+                }
+            }
+        }
+    }
+}
+
+/// A walk through classes and what they read by a plan.
+#[derive(Default)]
+pub(super) struct Walk {
+    marks: Vec<Mark>,
+    stack: Vec<(usize, usize)>,
+    /// The classes that were visited and reach no cycle, operands before their readers.
+    pub(super) done: Vec<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mark {
+    New,
+    /// It is on the way to where the walk is.
+    Open,
+    Done,
+    /// It reaches a cycle.
+    Cyclic,
+}
+
+impl Walk {
+    pub(super) fn new(classes: usize) -> Walk {
+        Walk { marks: vec![Mark::New; classes], ..Walk::default() }
+    }
+
+    /// Forgets what was visited.
+    fn begin(&mut self) {
+        self.marks.fill(Mark::New);
+        self.done.clear();
+    }
+
+    /// Walks on from a class; false where it reaches a cycle.
+    pub(super) fn from<'c>(&mut self, root: usize, children: impl Fn(usize) -> &'c [usize]) -> bool {
+        if self.marks[root] == Mark::New {
+            self.marks[root] = Mark::Open;
+            self.stack.push((root, 0));
+        }
+        while let Some((class, next)) = self.stack.pop() {
+            let Some(child) = children(class).get(next) else {
+                if self.marks[class] == Mark::Open {
+                    self.marks[class] = Mark::Done;
+                    self.done.push(class);
+                }
+                continue;
+            };
+            match self.marks[*child] {
+                Mark::New => {
+                    // The class looks at this child again when it is done.
+                    self.marks[*child] = Mark::Open;
+                    self.stack.extend([(class, next), (*child, 0)]);
+                }
+                Mark::Open | Mark::Cyclic => {
+                    self.marks[class] = Mark::Cyclic;
+                    self.stack.push((class, next + 1));
+                }
+                Mark::Done => self.stack.push((class, next + 1)),
+            }
+        }
+        self.marks[root] == Mark::Done
+    }
+}
+
+/// A change of a plan.
+enum Move {
+    /// A class takes another op.
+    Take(usize, usize),
+    /// Every class that reads this one takes its cheapest op that does not.
+    Evict(usize),
+    /// Every class that can read this one takes its cheapest op that does.
+    Adopt(usize),
+}
+
+impl Move {
+    fn of(&self, search: &Search<'_>, state: &State<'_>) -> Vec<(usize, usize)> {
+        let plan = &state.plan;
+        let switch = |of: usize, read: bool| {
+            let readers = search.readers[of].iter().filter(|class| state.is_used(**class));
+            let turned = readers.filter_map(|&class| {
+                let candidates = &search.classes[class];
+                let fits = |c: &Candidate<'_>| c.children.contains(&of) == read;
+                if fits(&candidates[plan[class]]) {
+                    return None;
+                }
+                let fit = candidates.iter().enumerate().filter(|(_, c)| fits(c));
+                fit.min_by(|a, b| a.1.nanoseconds.total_cmp(&b.1.nanoseconds)).map(|(k, _)| (class, k))
+            });
+            turned.collect()
+        };
+        match *self {
+            Move::Take(class, k) if plan[class] != k && state.is_used(class) => vec![(class, k)],
+            Move::Take(..) => Vec::new(),
+            Move::Evict(class) => switch(class, false),
+            Move::Adopt(class) => switch(class, true),
+        }
+    }
+}
