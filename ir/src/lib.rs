@@ -1,7 +1,8 @@
 //! Schur's language: irreps, symbolic sizes, types, the graph and its text form, the model spec, and the contract
-//! between compiler and runtime. Depends on neither of them and contains no unsafe code.
+//! between compiler and runtime. Depends on neither of them. It does nothing unsafe: the one unsafe function,
+//! [`Program::new`](program::Program::new), is so because of what its caller promises.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(
     not(test),
     warn(

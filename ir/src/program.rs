@@ -184,9 +184,68 @@ pub struct OutputSlot {
     pub shape: Option<Vec<usize>>,
 }
 
-/// A compiled model.
+/// A compiled model: its parts, which can be read but not altered, so that what runs is what was compiled.
+///
+/// Safe code can neither put a program together nor change one:
+///
+/// ```compile_fail,E0594
+/// # fn change(mut program: schur_ir::program::Program) {
+/// program.prologue = 0;
+/// # }
+/// ```
+///
+/// ```compile_fail,E0596
+/// # fn change(mut program: schur_ir::program::Program) {
+/// program.buffers.clear();
+/// # }
+/// ```
+///
+/// ```compile_fail,E0133
+/// # use schur_ir::program::{Parts, Program};
+/// # fn change(program: Program) -> Program {
+/// let mut parts = program.into_parts();
+/// parts.buffers.clear();
+/// Program::new(parts)
+/// # }
+/// ```
+///
+/// ```compile_fail,E0423
+/// # use schur_ir::program::{Parts, Program};
+/// # fn change(parts: Parts) -> Program {
+/// Program(parts)
+/// # }
+/// ```
 #[derive(Clone, Debug)]
-pub struct Program {
+pub struct Program(Parts);
+
+impl Program {
+    /// A program of these parts.
+    ///
+    /// # Safety
+    /// The parts keep the invariants in the header of [this module](self): whatever sizes the program is called with, its code
+    /// stays inside of buffers and scratch as large as the parts say.
+    #[allow(unsafe_code, reason = "what is declared here is a promise of the caller; nothing unsafe is done")]
+    pub unsafe fn new(parts: Parts) -> Self {
+        Program(parts)
+    }
+
+    /// The parts, which are no program any more.
+    pub fn into_parts(self) -> Parts {
+        self.0
+    }
+}
+
+impl std::ops::Deref for Program {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What a program is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
     /// The model's name.
     pub name: String,
     /// The element type of all float arrays.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use schur_ir::graph::OutputKind;
 use schur_ir::micro::Entry;
-use schur_ir::program::{BufferId, BufferKind, MAX_CHUNKS, Program, Step, chunk_rows};
+use schur_ir::program::{BufferId, BufferKind, MAX_CHUNKS, Parts, Program, Step, chunk_rows};
 use schur_ir::ty::DType;
 use schur_runtime::array::{Array, Data};
 use schur_runtime::executor::Outputs;
@@ -180,8 +180,8 @@ unsafe extern "C" fn nothing(
     unsafe { assert!(end == 1 && (*buffers.add(1)).addr().is_multiple_of(8) && !(*buffers).is_null()) }
 }
 
-fn serial() -> Program {
-    Program {
+fn serial() -> Parts {
+    Parts {
         name: "serial".into(),
         dtype: DType::F64,
         symbols: vec![],

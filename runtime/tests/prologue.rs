@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Init, OutputKind, Param};
 use schur_ir::micro::Entry;
-use schur_ir::program::{BufferId, BufferKind, ParamSlot, Program, Step};
+use schur_ir::program::{BufferId, BufferKind, ParamSlot, Parts, Step};
 use schur_ir::ty::DType;
 use schur_runtime::array::{Array, Data};
 use schur_runtime::executor::Executor;
@@ -64,12 +64,12 @@ unsafe extern "C" fn multiply(
 }
 
 /// `y = x (w + 10 v)`, the sum being prepared, by way of partial sums.
-fn model() -> Program {
+fn model() -> Parts {
     let param = |name: &str, id| ParamSlot {
         param: Param { name: name.into(), shape: vec![1], init: Init::Constant(Scalar(1.0)) },
         buffer: BufferId(id),
     };
-    Program {
+    Parts {
         name: "test".into(),
         dtype: DType::F64,
         symbols: vec!["N".into()],
@@ -192,10 +192,10 @@ fn calls_that_are_refused_keep_what_is_prepared() {
 #[test]
 fn prologues_that_depend_on_more_are_refused() {
     #[track_caller]
-    fn broken(change: impl FnOnce(&mut Program), rule: &str) {
+    fn broken(change: impl FnOnce(&mut Parts), rule: &str) {
         let mut program = model();
         change(&mut program);
-        let error = Executor::new(Arc::new(program)).unwrap_err();
+        let error = Executor::new(support::program(program)).unwrap_err();
         assert_eq!(error.to_string(), format!("the program `test` is broken: {rule}"));
     }
     broken(|p| p.prologue = 5, "the prologue has more steps than there are");

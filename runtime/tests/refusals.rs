@@ -2,10 +2,8 @@
 
 mod support;
 
-use std::sync::Arc;
-
 use schur_ir::graph::{OutputKind, Requirement};
-use schur_ir::program::{BufferId, BufferKind, Program, Step};
+use schur_ir::program::{BufferId, BufferKind, Parts, Step};
 use schur_ir::ty::DType;
 use schur_runtime::array::{Array, Data};
 use schur_runtime::executor::{Executor, OutputView};
@@ -18,7 +16,7 @@ fn zeros(shape: &[usize], dtype: DType) -> Array {
 }
 
 /// The message of a call with these inputs; none where it succeeds.
-fn refusal(program: Program, inputs: &[(&str, &Array)]) -> Option<String> {
+fn refusal(program: Parts, inputs: &[(&str, &Array)]) -> Option<String> {
     let mut executor = executor(program);
     let store = store(executor.program());
     let inputs: Vec<_> = inputs.iter().map(|(name, array)| (*name, array.view())).collect();
@@ -59,14 +57,14 @@ fn types_and_shapes_of_inputs() {
 }
 
 /// The model with one more input.
-fn with_input(dims: &[&str], dtype: DType) -> Program {
+fn with_input(dims: &[&str], dtype: DType) -> Parts {
     let mut program = model();
     program.inputs.push(input("extra", 8));
     program.buffers.push(buffer("extra", dims, 1, dtype, BufferKind::Input));
     program
 }
 
-fn with_extra(program: Program, extra: Array) -> Option<String> {
+fn with_extra(program: Parts, extra: Array) -> Option<String> {
     let (x, species) = (&zeros(&[3, 2], DType::F32), &zeros(&[3], DType::I32));
     refusal(program, &[("x", x), ("species", species), ("extra", &extra)])
 }
@@ -193,7 +191,7 @@ fn sizes_beyond_memory() {
     let mut program = model();
     program.buffers[0].width = 0;
     program.buffers[1] = buffer("species", &["1"], 1, DType::I32, BufferKind::Input);
-    let call = |program: Program, n: usize| {
+    let call = |program: Parts, n: usize| {
         let mut executor = executor(program);
         // Every thread has scratch of its own.
         executor.set_threads(1);
@@ -218,10 +216,10 @@ fn sizes_beyond_memory() {
 #[test]
 fn programs_that_contradict_themselves() {
     #[track_caller]
-    fn broken(change: impl FnOnce(&mut Program), rule: &str) {
+    fn broken(change: impl FnOnce(&mut Parts), rule: &str) {
         let mut program = model();
         change(&mut program);
-        let error = Executor::new(Arc::new(program)).unwrap_err();
+        let error = Executor::new(support::program(program)).unwrap_err();
         assert_eq!(error.to_string(), format!("the program `test` is broken: {rule}"));
     }
     broken(|p| p.code = support::code(&[]), "kernel 0 has no code");

@@ -2,22 +2,25 @@
 //!
 //! A guarded program has entries that copy every array into memory of its own, which ends (or begins) exactly where a
 //! forbidden page begins (or ends), call the kernel there, and copy back what it may write. Inputs and parameters are read
-//! only. An access outside ends the process, and says of which graph.
+//! only. An access outside ends the process, and says of which graph. Kernels are called by the executor's threads as ever:
+//! several run at once, each with copies of its own, and what one wrote is put back where it differs from what it was given.
 
 #![allow(unsafe_code, reason = "memory is mapped by hand, and kernels are called in it")]
 
+use std::collections::HashSet;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::slice;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::{self, ThreadId};
 
 use schur_compiler::autodiff::{VjpOptions, vjp};
 use schur_ir::build::{Mode, build};
 use schur_ir::dim::Bindings;
 use schur_ir::graph::Graph;
 use schur_ir::micro::Entry;
-use schur_ir::program::{Buffer, BufferKind, Code, KernelFn, MAX_CHUNKS};
+use schur_ir::program::{Buffer, BufferKind, Code, KernelFn, MAX_CHUNKS, Program};
 use schur_ir::spec::{ModelSpec, Source};
 use schur_ir::ty::DType;
 use schur_runtime::reference::{Evaluated, evaluate};
@@ -85,10 +88,14 @@ struct Guarded {
     scratch: Vec<usize>,
     code: Arc<dyn Code>,
     side: Side,
+    /// Locked while arrays are copied: other threads write some of their bytes at other times.
+    copying: Mutex<()>,
+    /// The threads that kernels were called by.
+    callers: Mutex<HashSet<ThreadId>>,
 }
 
-/// One program is guarded at a time; entries are called one after the other.
-static GUARDED: Mutex<Option<Guarded>> = Mutex::new(None);
+/// One program is guarded at a time.
+static GUARDED: RwLock<Option<Guarded>> = RwLock::new(None);
 static TURN: Mutex<()> = Mutex::new(());
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -119,6 +126,8 @@ impl Guarded {
         let elements = |buffer: &Buffer| buffer.elements().evaluate(&bindings).unwrap();
         let filled = all.iter().zip(&self.buffers).filter(|(_, buffer)| elements(buffer) > 0);
         let filled: Vec<*mut u8> = filled.map(|(pointer, _)| *pointer).collect();
+        lock(&self.callers).insert(thread::current().id());
+        let copying = lock(&self.copying);
         let mut arrays = Vec::new();
         for (at, buffer) in self.buffers.iter().enumerate() {
             // A partial buffer of one copy may be the array that it is combined into, which nobody else touches then.
@@ -133,8 +142,11 @@ impl Guarded {
             if !written {
                 pages.forbid_writing();
             }
-            arrays.push((all[at], pages, bytes, written));
+            // SAFETY: the pages are as large, and were written just now.
+            let before = unsafe { slice::from_raw_parts(pages.array, if written { bytes } else { 0 }) }.to_vec();
+            arrays.push((all[at], pages, before));
         }
+        drop(copying);
         let own = Pages::new(self.scratch[k], 64, self.side);
         // SAFETY: the scratch given is as large, and initialised.
         unsafe { ptr::copy_nonoverlapping(scratch, own.array, self.scratch[k]) };
@@ -143,9 +155,16 @@ impl Guarded {
         let [begin, end, chunk] = rows;
         // SAFETY: the same call with other arrays of the same sizes.
         unsafe { entry(copies.as_ptr(), sizes, begin, end, chunk, own.array, micro) };
-        for (given, pages, bytes, _) in arrays.iter().filter(|(.., written)| *written) {
-            // SAFETY: both are as large, and apart.
-            unsafe { ptr::copy_nonoverlapping(pages.array, *given, *bytes) };
+        let _copying = lock(&self.copying);
+        for (given, pages, before) in &arrays {
+            for (at, before) in before.iter().enumerate() {
+                // SAFETY: both arrays are as large, and apart.
+                let (given, after) = unsafe { (given.add(at), *pages.array.add(at)) };
+                if after != *before {
+                    // SAFETY: the kernel would have written here; what other threads write are other bytes.
+                    unsafe { *given = after };
+                }
+            }
         }
     }
 }
@@ -160,7 +179,7 @@ unsafe extern "C" fn entry<const K: usize>(
     scratch: *mut u8,
     micro: *const Entry,
 ) {
-    if let Some(guarded) = lock(&GUARDED).as_ref() {
+    if let Some(guarded) = GUARDED.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
         // SAFETY: called as the kernel would be.
         unsafe { guarded.call(K, pointers, sizes, [begin, end, chunk], scratch, micro) };
     }
@@ -205,12 +224,24 @@ extern "C" fn told(_: c_int) {
     unsafe { libc::signal(libc::SIGSEGV, libc::SIG_DFL) };
 }
 
-/// Runs a graph in guarded memory and compares with the reference.
-fn check(name: &str, graph: &Graph, seed: u64) {
-    run(name, graph, seed, true);
+/// The program whose kernels are entries, and what these stand for.
+fn guard(program: Program, side: Side) -> (Program, Guarded) {
+    let mut parts = program.into_parts();
+    let (buffers, symbols) = (parts.buffers.clone(), parts.symbols.clone());
+    let scratch = parts.kernels.iter().map(|kernel| kernel.scratch).collect();
+    let code = std::mem::replace(&mut parts.code, Arc::new(Entries(0)));
+    let (copying, callers) = Default::default();
+    // SAFETY: entries touch what the kernels do that they stand for.
+    (unsafe { Program::new(parts) }, Guarded { buffers, symbols, scratch, code, side, copying, callers })
 }
 
-fn run(name: &str, graph: &Graph, seed: u64, compare: bool) {
+/// Runs a graph in guarded memory and compares with the reference.
+fn check(name: &str, graph: &Graph, seed: u64) {
+    let _ = run(name, graph, seed, true);
+}
+
+/// The same, compared or not; gives how many threads called kernels of one program.
+fn run(name: &str, graph: &Graph, seed: u64, compare: bool) -> usize {
     let _turn = lock(&TURN);
     let label: &'static str = Box::leak(format!("{name}\n").into_boxed_str());
     NAME.store(label.as_ptr().cast_mut(), Ordering::SeqCst);
@@ -222,17 +253,17 @@ fn run(name: &str, graph: &Graph, seed: u64, compare: bool) {
     let wanted = wanted.unwrap_or_else(|e| panic!("{name}: {e}\n{graph}"));
     let ways = ways();
     let way = &ways[seed as usize % ways.len()];
+    let mut threads = 0;
     for side in [Side::Start, Side::End] {
-        let mut program = way.program(graph);
+        let program = way.program(graph);
         if program.kernels.len() > ENTRIES.len() {
-            return;
+            return threads;
         }
-        let (buffers, symbols) = (program.buffers.clone(), program.symbols.clone());
-        let scratch = program.kernels.iter().map(|kernel| kernel.scratch).collect();
-        let code = std::mem::replace(&mut program.code, Arc::new(Entries(0)));
-        *lock(&GUARDED) = Some(Guarded { buffers, symbols, scratch, code, side });
+        let (program, guarded) = guard(program, side);
+        *GUARDED.write().unwrap() = Some(guarded);
         let found = way.call(program, &inputs, &params);
-        *lock(&GUARDED) = None;
+        let guarded = GUARDED.write().unwrap().take();
+        threads = threads.max(guarded.map_or(0, |guarded| lock(&guarded.callers).len()));
         for (found, wanted) in [(&found.outputs, &wanted.outputs), (&found.statistics, &wanted.statistics)] {
             if !compare {
                 break;
@@ -241,6 +272,7 @@ fn run(name: &str, graph: &Graph, seed: u64, compare: bool) {
             assert!(apart < 2e-4, "{name}, {}, {side:?}: `{array}` is {apart:e} off", way.name);
         }
     }
+    threads
 }
 
 fn check_random(seeds: std::ops::Range<u64>) {
@@ -260,7 +292,7 @@ fn check_specs(paths: impl Iterator<Item = std::path::PathBuf>) {
             check(&format!("{}, {mode:?}", path.display()), &graph, seed as u64);
             let joint = vjp(&graph, &VjpOptions::new(&graph)).unwrap();
             // Gradients at a kink may go to either side in f32.
-            run(&format!("{}, {mode:?}, gradients", path.display()), &joint, seed as u64, false);
+            let _ = run(&format!("{}, {mode:?}, gradients", path.display()), &joint, seed as u64, false);
         }
     }
 }
@@ -278,6 +310,30 @@ fn kernels_stay_inside_their_memory() {
     check_specs(folder("tests/specs").into_iter());
     let cases = folder("tests/conformance/cases").into_iter().step_by(10);
     check_specs(cases.map(|case| case.join("spec.json")));
+}
+
+/// Helpers come when they can; with so many rows, they come soon.
+#[test]
+fn guarded_kernels_are_called_by_several_threads() {
+    if thread::available_parallelism().map_or(1, usize::from) == 1 {
+        return;
+    }
+    let text = r#"
+        name = "m"
+        outputs = ["y"]
+        inputs.x = { shape = ["N"], irreps = "8x0e + 4x1o" }
+        layers = [
+            { name = "h", op = "linear", input = "x", irreps_out = "16x0e + 8x1o" },
+            { name = "n", op = "batch_norm", input = "h" },
+            { name = "y", op = "gate", input = "n" },
+        ]
+    "#;
+    let spec = ModelSpec::parse(&Source::new("m.toml", text).unwrap()).unwrap();
+    let graph = build(&spec, Mode::Train).unwrap();
+    let joint = vjp(&graph, &VjpOptions::new(&graph)).unwrap();
+    // Seeds whose sizes are of many rows, of which there are some.
+    let mut threads = (0..400).map(|seed| run("many rows", &joint, seed, false));
+    assert!(threads.any(|threads| threads > 1));
 }
 
 #[test]

@@ -146,6 +146,7 @@ fn refused(kernel: &str, error: &ClifError) -> CodegenError {
 }
 
 /// Places generated code in executable memory and makes the program.
+#[allow(unsafe_code, reason = "code becomes part of a program")]
 pub(crate) fn assemble(loops: Loops, code: &[KernelCode], target: &Target) -> Result<program::Program, CodegenError> {
     let native = NativeCode::place(code, target)?;
     let size = loops.dtype.size();
@@ -156,7 +157,7 @@ pub(crate) fn assemble(loops: Loops, code: &[KernelCode], target: &Target) -> Re
         scratch: k.scratch_width() * k.tile * size,
         serial: k.serial,
     };
-    Ok(program::Program {
+    let parts = program::Parts {
         symbols: symbols(&loops),
         kernels: loops.kernels.iter().map(kernel).collect(),
         name: loops.name,
@@ -170,5 +171,7 @@ pub(crate) fn assemble(loops: Loops, code: &[KernelCode], target: &Target) -> Re
         params: loops.params,
         outputs: loops.outputs,
         code: Arc::new(native),
-    })
+    };
+    // SAFETY: the code was generated from these loops, which touch nothing but buffers and scratch of the sizes stated here.
+    Ok(unsafe { program::Program::new(parts) })
 }
