@@ -99,7 +99,9 @@ fn push(paths: &mut Vec<Path>, next: Path) {
     if let Some(last) = paths.last_mut() {
         let size = last.axes[0].size;
         let mut pairs = last.factors.iter().zip(&next.factors);
-        let follows = pairs.all(|(a, b)| a.operand == b.operand && a.segment.offset + size == b.segment.offset);
+        let as_many = last.factors.len() == next.factors.len();
+        let follows =
+            as_many && pairs.all(|(a, b)| a.operand == b.operand && a.segment.offset + size == b.segment.offset);
         if follows && last.out.offset + size == next.out.offset {
             last.axes[0].size += length;
             return;
