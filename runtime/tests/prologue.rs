@@ -5,7 +5,6 @@
 mod support;
 
 use std::cell::Cell;
-use std::sync::Arc;
 
 use indexmap::IndexMap;
 use schur_ir::expr::Scalar;

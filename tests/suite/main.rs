@@ -4,6 +4,7 @@ mod bits;
 mod cli;
 mod concurrent;
 mod conformance;
+mod dependencies;
 mod differential;
 mod equivariance;
 #[cfg(target_os = "linux")]
