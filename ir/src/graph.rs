@@ -150,7 +150,7 @@ impl RowMap {
     pub fn broadcast(dims: &[Dim], rows: &[Dim]) -> Option<Self> {
         let lacking = rows.len().checked_sub(dims.len())?;
         let axes = dims.iter().enumerate().map(|(k, dim)| {
-            let axis = lacking + k;
+            let axis = lacking.saturating_add(k);
             if rows.get(axis) == Some(dim) {
                 Some(Some(axis))
             } else if dim.is_one() {
@@ -365,8 +365,9 @@ impl Graph {
 
     /// Appends a node.
     pub fn push(&mut self, op: Op, ty: Type, layer: &Arc<str>) -> ValueId {
+        let value = ValueId(self.nodes.len() as u32);
         self.nodes.push(Node { op, ty, layer: layer.clone() });
-        ValueId(self.nodes.len() as u32 - 1)
+        value
     }
 
     /// Appends an input.
@@ -413,6 +414,7 @@ impl Contract {
     }
 
     /// One flag a chunk of `irreps`: true where no path writes into it.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts of chunks and paths, which are in memory")]
     pub fn unwritten(&self, irreps: &Irreps) -> Vec<bool> {
         let starts = irreps.offsets();
         let ends: Vec<usize> = irreps.iter().zip(&starts).map(|(c, at)| at.saturating_add(c.dim())).collect();

@@ -304,6 +304,7 @@ struct Piece<'a> {
     start: usize,
 }
 
+#[expect(clippy::arithmetic_side_effects, reason = "places in a text that is in memory")]
 impl<'a> Piece<'a> {
     fn trim(self) -> Self {
         let start = self.start + (self.text.len() - self.text.trim_start().len());
@@ -388,7 +389,8 @@ impl FromStr for Irreps {
                 return Err(piece.trim().error(format!("the irreps have a dimension above {}", Self::MAX_DIM)));
             }
             chunks.push(chunk);
-            start += term.len() + 1;
+            // A place in a text that is in memory.
+            start = start.saturating_add(term.len()).saturating_add(1);
         }
         Ok(Irreps(chunks))
     }

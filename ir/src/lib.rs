@@ -6,6 +6,7 @@
 #![cfg_attr(
     not(test),
     warn(
+        clippy::arithmetic_side_effects,
         clippy::expect_used,
         clippy::indexing_slicing,
         clippy::panic,
@@ -16,9 +17,12 @@
     )
 )]
 
+#[expect(clippy::arithmetic_side_effects, reason = "expressions are put together, no numbers")]
 pub mod activation;
+#[expect(clippy::arithmetic_side_effects, reason = "widths are within limits, which are checked after every layer")]
 pub mod build;
 pub mod dim;
+#[expect(clippy::arithmetic_side_effects, reason = "expressions are put together, no numbers")]
 pub mod expr;
 pub mod graph;
 pub mod irreps;

@@ -80,7 +80,8 @@ impl Path {
     /// Where the path has no such axis.
     pub fn restrict(&mut self, axis: usize, range: Range<usize>) {
         self.axes[axis].size = range.len();
-        self.segments_mut().for_each(|s| s.offset += s.strides[axis] * range.start);
+        self.segments_mut()
+            .for_each(|s| s.offset = s.strides[axis].saturating_mul(range.start).saturating_add(s.offset));
     }
 
     /// Cuts an axis into an outer one, at its place, and an inner one of size `inner` right behind it, which must divide
@@ -88,6 +89,10 @@ impl Path {
     ///
     /// # Panics
     /// Where the path has no such axis, or `inner` is 0.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "an axis that is cut steps no further than before; the divisor is in # Panics"
+    )]
     pub fn tile(&mut self, axis: usize, inner: usize) {
         let letter = self.free_letter();
         self.axes[axis].size /= inner;

@@ -80,7 +80,7 @@ impl Buffer {
     /// The number of elements, copies included.
     pub fn elements(&self) -> Dim {
         let copies = if self.kind == BufferKind::Partial { MAX_CHUNKS } else { 1 };
-        Dim::product(&self.dims).times(&Dim::from((self.width * copies) as i64))
+        Dim::product(&self.dims).times(&Dim::from(self.width as i64).times(&Dim::from(copies as i64)))
     }
 }
 

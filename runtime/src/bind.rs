@@ -138,7 +138,7 @@ fn check_array(view: ArrayView<'_>, buffer: &Buffer) -> Result<(), Fault> {
         return Err(Fault::DType { given: view.dtype(), wanted: buffer.dtype });
     }
     let width = buffer.width_axis();
-    let rank = buffer.dims.len() + usize::from(width.is_some());
+    let rank = buffer.dims.len().saturating_add(usize::from(width.is_some()));
     if with_rank(view.shape(), rank).len() != rank {
         return Err(Fault::Shape { given: view.shape().to_vec(), wanted: wanted(buffer, &Bindings::new()) });
     }
@@ -185,6 +185,7 @@ fn wanted(buffer: &Buffer, bindings: &Bindings) -> String {
 }
 
 /// The place of an element by its number.
+#[allow(clippy::arithmetic_side_effects, reason = "no axis of an array with an element has size 0")]
 fn unravel(mut at: usize, shape: &[usize]) -> Vec<usize> {
     let mut place = vec![0; shape.len()];
     for (index, &size) in place.iter_mut().zip(shape).rev() {

@@ -35,15 +35,20 @@
 
 mod arena;
 pub mod argument;
+#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod array;
+#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod bind;
 mod call;
+#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod checkpoint;
 mod chunk;
+#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 mod elements;
 pub mod executor;
 pub mod init;
 pub mod input;
+#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod memory;
 pub mod micro;
 pub mod nearest;
@@ -52,7 +57,9 @@ pub mod plan;
 mod pool;
 pub mod reference;
 pub mod rotation;
+#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 mod sizes;
 mod slots;
 pub mod store;
+#[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod view;

@@ -105,8 +105,8 @@ fn path(spec: &ModelSpec, index: &HashMap<&str, usize>, from: usize, to: usize) 
     while let Some(layer) = queue.pop_front() {
         if layer == to {
             let mut chain = vec![to];
-            while chain.last() != Some(&from) {
-                chain.push(used_by[&chain[chain.len() - 1]]);
+            while let Some(last) = chain.last().filter(|last| **last != from) {
+                chain.push(used_by[last]);
             }
             chain.reverse();
             return Some(chain);

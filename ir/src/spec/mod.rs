@@ -6,7 +6,9 @@
 
 mod builder;
 mod check;
+#[expect(clippy::arithmetic_side_effects, reason = "places in a text that is in memory")]
 mod error;
+#[expect(clippy::arithmetic_side_effects, reason = "places in a text that is in memory; depth is at most MAX_DEPTH")]
 mod json;
 mod layers;
 mod model;

@@ -25,12 +25,12 @@ impl<T: FromNode> FromNode for Vec<T> {
         let Value::Array(nodes) = &item.node.value else {
             return reader.expected(item, "a list");
         };
-        let (mut values, mut faults) = (Vec::new(), 0);
+        let (mut values, mut faults) = (Vec::new(), 0usize);
         for node in nodes {
             match T::from_node(reader, Item { node, ..item }) {
                 Some(value) => values.push(value),
                 None if faults == MAX_PROBLEMS => break,
-                None => faults += 1,
+                None => faults = faults.saturating_add(1),
             }
         }
         (faults == 0).then_some(values)
@@ -143,7 +143,10 @@ where
     let span = &item.node.span;
     let raw = reader.source.text().get(span.clone()).unwrap_or_default();
     let span = match raw.find(text.as_str()) {
-        Some(at) => span.start + at + error.span.start..span.start + at + error.span.end,
+        Some(at) => {
+            let start = span.start.saturating_add(at);
+            start.saturating_add(error.span.start)..start.saturating_add(error.span.end)
+        }
         None => span.clone(),
     };
     let message = format!("`{}`: {}", item.key, error.reason);

@@ -73,9 +73,10 @@ fn locate(text: &str, fault: Fault) -> ParseGraphError {
             format!("expected {what}, found {found}")
         }
     };
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    let line = 1 + before.matches('\n').count();
-    ParseGraphError { line, column: 1 + before[line_start..].chars().count(), offset: fault.at, reason }
+    let line_start = before.rfind('\n').map_or(0, |at| at.saturating_add(1));
+    let line = before.matches('\n').count().saturating_add(1);
+    let column = before[line_start..].chars().count().saturating_add(1);
+    ParseGraphError { line, column, offset: fault.at, reason }
 }
 
 fn graph(input: &mut Input<'_>) -> Parsed<Graph> {

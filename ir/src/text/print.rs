@@ -162,7 +162,7 @@ fn write_segment(f: &mut Formatter<'_>, segment: &Segment, axes: &[Axis]) -> fmt
     f.write_str("(")?;
     for (k, (axis, stride)) in present.iter().enumerate() {
         write!(f, "{}{}", if k > 0 { " " } else { "" }, Letter(axis.letter))?;
-        let contiguous = present.get(k + 1).map_or(Some(1), |(next, inner)| inner.checked_mul(next.size));
+        let contiguous = present.get(k.saturating_add(1)).map_or(Some(1), |(next, inner)| inner.checked_mul(next.size));
         if contiguous != Some(*stride) {
             write!(f, "*{stride}")?;
         }

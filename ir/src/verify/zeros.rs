@@ -59,6 +59,10 @@ fn is_zero(graph: &Graph, value: ValueId, chunk: &Range<usize>, period: usize) -
 }
 
 /// The places that a path writes, the repetitions left out that lie multiples of `period` away.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "divided by a period that is not 0; sums are less than twice the period"
+)]
 fn written(path: &Path, period: usize) -> Range<usize> {
     let axes = path.axes.iter().zip(&path.out.strides);
     let steps = axes.filter(|(_, stride)| period == 0 || *stride % period != 0);
@@ -69,11 +73,16 @@ fn written(path: &Path, period: usize) -> Range<usize> {
 }
 
 /// True where a place of one range is a multiple of `period` away from a place of the other.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "divided by a period that is not 0; sums are less than twice the period"
+)]
 fn meet(a: &Range<usize>, b: &Range<usize>, period: usize) -> bool {
     let ahead = |from: usize, to: usize| (to % period + (period - from % period)) % period;
     period > 0 && (ahead(a.start, b.start) < a.len() || ahead(b.start, a.start) < b.len())
 }
 
+#[expect(clippy::arithmetic_side_effects, reason = "divided by what is not 0")]
 fn greatest_divisor(a: usize, b: usize) -> usize {
     if b == 0 { a } else { greatest_divisor(b, a % b) }
 }

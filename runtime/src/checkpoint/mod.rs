@@ -156,7 +156,7 @@ fn array(name: &str, shape: Vec<usize>, dtype: DType, pieces: &[&[u8]]) -> Resul
 }
 
 fn elements<const SIZE: usize, T>(pieces: &[&[u8]], element: impl Fn([u8; SIZE]) -> T) -> Vec<T> {
-    let mut elements = Vec::with_capacity(pieces.iter().map(|piece| piece.len() / SIZE).sum());
+    let mut elements = Vec::with_capacity(pieces.iter().map(|piece| piece.len().checked_div(SIZE).unwrap_or(0)).sum());
     for piece in pieces {
         elements.extend(piece.as_chunks().0.iter().map(|bytes| element(*bytes)));
     }

@@ -47,7 +47,7 @@ impl<'a> Reader<'a> {
     /// The next value; of lists and maps, the head.
     pub(super) fn value(&mut self) -> Result<Value<'a>, MsgpackFault> {
         let tag = self.byte()?;
-        let above = |first: u8| usize::from(tag - first);
+        let above = |first: u8| usize::from(tag.saturating_sub(first));
         Ok(match tag {
             0x00..=0x7f => Value::Unsigned(tag.into()),
             0x80..=0x8f => Value::Map(self.count(above(0x80), 2)?),
@@ -82,10 +82,10 @@ impl<'a> Reader<'a> {
     pub(super) fn skip(&mut self) -> Result<(), MsgpackFault> {
         let mut values = 1u128;
         while values > 0 {
-            values -= 1;
+            values = values.saturating_sub(1);
             match self.value()? {
-                Value::List(count) => values += count as u128,
-                Value::Map(count) => values += 2 * count as u128,
+                Value::List(count) => values = values.saturating_add(count as u128),
+                Value::Map(count) => values = values.saturating_add((count as u128).saturating_mul(2)),
                 Value::Nil | Value::Bool | Value::Unsigned(_) | Value::Signed | Value::Float => {}
                 Value::Text(_) | Value::Bytes(_) | Value::Extension(..) => {}
             }
@@ -124,7 +124,7 @@ impl<'a> Reader<'a> {
 
     /// Checks that `count` times as many values can follow: each has at least one byte.
     fn count(&self, count: usize, values: usize) -> Result<usize, MsgpackFault> {
-        if count <= self.0.len() / values { Ok(count) } else { Err(MsgpackFault::End) }
+        if count.saturating_mul(values) <= self.0.len() { Ok(count) } else { Err(MsgpackFault::End) }
     }
 }
 
@@ -146,6 +146,7 @@ const MAP: Head = Head { short: 0x80, below: 16, tags: [None, Some(0xde), Some(0
 #[derive(Default)]
 pub(super) struct Writer(Vec<u8>);
 
+#[allow(clippy::arithmetic_side_effects, reason = "heads are less than 10 bytes, sizes in them powers of two")]
 impl Writer {
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.0

@@ -67,7 +67,7 @@ impl View for Tensor<'_> {
     }
 
     fn data_len(&self) -> usize {
-        self.0.len() * self.0.dtype().size()
+        self.0.len().saturating_mul(self.0.dtype().size())
     }
 }
 

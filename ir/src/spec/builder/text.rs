@@ -58,7 +58,7 @@ impl Writer {
         self.text.extend([open, key, close]);
         let span = start..self.text.len();
         self.end_line(start, table.call);
-        let key_span = span.start + open.len()..span.end - close.len();
+        let key_span = span.start.saturating_add(open.len())..span.end.saturating_sub(close.len());
         Entry { key_span, node: Node { span, value: Value::Table(self.settings(&table.settings)) } }
     }
 

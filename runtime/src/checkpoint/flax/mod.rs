@@ -75,7 +75,7 @@ fn listed(keys: &[String]) -> String {
     const SHOWN: usize = 8;
     let mut list = keys.iter().take(SHOWN).map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
     if keys.len() > SHOWN {
-        list += &format!(" and {} more", keys.len() - SHOWN);
+        list += &format!(" and {} more", keys.len().saturating_sub(SHOWN));
     }
     list
 }

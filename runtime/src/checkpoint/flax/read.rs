@@ -76,10 +76,10 @@ fn dictionary(
         if key.contains('/') {
             return Err(FlaxFault::Slash { scope: scope.to_owned(), key: key.to_owned() }.into());
         }
-        if keys == MAX_KEYS || scope.len() + key.len() >= MAX_NAME {
+        if keys == MAX_KEYS || scope.len().saturating_add(key.len()) >= MAX_NAME {
             return Err(FlaxFault::Long(scope.to_owned()).into());
         }
-        entry(reader, format!("{scope}/{key}"), keys + 1, arrays)?;
+        entry(reader, format!("{scope}/{key}"), keys.saturating_add(1), arrays)?;
     }
     Ok(None)
 }
@@ -107,7 +107,7 @@ fn ndarray<'a>(name: &str, bytes: &'a [u8]) -> Result<Ndarray<'a>, CheckpointFau
         let dtype = String::from_utf8_lossy(dtype).into_owned();
         CheckpointFault::DType { name: name.to_owned(), dtype }
     })?;
-    if bytes.len() % dtype.size() != 0 {
+    if !bytes.len().is_multiple_of(dtype.size()) {
         return Err(damaged().into());
     }
     Ok(Ndarray { shape, dtype, bytes })

@@ -78,12 +78,12 @@ fn whole(writer: &mut Writer, array: &Array, max_chunk: usize) {
         writer.unsigned(*size as u64);
     }
     let size = array.dtype().size();
-    let chunks = bytes.chunks((max_chunk / size).max(1) * size);
+    let chunks = bytes.chunks(max_chunk.checked_div(size).unwrap_or(0).max(1).saturating_mul(size));
     writer.text("chunks");
     writer.map(chunks.len());
     for (place, chunk) in chunks.enumerate() {
         writer.text(&place.to_string());
-        ndarray(writer, &[chunk.len() / size], dtype, chunk);
+        ndarray(writer, &[chunk.len().checked_div(size).unwrap_or(0)], dtype, chunk);
     }
 }
 
@@ -98,7 +98,7 @@ pub(super) fn ndarray(writer: &mut Writer, shape: &[usize], dtype: &str, bytes: 
     fields.text(dtype);
     fields.bytes(bytes.len());
     let fields = fields.into_bytes();
-    writer.extension(NDARRAY, fields.len() + bytes.len());
+    writer.extension(NDARRAY, fields.len().saturating_add(bytes.len()));
     writer.raw(&fields);
     writer.raw(bytes);
 }
