@@ -154,7 +154,7 @@ pub(crate) fn assemble(loops: Loops, code: &[KernelCode], target: &Target) -> Re
         name: k.name.clone(),
         rows: Dim::product(&k.rows),
         tile: k.tile,
-        scratch: k.scratch_width() * k.tile * size,
+        scratch: k.scratch_width().saturating_mul(k.tile).saturating_mul(size),
         serial: k.serial,
     };
     let parts = program::Parts {
