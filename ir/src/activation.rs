@@ -17,8 +17,9 @@ impl Activation {
             Activation::Tanh => Expr::unary(Unary::Tanh, x()),
             Activation::Relu => Expr::binary(Binary::Max, x(), c(0.0)),
             Activation::Gelu => {
-                let inner = c((2.0 / std::f64::consts::PI).sqrt()) * (x() + c(0.044715) * (x() * x() * x()));
-                x() * (c(0.5) * (c(1.0) + Expr::unary(Unary::Tanh, inner)))
+                // (1 + tanh u) / 2 = σ(2 u), which takes less, and does not cancel where it is near zero.
+                let twice = c((8.0 / std::f64::consts::PI).sqrt()) * (x() + c(0.044715) * (x() * x() * x()));
+                x() * Expr::unary(Unary::Sigmoid, twice)
             }
             Activation::Sigmoid => Expr::unary(Unary::Sigmoid, x()),
             Activation::Softplus => Expr::unary(Unary::Softplus, x()),
