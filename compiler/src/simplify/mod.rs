@@ -50,6 +50,8 @@ pub struct SimplifyOptions {
     pub iterations: usize,
     /// E-nodes that rules may add to those of the graph.
     pub nodes: usize,
+    /// E-nodes of one e-class, beyond which it is left as it is.
+    pub ops: usize,
     /// Paths of all ops that rules may find, before these are in normal form.
     pub paths: usize,
     /// The size of every symbol for which the result is to be fast.
@@ -65,7 +67,8 @@ impl Default for SimplifyOptions {
             rules: RULES.to_vec(),
             iterations: 12,
             nodes: 10_000,
-            paths: 100_000,
+            ops: 100,
+            paths: 80_000,
             nominal: 1000,
             other_sizes,
         }
@@ -82,6 +85,8 @@ pub enum Stop {
     Iterations,
     /// The limit of e-nodes.
     Nodes,
+    /// The limit of e-nodes of one e-class; all others are saturated.
+    Ops,
     /// The limit of paths.
     Paths,
 }

@@ -52,6 +52,9 @@ pub(super) struct Saturation {
     counts: Vec<usize>,
     /// The paths of all ops that were found.
     paths: usize,
+    /// How many e-nodes a class may have before they are not rewritten any more, and whether one has more.
+    most_ops: usize,
+    full: bool,
     /// The rules of normal form that an op went through before it became an e-node.
     pub(super) normalised_by: FxHashMap<Enode, Vec<&'static str>>,
     /// The resolved ops of e-nodes, and whether they are known to be normal.
@@ -81,6 +84,8 @@ impl Saturation {
             built: Vec::new(),
             counts: vec![0; rules.len()],
             paths: 0,
+            most_ops: usize::MAX,
+            full: false,
             rules,
             normalised_by: FxHashMap::default(),
             ops: FxHashMap::default(),
@@ -107,7 +112,7 @@ impl Saturation {
     fn run(&mut self, options: &SimplifyOptions, report: &mut Report) {
         report.stop = Stop::Iterations;
         let limit = self.egraph.total_size().saturating_add(options.nodes);
-        self.paths = 0;
+        (self.paths, self.most_ops) = (0, options.ops);
         for _ in 0..options.iterations {
             report.iterations += 1;
             let changed = self.pass(limit, options.paths);
@@ -121,7 +126,7 @@ impl Saturation {
                 break;
             }
             if !changed {
-                report.stop = Stop::Saturated;
+                report.stop = if self.full { Stop::Ops } else { Stop::Saturated };
                 break;
             }
         }
@@ -178,6 +183,10 @@ impl Saturation {
         let enode = self.canonical(enode);
         // An op that reads its own value, such as x = x + 0, is no way to make it: what it can be rewritten to neither.
         if enode.children.contains(&class) {
+            return false;
+        }
+        if self.egraph[class].len() > self.most_ops {
+            self.full = true;
             return false;
         }
         let children: usize = enode.children.iter().map(|c| self.egraph[*c].len()).sum();
