@@ -30,7 +30,7 @@ use schur_ir::graph::{Graph, ValueId};
 use schur_ir::ty::DType;
 use schur_ir::verify::{VerifyError, verify};
 
-use copies::{Packed, cheap, flat, once, rows, sums, weights};
+use copies::{Packed, cheap, divisors, flat, inline, live, once, rows, sums, weights};
 
 pub use interpret::{InterpretError, interpret};
 pub use kernel::{Access, Ahead, Array, Kernel, Layout, Loops, Pick, RowAddress, RowTerm, Scratch, ScratchId};
@@ -86,6 +86,7 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
     storage::check_sizes(&graph)?;
     let mut packed = Packed::nothing(graph);
     packed.then(once::compute_once(&packed.graph));
+    packed.then(divisors::divide_once(&packed.graph));
     if options.fuse {
         packed.then(sums::sum_early(&packed.graph));
     }
@@ -94,7 +95,9 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
     }
     let mut schedule = schedule::schedule(&packed.graph, options.fuse, &packed.rows);
     let mut storage = storage::assign(&packed.graph, &schedule)?;
-    let passes = [flat::flatten, cheap::compute_again, rows::take_apart].into_iter().filter(|_| options.micro_kernels);
+    let passes = [inline::read_through, live::drop_dead, flat::flatten, cheap::compute_again, rows::take_apart]
+        .into_iter()
+        .filter(|_| options.micro_kernels);
     for pass in passes {
         if let Some(copied) = pass(&packed.graph, &schedule, &storage) {
             packed.then(copied);

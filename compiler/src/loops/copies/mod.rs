@@ -1,13 +1,16 @@
 //! Passes from graph to graph that let vectors run and save memory.
 //!
 //! What they add are ordinary values, whose cost all that follows sees: what is the same for all rows, computed [`once`];
-//! [`sums`] over rows that end earlier; [`weights`] transposed; elementwise products of arrays as they are, made [`flat`]; what is [`cheap`], computed again;
+//! [`divisors`] of what rows share, once too; [`sums`] over rows that end earlier; [`weights`] transposed; terms added [`inline`], without chunks that are not [`live`] then; elementwise products of arrays as they are, made [`flat`]; what is [`cheap`], computed again;
 //! and [`rows`] taken apart into components.
 
 #![expect(clippy::indexing_slicing, reason = "places are of a verified graph, and of lists made for it")]
 
 pub(super) mod cheap;
+pub(super) mod divisors;
 pub(super) mod flat;
+pub(super) mod inline;
+pub(super) mod live;
 pub(super) mod once;
 pub(super) mod rows;
 pub(super) mod sums;
