@@ -67,7 +67,7 @@ impl Default for SimplifyOptions {
             rules: RULES.to_vec(),
             iterations: 12,
             nodes: 10_000,
-            ops: 100,
+            ops: 250,
             paths: 80_000,
             nominal: 1000,
             other_sizes,

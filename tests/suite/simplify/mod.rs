@@ -31,10 +31,18 @@ fn difference(a: &ArrayD<f64>, b: &ArrayD<f64>) -> f64 {
 }
 
 fn check(graph: &Graph, seed: u64) -> Simplified {
+    let simplified = check_values(graph, seed);
+    assert_eq!(simplified.report.stop, Stop::Saturated, "{:?}\n{graph}", simplified.report);
+    simplified
+}
+
+/// Checks a simplification that may have left an e-class of many e-nodes as it is.
+fn check_values(graph: &Graph, seed: u64) -> Simplified {
     let simplified = simplify(graph, &SimplifyOptions::default()).unwrap_or_else(|e| panic!("{e}\n{graph}"));
     let after = &simplified.graph;
     verify(after).unwrap_or_else(|e| panic!("{e}\n{after}\nof\n{graph}"));
-    assert_eq!(simplified.report.stop, Stop::Saturated, "{:?}\n{graph}", simplified.report);
+    let stop = simplified.report.stop;
+    assert!(matches!(stop, Stop::Saturated | Stop::Ops), "{:?}\n{graph}", simplified.report);
     assert_eq!((&after.name, &after.requirements), (&graph.name, &graph.requirements));
     let leaves = |g: &Graph| {
         let leaves = g.nodes.iter().filter(|n| matches!(n.op, Op::Input(_) | Op::Param(_)));
