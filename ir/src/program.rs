@@ -7,7 +7,7 @@
 //! buffer only between a step that fills it and the last one that combines it, and no step touches what it is combined
 //! into meanwhile; a kernel that adds to none gives the same for any cut of its rows in whole tiles.
 //!
-//! The first [`Program::prologue`] steps depend on parameters alone: they read parameters and what they wrote
+//! The first [`Parts::prologue`] steps depend on parameters alone: they read parameters and what they wrote
 //! themselves, and their rows are constant. Prepared buffers are written by them and by no later step, and are all that
 //! later steps read of what they wrote. So while parameters are the same, they need not be done again.
 
@@ -24,7 +24,7 @@ use crate::ty::DType;
 pub struct BufferId(pub u32);
 
 impl BufferId {
-    /// The place in [`Program::buffers`].
+    /// The place in [`Parts::buffers`].
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -104,7 +104,7 @@ pub fn chunk_rows(rows: usize, tile: usize) -> usize {
 /// - `begin..end`: the rows to compute;
 /// - `chunk`: which copy of partial buffers to add to;
 /// - `scratch`: [`Kernel::scratch`] bytes aligned to 64, nobody else's during the call;
-/// - `micro`: one entry a micro-kernel of [`Program::micros`], in order.
+/// - `micro`: one entry a micro-kernel of [`Parts::micros`], in order.
 ///
 /// # Safety
 /// The caller gives buffers of the sizes that the program states for these `sizes` (of a partial buffer the copies up to
