@@ -317,12 +317,20 @@ impl Packing<'_> {
         });
     }
 
-    /// Sums terms that read parameters alone, and adds the sum.
+    /// Sums terms that read parameters alone, and adds the sum. Terms that leave gaps stay as they are: a copy of the whole
+    /// would write what is known to be zero.
     fn biases(&mut self, terms: &[&Path]) {
         debug_assert!(terms.iter().all(|path| path.factors.iter().all(|f| self.fixed[f.operand])));
+        let (mut written, mut elements) = (Ranges::default(), Ranges::default());
+        for path in terms {
+            written.insert(path.out.hull(&path.axes));
+            elements.insert_segment(&path.out, &path.axes);
+        }
+        if elements != written {
+            self.main.extend(terms.iter().map(|path| (*path).clone()));
+            return;
+        }
         self.merges |= !terms.is_empty();
-        let mut written = Ranges::default();
-        terms.iter().for_each(|path| written.insert(path.out.hull(&path.axes)));
         for path in terms {
             let mut path = (*path).clone();
             path.out.offset = self.width + written.place(path.out.offset);

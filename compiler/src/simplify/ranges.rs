@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use schur_ir::graph::{Axis, Segment};
+
 /// A set of elements.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ranges(Vec<Range<usize>>);
@@ -33,6 +35,25 @@ impl Ranges {
         });
         let at = self.0.partition_point(|r| r.start < range.start);
         self.0.insert(at, range);
+    }
+
+    /// Adds the elements of a segment.
+    pub(super) fn insert_segment(&mut self, segment: &Segment, axes: &[Axis]) {
+        if axes.iter().any(|axis| axis.size == 0) {
+            return;
+        }
+        let moving = segment.strides.iter().zip(axes).filter(|(stride, axis)| **stride > 0 && axis.size > 1);
+        let mut moving: Vec<(usize, usize)> = moving.map(|(stride, axis)| (*stride, axis.size)).collect();
+        moving.sort_unstable();
+        let (mut starts, mut length) = (vec![segment.offset], 1);
+        for (stride, size) in moving {
+            if stride <= length {
+                length += stride * (size - 1);
+            } else {
+                starts = starts.into_iter().flat_map(|start| (0..size).map(move |k| start + k * stride)).collect();
+            }
+        }
+        starts.into_iter().for_each(|start| self.insert(start..start + length));
     }
 
     /// Adds all elements of another set.

@@ -222,5 +222,9 @@ fn sets_of_elements() {
     assert!(set.covers(&(4..7)) && !set.covers(&(6..9)) && set.meets(&(6..9)) && !set.meets(&(7..8)));
     set.insert(7..8);
     assert_eq!(set.runs(), std::slice::from_ref(&(4..10)));
+    let mut apart = Ranges::default();
+    let of = path(1.0, &[2, 2, 3], (20, &[50, 3, 1]), &[]);
+    apart.insert_segment(&of.out, &of.axes);
+    assert_eq!(apart.runs(), [20..26, 70..76]);
     assert_eq!(Segment { offset: 5, strides: vec![10, 1] }.hull(&path(1.0, &[2, 3], (5, &[10, 1]), &[]).axes), 5..18);
 }
