@@ -4,8 +4,8 @@
 #[path = "../benches/simplify/hard_specs.rs"]
 mod hard_specs;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "../runtime/tests/support/counting.rs"]
+mod counting;
 
 use schur::ir::build::{Mode, build};
 use schur::ir::graph::Graph;
@@ -13,42 +13,7 @@ use schur::ir::spec::{ModelSpec, Source};
 use schur_compiler::autodiff::{VjpOptions, vjp};
 use schur_compiler::simplify::{Cost, SimplifyOptions, Stop, simplify};
 
-/// Counts the bytes that a thread holds.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: all is left to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.set(HELD.get() + layout.size() as isize);
-        PEAK.set(PEAK.get().max(HELD.get()));
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.set(HELD.get() - layout.size() as isize);
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// What a body gives, the bytes that it held at once, and how often it allocated.
-fn measured<T>(body: impl FnOnce() -> T) -> (T, usize, usize) {
-    let (held, allocations) = (HELD.get(), ALLOCATIONS.get());
-    PEAK.set(held);
-    let made = body();
-    (made, (PEAK.get() - held) as usize, ALLOCATIONS.get() - allocations)
-}
+use counting::measured;
 
 fn check(name: &str, graph: &Graph) {
     let options = SimplifyOptions::default();

@@ -57,6 +57,16 @@ impl Segment {
             .try_fold(self.offset, |at, (stride, axis)| at.checked_add(stride.checked_mul(axis.size.checked_sub(1)?)?))
     }
 
+    /// True where something is summed over an axis: it has more than one value, and this segment, an output's, lacks it.
+    pub fn sums(&self, axes: &[Axis]) -> bool {
+        self.strides.iter().zip(axes).any(|(stride, axis)| axis.size > 1 && *stride == 0)
+    }
+
+    /// Neighbours from an element on, over one axis.
+    pub fn run(offset: usize) -> Segment {
+        Segment { offset, strides: vec![1] }
+    }
+
     /// The elements from the first to the last, whether touched or not; empty where an axis is.
     pub fn hull(&self, axes: &[Axis]) -> Range<usize> {
         self.last(axes).map_or(self.offset..self.offset, |last| self.offset..last.saturating_add(1))
@@ -64,6 +74,17 @@ impl Segment {
 }
 
 impl Path {
+    /// The product, element by element, of `length` neighbours each: factors are an operand and its first element.
+    pub fn run(length: usize, factors: impl IntoIterator<Item = (usize, usize)>, out: usize) -> Path {
+        let factor = |(operand, offset)| Factor { operand, segment: Segment::run(offset) };
+        Path {
+            coefficient: Scalar(1.0),
+            axes: vec![Axis { letter: 'v', size: length }],
+            factors: factors.into_iter().map(factor).collect(),
+            out: Segment::run(out),
+        }
+    }
+
     /// All segments: the output's, then the factors'.
     pub fn segments(&self) -> impl Iterator<Item = &Segment> {
         std::iter::once(&self.out).chain(self.factors.iter().map(|f| &f.segment))

@@ -38,7 +38,7 @@ unsafe impl Sync for Table {}
 ///
 /// Invariant: a pointer is null, or points to as many bytes as the buffer has, aligned for its elements, borrowed for
 /// `'a`: exclusively, but for buffers of inputs and parameters. A partial buffer of which a call uses one copy is, until it
-/// is combined, the array that it is combined into ([`Frame::sum_in_place`]).
+/// is combined, the array that it is combined into ([`Frame::fill`]).
 pub(crate) struct Frame<'a> {
     program: &'a Program,
     plan: &'a Plan,
@@ -83,10 +83,7 @@ impl<'a> Frame<'a> {
         assert!(self.pointers.iter().all(|pointer| !pointer.is_null()), "a buffer has no array");
         for (at, step) in self.program.steps.iter().enumerate().skip(from) {
             match step {
-                Step::Fill(id, value) => {
-                    self.sum_in_place(*id, at);
-                    self.fill(*id, *value, at, scratch.threads);
-                }
+                Step::Fill(id, value) => self.fill(*id, *value, at, scratch.threads),
                 Step::Run(kernel) => self.run_kernel(*kernel, &mut scratch, &mut paces[*kernel]),
                 Step::Combine { from, into } => match self.program.buffers[from.index()].dtype {
                     DType::F32 => self.combine::<f32>(*from, *into, at, scratch.threads),
@@ -188,18 +185,13 @@ impl<'a> Frame<'a> {
         chunks.max().unwrap_or(0)
     }
 
-    /// Lets kernels add to the very array that a partial buffer will be combined into, where they add to one copy: nobody
-    /// else touches it meanwhile, and the sum of one copy is that copy.
-    fn sum_in_place(&mut self, id: BufferId, at: usize) {
-        if let Some(into) = self.plan.sums_of[at]
-            && self.copies(id, at) == 1
-        {
-            self.pointers[id.index()] = self.pointers[into.index()];
-        }
-    }
-
+    /// Fills what kernels add to. Where they add to one copy of a partial buffer, that is the very array that it will be
+    /// combined into: nobody else touches it meanwhile, and the sum of one copy is that copy.
     fn fill(&mut self, id: BufferId, value: f64, at: usize, threads: usize) {
         let copies = self.copies(id, at);
+        if let (1, Some(into)) = (copies, self.plan.sums_of[at]) {
+            self.pointers[id.index()] = self.pointers[into.index()];
+        }
         match self.program.buffers[id.index()].dtype {
             DType::F32 => fill(self.floats::<f32>(id, copies), value as f32, threads),
             DType::F64 => fill(self.floats::<f64>(id, copies), value, threads),

@@ -22,9 +22,9 @@ use schur_ir::ty::DType;
 
 use crate::loops::{Array, Kernel, Loops, Stmt};
 
+use super::groups::groups;
 use super::listing::location;
 use super::native::{micro_signature, signature};
-use super::rows::groups;
 use super::target::Target;
 
 /// What is at hand while a kernel's function is built.

@@ -5,6 +5,7 @@
 
 mod address;
 mod control;
+mod groups;
 mod kernel;
 mod listing;
 mod map;

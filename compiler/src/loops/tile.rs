@@ -1,6 +1,5 @@
 //! How many rows a tile has.
 
-use schur_ir::graph::Axis;
 use schur_ir::program::Buffer;
 
 use super::{Array, Kernel, LoopOptions, Nest, RowAddress, Stmt};
@@ -40,6 +39,5 @@ fn width(kernel: &Kernel, buffers: &[Buffer]) -> usize {
 
 /// True where a row's elements are sums of products.
 fn is_product(nest: &Nest) -> bool {
-    let is_summed = |(axis, stride): (&Axis, &usize)| axis.size > 1 && *stride == 0;
-    nest.factors.len() > 1 && nest.axes.iter().zip(&nest.out.segment.strides).any(is_summed)
+    nest.factors.len() > 1 && nest.out.segment.sums(&nest.axes)
 }

@@ -20,15 +20,15 @@ pub(super) struct Extraction<'s> {
     saturation: &'s Saturation,
     ids: Vec<Id>,
     index: HashMap<Id, usize>,
-    pub(super) choices: Vec<Vec<Choice>>,
-    pub(super) roots: Vec<usize>,
+    choices: Vec<Vec<Choice>>,
+    roots: Vec<usize>,
 }
 
 /// An op of a class.
-pub(super) struct Choice {
+struct Choice {
     enode: Enode,
-    pub(super) children: Vec<usize>,
-    pub(super) cost: Cost,
+    children: Vec<usize>,
+    cost: Cost,
     /// Its place in the graph as it was.
     original: Option<usize>,
 }
@@ -74,7 +74,9 @@ impl<'s> Extraction<'s> {
 
     /// The best plan that is found, where every symbol has the size `nominal`.
     pub(super) fn plan(&self, nominal: usize) -> Plan {
-        Search::new(self, nominal).plan()
+        let classes = self.choices.iter();
+        let classes = classes.map(|choices| choices.iter().map(|c| (c.children.as_slice(), &c.cost)));
+        Search::new(classes, &self.roots, nominal).plan()
     }
 
     /// The classes that a plan needs, operands first.

@@ -14,8 +14,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use schur_ir::dim::Dim;
-use schur_ir::expr::Scalar;
-use schur_ir::graph::{Axis, Contract, Factor, Graph, Op, Operand, Path, RowMap, Segment, ValueId};
+use schur_ir::graph::{Contract, Factor, Graph, Op, Operand, Path, RowMap, Segment, ValueId};
 use schur_ir::irreps::{Irreps, MulIrrep};
 use schur_ir::ty::Type;
 
@@ -311,10 +310,8 @@ impl Demand<'_> {
         if *place == self.kept[k] {
             return source;
         }
-        let path = |run: &Range<usize>| Path {
-            axes: vec![Axis { letter: 'v', size: run.len() }],
-            ..copy(place.place(run.start), self.kept[k].place(run.start))
-        };
+        let path =
+            |run: &Range<usize>| Path::run(run.len(), [(0, place.place(run.start))], self.kept[k].place(run.start));
         let Type { dims, dtype, .. } = self.graph.ty(value).clone();
         let contract = Contract {
             rows: dims.clone(),
@@ -333,13 +330,6 @@ fn reads_all(contract: &Contract) -> bool {
     let mut read = vec![false; contract.operands.len()];
     contract.paths.iter().flat_map(|path| &path.factors).for_each(|f| read[f.operand] = true);
     read.into_iter().all(|read| read)
-}
-
-/// A path that copies one axis of stride one, without the axis.
-fn copy(from: usize, to: usize) -> Path {
-    let segment = |offset| Segment { offset, strides: vec![1] };
-    let factors = vec![Factor { operand: 0, segment: segment(from) }];
-    Path { coefficient: Scalar(1.0), axes: Vec::new(), factors, out: segment(to) }
 }
 
 /// The elements with those that complete a copy of an irrep.
@@ -382,8 +372,8 @@ fn cut(contract: &Contract, kept: &Ranges) -> Option<Vec<Path>> {
             continue;
         }
         for run in kept.runs() {
-            let axes = vec![Axis { letter: 'v', size: run.len() }];
-            paths.extend(meet(&Path { axes, ..copy(run.start, run.start) }, 0, path, 0, MAX_FACTORS)?);
+            let kept = Path::run(run.len(), [(0, run.start)], run.start);
+            paths.extend(meet(&kept, 0, path, 0, MAX_FACTORS)?);
         }
     }
     Some(paths)

@@ -337,13 +337,7 @@ impl Packing<'_> {
             self.value.push(path);
         }
         for run in written.runs() {
-            let segment = |offset| Segment { offset, strides: vec![1] };
-            self.main.push(Path {
-                coefficient: Scalar(1.0),
-                axes: vec![Axis { letter: 'v', size: run.len() }],
-                factors: vec![Factor { operand: self.at, segment: segment(self.width + written.place(run.start)) }],
-                out: segment(run.start),
-            });
+            self.main.push(Path::run(run.len(), [(self.at, self.width + written.place(run.start))], run.start));
         }
         self.width += written.count();
     }

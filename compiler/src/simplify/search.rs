@@ -6,7 +6,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "classes and their choices are numbered by the extraction")]
 
-use super::extract::{Choice, Extraction};
+use super::cost::Cost;
 
 /// The choice that every class takes.
 pub(super) type Plan = Vec<usize>;
@@ -33,19 +33,23 @@ const PER_VALUE: f64 = 0.5;
 const MAX_ROUNDS: usize = 8;
 
 impl<'e> Search<'e> {
-    pub(super) fn new(extraction: &'e Extraction<'_>, nominal: usize) -> Self {
-        let candidates = |choices: &'e Vec<Choice>| {
-            let candidate = |(choice, of): (usize, &'e Choice)| Candidate {
+    /// For every class its choices: the classes that each reads, and what it costs; and the classes that are wanted.
+    pub(super) fn new<C: Iterator<Item = (&'e [usize], &'e Cost)>>(
+        classes: impl Iterator<Item = C>,
+        roots: &'e [usize],
+        nominal: usize,
+    ) -> Self {
+        let candidates = |choices: C| {
+            let candidate = |(choice, (children, cost)): (usize, (&'e [usize], &Cost))| Candidate {
                 choice,
-                children: &of.children,
-                nanoseconds: PER_VALUE + of.cost.nanoseconds(nominal),
+                children,
+                nanoseconds: PER_VALUE + cost.nanoseconds(nominal),
             };
-            let mut candidates = choices.iter().enumerate().map(candidate).collect();
+            let mut candidates = choices.enumerate().map(candidate).collect();
             drop_dominated(&mut candidates);
             candidates
         };
-        let classes = extraction.choices.iter().map(candidates).collect();
-        let mut this = Search { classes, readers: Vec::new(), roots: &extraction.roots };
+        let mut this = Search { classes: classes.map(candidates).collect(), readers: Vec::new(), roots };
         this.find_readers();
         this
     }

@@ -181,10 +181,7 @@ fn elements_read(contract: &Contract, operand: usize) -> usize {
 /// True where an element takes a few operations.
 fn is_elementwise(op: &Op) -> bool {
     match op {
-        Op::Contract(c) => {
-            let mut axes = c.paths.iter().flat_map(|path| path.axes.iter().zip(&path.out.strides));
-            axes.all(|(axis, stride)| axis.size == 1 || *stride > 0)
-        }
+        Op::Contract(c) => !c.paths.iter().any(|path| path.out.sums(&path.axes)),
         Op::Map(map) => !is_costly(&map.expr),
         Op::Input(_) | Op::Param(_) | Op::Max(_) | Op::Reshape(_) => false,
     }

@@ -5,7 +5,6 @@
 //! components, `Σ_row Σ_i x[u, i] y[u, i]`, is one over rows of products of neighbours, whose components are added at the end.
 
 use schur_ir::dim::Dim;
-use schur_ir::expr::Scalar;
 use schur_ir::graph::{Axis, Contract, Factor, Graph, Node, Op, Operand, Path, RowMap, Segment, ValueId};
 use schur_ir::irreps::Irreps;
 use schur_ir::ty::Type;
@@ -81,18 +80,6 @@ fn run(axes: &[Axis], segments: &[&Segment]) -> Option<usize> {
     steps.into_iter().try_fold(1, |length, (stride, size)| (stride == length).then_some(length * size))
 }
 
-/// A path over `length` neighbours; factors are an operand and an offset.
-fn flat(length: usize, factors: impl IntoIterator<Item = (usize, usize)>, out: usize) -> Path {
-    let segment = |offset| Segment { offset, strides: vec![1] };
-    let factor = |(operand, offset)| Factor { operand, segment: segment(offset) };
-    Path {
-        coefficient: Scalar(1.0),
-        axes: vec![Axis { letter: 'v', size: length }],
-        factors: factors.into_iter().map(factor).collect(),
-        out: segment(out),
-    }
-}
-
 /// Adds a flat path, or makes the last one longer.
 fn push(paths: &mut Vec<Path>, next: Path) {
     let length = next.axes[0].size;
@@ -139,7 +126,7 @@ fn spread(rebuild: &mut Rebuild, node: &Node, contract: &mut Contract, places: &
         for path in products {
             let Some((shared, row, length)) = product(&path, operand, places) else { continue };
             let factors = [(row.operand, row.segment.offset), (contract.operands.len(), copy.width)];
-            push(&mut contract.paths, flat(length, factors, path.out.offset));
+            push(&mut contract.paths, Path::run(length, factors, path.out.offset));
             let out = Segment { offset: copy.width, ..path.out.clone() };
             copy.paths.push(Path { factors: vec![Factor { operand: 0, ..shared.clone() }], out, ..path });
             copy.width += length;
@@ -176,11 +163,17 @@ fn is_repeated(path: &Path, shared: usize, places: &Places<'_>) -> bool {
 fn fold(rebuild: &mut Rebuild, node: &Node, contract: &mut Contract, places: &Places<'_>) -> bool {
     let sums_rows = contract.out == RowMap::shared() && !contract.rows.is_empty();
     let lengths: Option<Vec<usize>> = contract.paths.iter().map(|path| length(path, places)).collect();
-    let Some(lengths) = lengths.filter(|_| sums_rows && contract.paths.iter().any(is_summed)) else { return false };
+    let Some(lengths) = lengths.filter(|_| sums_rows && contract.paths.iter().any(|path| path.out.sums(&path.axes)))
+    else {
+        return false;
+    };
     let mut sums = Side::new();
     let mut paths = Vec::new();
     for (path, length) in std::mem::take(&mut contract.paths).into_iter().zip(lengths) {
-        push(&mut sums.paths, flat(length, path.factors.iter().map(|f| (f.operand, f.segment.offset)), sums.width));
+        push(
+            &mut sums.paths,
+            Path::run(length, path.factors.iter().map(|f| (f.operand, f.segment.offset)), sums.width),
+        );
         let segment = Segment { offset: sums.width, ..path.factors[0].segment.clone() };
         paths.push(Path { factors: vec![Factor { operand: 0, segment }], ..path });
         sums.width += length;
@@ -197,9 +190,4 @@ fn fold(rebuild: &mut Rebuild, node: &Node, contract: &mut Contract, places: &Pl
 fn length(path: &Path, places: &Places<'_>) -> Option<usize> {
     let segments: Vec<&Segment> = path.factors.iter().map(|f| &f.segment).collect();
     run(&path.axes, &segments).filter(|_| path.factors.iter().all(|f| places.is_row(f.operand)))
-}
-
-/// True where a path sums over an axis.
-fn is_summed(path: &Path) -> bool {
-    path.axes.iter().zip(&path.out.strides).any(|(axis, stride)| axis.size > 1 && *stride == 0)
 }

@@ -18,7 +18,9 @@ const MAX_READERS: usize = 2;
 /// The graph in which sums read through elementwise values of their own kernel that nobody needs otherwise; `None` where
 /// there is none.
 pub(in crate::loops) fn read_through(graph: &Graph, schedule: &Schedule, _: &Storage) -> Option<Packed> {
-    let inlined: Vec<bool> = graph.values().map(|(value, node)| is_inlined(graph, schedule, value, node)).collect();
+    let readers = readers(graph);
+    let is_inlined = |(value, _): (ValueId, &Node)| is_inlined(graph, schedule, value, &readers[value.index()]);
+    let inlined: Vec<bool> = graph.values().map(is_inlined).collect();
     if !inlined.contains(&true) {
         return None;
     }
@@ -42,16 +44,29 @@ pub(in crate::loops) fn read_through(graph: &Graph, schedule: &Schedule, _: &Sto
     Some(rebuild.finish(graph))
 }
 
+/// For every value, those that read it.
+fn readers(graph: &Graph) -> Vec<Vec<ValueId>> {
+    let mut readers: Vec<Vec<ValueId>> = vec![Vec::new(); graph.nodes.len()];
+    for (reader, node) in graph.values() {
+        for read in node.op.reads() {
+            let of = &mut readers[read.index()];
+            if of.last() != Some(&reader) {
+                of.push(reader);
+            }
+        }
+    }
+    readers
+}
+
 /// True for a value that few sums of its kernel read, and nobody else.
-fn is_inlined(graph: &Graph, schedule: &Schedule, value: ValueId, node: &Node) -> bool {
+fn is_inlined(graph: &Graph, schedule: &Schedule, value: ValueId, readers: &[ValueId]) -> bool {
+    let node = graph.node(value);
     let Op::Contract(written) = &node.op else { return false };
     let is_output = graph.outputs.iter().any(|output| root(graph, output.value) == value);
-    let is_elementwise = |path: &Path| path.axes.iter().zip(&path.out.strides).all(|(a, s)| a.size == 1 || *s > 0);
     let kernel = schedule.kernel_of[value.index()];
     if is_output || kernel.is_none() || written.rows.is_empty() || !written.divisor.is_one() || !writes_own_row(node) {
         return false;
     }
-    let readers: Vec<ValueId> = graph.values().filter(|(_, n)| n.op.reads().contains(&value)).map(|(v, _)| v).collect();
     let adds = |reader: &ValueId| {
         let node = graph.node(*reader);
         let Op::Contract(contract) = &node.op else { return false };
@@ -59,7 +74,7 @@ fn is_inlined(graph: &Graph, schedule: &Schedule, value: ValueId, node: &Node) -
         rows && schedule.kernel_of[reader.index()] == kernel && is_added(graph, contract, value, written)
     };
     let few = !readers.is_empty() && readers.len() <= MAX_READERS;
-    few && written.paths.iter().all(is_elementwise) && readers.iter().all(adds)
+    few && !written.paths.iter().any(|path| path.out.sums(&path.axes)) && readers.iter().all(adds)
 }
 
 /// True where a contraction reads a value in runs of neighbours alone, and no run cuts what a term of

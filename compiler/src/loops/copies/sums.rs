@@ -7,8 +7,7 @@
 use std::ops::Range;
 
 use schur_ir::dim::Dim;
-use schur_ir::expr::Scalar;
-use schur_ir::graph::{Axis, Contract, Factor, Graph, Node, Op, Operand, Path, RowMap, Segment, ValueId};
+use schur_ir::graph::{Contract, Factor, Graph, Node, Op, Operand, Path, RowMap, ValueId};
 use schur_ir::irreps::Irreps;
 use schur_ir::ty::Type;
 
@@ -165,13 +164,7 @@ fn within(path: &Path, range: &Range<usize>) -> Option<Path> {
 
 /// `Σ_row x[row]`, of some elements.
 fn sum_of_rows(value: ValueId, rows: &[Dim], range: &Range<usize>) -> Contract {
-    let segment = Segment { offset: range.start, strides: vec![1] };
-    let path = Path {
-        coefficient: Scalar(1.0),
-        axes: vec![Axis { letter: 'v', size: range.len() }],
-        factors: vec![Factor { operand: 0, segment: segment.clone() }],
-        out: segment,
-    };
+    let path = Path::run(range.len(), [(0, range.start)], range.start);
     let operands = vec![Operand { value, map: RowMap::identity(rows.len()) }];
     Contract { rows: rows.to_vec(), operands, out: RowMap::shared(), divisor: Dim::one(), paths: vec![path] }
 }

@@ -1,8 +1,8 @@
 //! Rules on rows, operands and reshapes.
 
 use schur_ir::dim::Dim;
-use schur_ir::expr::{Expr, Scalar};
-use schur_ir::graph::{Axis, Contract, Factor, Map, Op, Operand, Path, RowMap, Segment};
+use schur_ir::expr::Expr;
+use schur_ir::graph::{Contract, Map, Op, Operand, Path, RowMap};
 use schur_ir::ty::Type;
 
 use super::paths::is_honest;
@@ -129,15 +129,7 @@ fn reshape_as_copy(site: &Site<'_>) -> Vec<Found> {
         RowMap { index: None, axes: axes.collect() }
     };
     let chunks = to.irreps.iter().zip(to.irreps.offsets()).zip(&to.zero);
-    let paths = chunks.filter(|(_, zero)| !**zero).map(|((chunk, at), _)| {
-        let segment = Segment { offset: at, strides: vec![1] };
-        Path {
-            coefficient: Scalar(1.0),
-            axes: vec![Axis { letter: 'v', size: chunk.dim() }],
-            factors: vec![Factor { operand: 0, segment: segment.clone() }],
-            out: segment,
-        }
-    });
+    let paths = chunks.filter(|(_, zero)| !**zero).map(|((chunk, at), _)| Path::run(chunk.dim(), [(0, at)], at));
     vec![Found::Op(Op::Contract(Contract {
         operands: vec![Operand { value: *value, map: lie(&from.dims) }],
         out: lie(&to.dims),
