@@ -9,6 +9,7 @@
 //! it; an access to scratch or to [`RowAddress::Row`] touches the statement's own row only; every segment stays inside
 //! its array's width.
 
+mod body;
 mod copies;
 mod elementwise;
 mod interpret;
@@ -19,7 +20,6 @@ mod prologue;
 mod reads;
 mod schedule;
 mod select;
-mod statements;
 mod stmt;
 mod storage;
 pub(crate) mod strides;
@@ -106,7 +106,7 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
         }
     }
     let graph = &packed.graph;
-    let mut kernels = statements::kernels(graph, &schedule, &storage);
+    let mut kernels = body::kernels(graph, &schedule, &storage);
     for value in kernels.iter_mut().flat_map(|kernel| &mut kernel.values) {
         *value = packed.origin(*value);
     }

@@ -1,4 +1,4 @@
-//! The statements of every kernel: what each value's op computes on a row.
+//! The bodies of kernels: the statements that compute each value's op on a row.
 
 #![expect(
     clippy::indexing_slicing,
