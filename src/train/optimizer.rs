@@ -1,8 +1,9 @@
 //! Optimisers: what a step does to the parameters. The formulas are optax's.
 //!
-//! Arithmetic is in `f64`; parameters and moments are rounded to the model's element type. Moments go by the names of
-//! the parameters, with their shapes.
+//! Arithmetic is in the model's element type, as optax's is; what is the same for all elements is computed in `f64`. Moments
+//! go by the names of the parameters, with their shapes.
 
+use std::ops::{Add, Div, Mul, Sub};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -132,21 +133,25 @@ impl Optimizer {
         let params = params.get_mut(name)?;
         let given = params.dtype();
         let params = T::write(params.into_elements()).ok_or_else(|| wrong(given))?;
-        let each = params.iter_mut().zip(gradient.iter().map(|g| scale * g.wide()));
+        let each = params.iter_mut().zip(gradient);
+        let [rate, scale] = [rate, scale].map(T::of);
         match (self.method, moments) {
             (Method::Sgd { momentum }, (Some(trace), None)) => {
-                for ((p, g), trace) in each.zip(trace.iter_mut()) {
-                    let step = g + momentum * trace.wide();
-                    (*trace, *p) = (T::round(step), T::round(p.wide() - rate * step));
+                let momentum = T::of(momentum);
+                for ((p, g), trace) in each.zip(trace) {
+                    *trace = scale * *g + momentum * *trace;
+                    *p = *p - rate * *trace;
                 }
             }
             (Method::Adam { b1, b2, eps, weight_decay }, (Some(mu), Some(nu))) => {
-                let (r1, r2) = (1.0 / (1.0 - b1.powf(t as f64)), 1.0 / (1.0 - b2.powf(t as f64)));
-                for (((p, g), mu), nu) in each.zip(mu.iter_mut()).zip(nu.iter_mut()) {
-                    let m = b1 * mu.wide() + (1.0 - b1) * g;
-                    let n = b2 * nu.wide() + (1.0 - b2) * g * g;
-                    let step = m * r1 / ((n * r2).sqrt() + eps) + weight_decay * p.wide();
-                    (*mu, *nu, *p) = (T::round(m), T::round(n), T::round(p.wide() - rate * step));
+                let unbiased = |b: f64| 1.0 / (1.0 - b.powf(t as f64));
+                let [r1, r2, c1, c2] = [unbiased(b1), unbiased(b2), 1.0 - b1, 1.0 - b2].map(T::of);
+                let [b1, b2, eps, weight_decay] = [b1, b2, eps, weight_decay].map(T::of);
+                for (((p, g), mu), nu) in each.zip(mu).zip(nu) {
+                    let g = scale * *g;
+                    *mu = b1 * *mu + c1 * g;
+                    *nu = b2 * *nu + c2 * (g * g);
+                    *p = *p - rate * (*mu * r1 / ((*nu * r2).sqrt() + eps) + weight_decay * *p);
                 }
             }
             (Method::Sgd { .. } | Method::Adam { .. }, _) => return Err(wrong(self.dtype)),
@@ -158,18 +163,29 @@ impl Optimizer {
 /// The Euclidean norm of all gradients together.
 pub fn norm(gradients: &IndexMap<Arc<str>, Array>) -> f64 {
     let squares = |array: &Array| match array.view().elements() {
-        Elements::F32(v) => v.iter().map(|x| f64::from(*x) * f64::from(*x)).sum(),
-        Elements::F64(v) => v.iter().map(|x| x * x).sum(),
+        Elements::F32(elements) => sum_of_squares(elements),
+        Elements::F64(elements) => sum_of_squares(elements),
         Elements::I32(_) | Elements::Bool(_) => 0.0,
     };
     gradients.values().map(squares).sum::<f64>().sqrt()
 }
 
+/// In eight sums at a time, which do not wait for each other.
+fn sum_of_squares<T: Copy + Into<f64>>(elements: &[T]) -> f64 {
+    let (eights, rest) = elements.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for eight in eights {
+        sums.iter_mut().zip(eight).for_each(|(sum, x)| *sum += (*x).into() * (*x).into());
+    }
+    sums.into_iter().chain(rest.iter().map(|x| (*x).into() * (*x).into())).sum()
+}
+
 /// An element of a parameter.
-trait Float: Copy {
+trait Float: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> {
     const DTYPE: DType;
-    fn wide(self) -> f64;
-    fn round(value: f64) -> Self;
+    /// The nearest number.
+    fn of(value: f64) -> Self;
+    fn sqrt(self) -> Self;
     fn read(elements: Elements<'_>) -> Option<&[Self]>;
     fn write(elements: ElementsMut<'_>) -> Option<&mut [Self]>;
 }
@@ -177,12 +193,12 @@ trait Float: Copy {
 impl Float for f32 {
     const DTYPE: DType = DType::F32;
 
-    fn wide(self) -> f64 {
-        self.into()
+    fn of(value: f64) -> Self {
+        value as f32
     }
 
-    fn round(value: f64) -> Self {
-        value as f32
+    fn sqrt(self) -> Self {
+        self.sqrt()
     }
 
     fn read(elements: Elements<'_>) -> Option<&[Self]> {
@@ -197,12 +213,12 @@ impl Float for f32 {
 impl Float for f64 {
     const DTYPE: DType = DType::F64;
 
-    fn wide(self) -> f64 {
-        self
+    fn of(value: f64) -> Self {
+        value
     }
 
-    fn round(value: f64) -> Self {
-        value
+    fn sqrt(self) -> Self {
+        self.sqrt()
     }
 
     fn read(elements: Elements<'_>) -> Option<&[Self]> {
