@@ -88,13 +88,23 @@ impl Buffer {
 /// for any number of threads.
 pub const MAX_CHUNKS: usize = 8;
 
-/// No chunk but the last is smaller than this many rows.
-pub const MIN_CHUNK_ROWS: usize = 128;
+/// No chunk but the last has fewer rows than this, so that partial sums pay.
+pub const MIN_CHUNK_ROWS: usize = 96;
 
-/// The rows of every chunk but the last, for a kernel over `rows` rows in tiles of `tile`: a multiple of the tile that
-/// depends on nothing else, so that at most [`MAX_CHUNKS`] chunks cover the rows.
+/// The rows of every chunk but the last, for a kernel over `rows` rows in tiles of `tile`: it depends on nothing else, and
+/// at most [`MAX_CHUNKS`] chunks cover the rows. There are up to 1, 2, 4 or 8, which as many threads share evenly.
 pub fn chunk_rows(rows: usize, tile: usize) -> usize {
-    rows.div_ceil(MAX_CHUNKS).max(MIN_CHUNK_ROWS).next_multiple_of(tile.max(1))
+    let most = (rows / MIN_CHUNK_ROWS).clamp(1, MAX_CHUNKS);
+    part_rows(rows.max(MIN_CHUNK_ROWS), 1 << most.ilog2(), tile)
+}
+
+/// The rows of every part but the last where `rows` rows are cut in up to so many parts: whole tiles where a part has many
+/// of them, and else as many rows as products and sums over rows take at a time, since parts of one size are worth more.
+pub fn part_rows(rows: usize, parts: usize, tile: usize) -> usize {
+    const MANY: usize = 8;
+    let (even, tile) = (rows.div_ceil(parts.max(1)).max(1), tile.max(1));
+    let at_a_time = [12, 8].into_iter().find(|rows| tile.is_multiple_of(*rows)).unwrap_or(tile);
+    even.next_multiple_of(if even >= tile.saturating_mul(MANY) { tile } else { at_a_time })
 }
 
 /// How a kernel is called: `(buffers, sizes, begin, end, chunk, scratch, micro)`.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use schur_ir::program::{Kernel, chunk_rows};
+use schur_ir::program::{Kernel, chunk_rows, part_rows};
 
 /// Some rows of a kernel, and the copy of partial buffers that they add to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +30,10 @@ impl Cut {
         Cut { rows: 0..rows, step, numbered: true }
     }
 
-    /// A cut of these rows, which begin with a tile, in about so many parts, for a kernel without sums over rows: its
-    /// results are the same for any cut.
+    /// A cut of these rows in up to so many parts, for a kernel without sums over rows: its results are the same for any
+    /// cut.
     pub(crate) fn free(kernel: &Kernel, rows: Range<usize>, parts: usize) -> Self {
-        let step = rows.len().div_ceil(parts.max(1)).max(1).next_multiple_of(kernel.tile.max(1));
+        let step = part_rows(rows.len(), parts, kernel.tile);
         Cut { rows, step, numbered: false }
     }
 
@@ -63,8 +63,20 @@ mod tests {
         assert_eq!(all.len(), cut.count());
         assert!(all.iter().flat_map(|c| c.rows.clone()).eq(0..rows));
         assert!(all.iter().all(|c| !c.rows.is_empty()));
-        assert!(all.iter().rev().skip(1).all(|c| c.rows.len() % tile.max(1) == 0));
+        let sizes = || all.iter().rev().skip(1).map(|c| c.rows.len());
+        assert!(sizes().all(|size| [tile.max(1), 12, 8].iter().any(|whole| size % whole == 0)));
         all
+    }
+
+    #[test]
+    fn chunks_have_about_one_size() {
+        let cut = |rows, tile| {
+            let kernel = Kernel { name: String::new(), rows: Dim::one(), tile, scratch: 0, serial: false };
+            let cut = Cut::fixed(&kernel, rows);
+            (cut.count(), cut.step)
+        };
+        assert_eq!((cut(191, 96), cut(192, 96), cut(256, 96)), ((1, 192), (2, 96), (2, 132)));
+        assert_eq!((cut(500, 8), cut(1000, 84), cut(10_000, 84)), ((4, 128), (8, 132), (8, 1260)));
     }
 
     proptest! {

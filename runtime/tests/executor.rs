@@ -61,7 +61,7 @@ fn calls_of_any_size_give_the_same_bits_as_plain_loops() {
 }
 
 #[test]
-fn rows_are_cut_in_whole_tiles_and_none_is_run_without_rows() {
+fn rows_are_cut_in_even_parts_and_none_is_run_without_rows() {
     let mut executor = executor(model());
     executor.set_threads(1);
     let store = store(executor.program());
@@ -73,7 +73,8 @@ fn rows_are_cut_in_whole_tiles_and_none_is_run_without_rows() {
     };
     assert_eq!(cut(0), []);
     assert_eq!(cut(1), [(0, 0, 1)]);
-    assert_eq!(cut(130), [(0, 0, 129), (1, 129, 130)]);
+    assert_eq!(cut(191), [(0, 0, 191)]);
+    assert_eq!(cut(193), [(0, 0, 99), (1, 99, 193)]);
     assert_eq!(cut(5000).len(), MAX_CHUNKS);
 }
 
