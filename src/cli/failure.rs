@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 
+use super::terminal::{complain, shown};
+
 /// Why a command did not do its work.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub(crate) enum Failure {
@@ -61,12 +63,15 @@ impl Failure {
             // Whoever reads has read enough.
             return ExitCode::SUCCESS;
         }
-        let theme = if io::stderr().is_terminal() { GraphicalTheme::unicode() } else { GraphicalTheme::none() };
+        let has_colours = io::stderr().is_terminal();
+        let theme = if has_colours { GraphicalTheme::unicode() } else { GraphicalTheme::none() };
+        // Messages hold their causes.
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(120).without_cause_chain();
         let mut text = String::new();
-        match GraphicalReportHandler::new_themed(theme).with_width(120).render_report(&mut text, self) {
-            Ok(()) => eprint!("{text}"),
-            Err(_) => eprintln!("error: {self}"),
+        if handler.render_report(&mut text, self).is_err() {
+            text = format!("error: {self}\n");
         }
+        complain(&shown(&text, has_colours));
         self.status()
     }
 

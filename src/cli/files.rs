@@ -1,6 +1,7 @@
-//! Files of arrays: parameters, and what a call is given.
+//! Files: parameters, what a call is given, and where results go.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use schur::train::is_state;
@@ -17,6 +18,53 @@ pub(crate) fn require_safetensors(path: &Path) -> Result<(), Failure> {
     Err(Failure::user(format!("{} must end in .safetensors", path.display()), None))
 }
 
+/// A file of the command line: the option that names it, and its path.
+pub(crate) type Named<'a> = (&'static str, &'a Path);
+
+/// Refuses two results in one file, and a result in the place of a file that is `read`: something would be lost.
+pub(crate) fn require_apart(written: &[Named<'_>], read: &[Named<'_>]) -> Result<(), Failure> {
+    for (k, (option, path)) in written.iter().enumerate() {
+        let others = written.iter().take(k).chain(read);
+        if let Some((other, _)) = others.into_iter().find(|(_, other)| is_same(path, other)) {
+            let message = format!("{option} and {other} are the same file: {}", path.display());
+            return Err(Failure::CommandLine(message));
+        }
+    }
+    Ok(())
+}
+
+/// True where two paths lead to one file, which need not be there. Devices hold nothing that could be lost.
+fn is_same(a: &Path, b: &Path) -> bool {
+    let is_special = |path: &Path| fs::metadata(path).is_ok_and(|found| !found.is_file());
+    !is_special(a) && resolved(a) == resolved(b)
+}
+
+fn resolved(path: &Path) -> PathBuf {
+    let in_folder = || Some(folder(path).canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(in_folder).unwrap_or_else(|| path.to_owned())
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Checks, before hours of work, that a file can be written in its folder.
+pub(crate) fn require_writable(path: &Path) -> Result<(), Failure> {
+    if !folder(path).is_dir() || path.is_dir() {
+        return Err(Failure::user(format!("{} cannot be written: there is no such folder", path.display()), None));
+    }
+    checkpoint::probe(path).map_err(|error| unwritable(path, &error))
+}
+
+/// Writes a file whole, or not at all.
+pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
+    checkpoint::replace(path, text.as_bytes()).map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::user(format!("cannot write {}: {error}", path.display()), None)
+}
+
 /// Reads the inputs of a model from a file, which may hold other arrays too.
 pub(crate) fn read_inputs(model: &Model, path: &Path) -> Result<IndexMap<String, Array>, Failure> {
     let names = model.spec().inputs.keys().map(|name| (name.as_str(), name.as_str()));
@@ -31,6 +79,9 @@ pub(crate) fn read_cotangents(model: &CompiledModel, path: &Path) -> Result<Inde
     read(path, names, "an output of the model")
 }
 
+/// How many arrays of a file are named in a message.
+const LISTED: usize = 30;
+
 /// Reads arrays by pairs of a call's name and the file's name.
 fn read<'n>(
     path: &Path,
@@ -38,7 +89,10 @@ fn read<'n>(
     what: &str,
 ) -> Result<IndexMap<String, Array>, Failure> {
     let mut arrays = checkpoint::read(path)?;
-    let found = arrays.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let mut found = arrays.keys().take(LISTED).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    if arrays.len() > LISTED {
+        found += &format!(" and {} more", arrays.len() - LISTED);
+    }
     let take = |(to, name): (&str, &str)| {
         let array = arrays.swap_remove(name).ok_or_else(|| {
             let message = format!("{} has no array `{name}`, {what}", path.display());

@@ -6,7 +6,9 @@ use clap::Args;
 use schur::{CompileOptions, Mode, Model, checkpoint};
 
 use super::failure::Failure;
-use super::files::{check_finite, named, read_cotangents, read_inputs, read_params, require_safetensors};
+use super::files::{
+    Named, check_finite, named, read_cotangents, read_inputs, read_params, require_apart, require_safetensors,
+};
 use super::terminal::{Terminal, duration};
 use super::threads::Threads;
 
@@ -54,10 +56,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
-        [Some(&self.outputs), self.gradients.as_ref()]
-            .into_iter()
-            .flatten()
-            .try_for_each(|f| require_safetensors(f))?;
+        self.check_files()?;
         let model = Model::from_file(&self.spec)?;
         let mut inputs = read_inputs(&model, &self.inputs)?;
         let mode = if self.train { Mode::Train } else { Mode::Infer };
@@ -89,5 +88,21 @@ impl Run {
         let time = duration(compiled.timings().total());
         terminal.note(&format!("compiled in {time}; wrote {names} to {}", self.outputs.display()));
         Ok(())
+    }
+
+    /// Refuses files that results cannot be written to, before anything is computed.
+    fn check_files(&self) -> Result<(), Failure> {
+        [Some(&self.outputs), self.gradients.as_ref()]
+            .into_iter()
+            .flatten()
+            .try_for_each(|f| require_safetensors(f))?;
+        fn given<'a>(files: &[(&'static str, &'a Option<PathBuf>)]) -> Vec<Named<'a>> {
+            files.iter().filter_map(|(option, file)| Some((*option, file.as_deref()?))).collect()
+        }
+        let mut written: Vec<Named<'_>> = vec![("--outputs", &self.outputs)];
+        written.extend(given(&[("--batch-stats", &self.batch_stats), ("--gradients", &self.gradients)]));
+        let mut read: Vec<Named<'_>> = vec![("--params", &self.params), ("--inputs", &self.inputs)];
+        read.extend(given(&[("--cotangents", &self.cotangents)]));
+        require_apart(&written, &read)
     }
 }

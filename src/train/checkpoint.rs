@@ -90,6 +90,10 @@ impl Trainer {
             ("rate", settings.schedule.rate),
             ("warmup", settings.schedule.warmup as f64),
         ]);
+        // A number of 64 bits is no f64.
+        if settings.seed > 1 << f64::MANTISSA_DIGITS {
+            fixed.insert("seed-low", (settings.seed as u32).into());
+        }
         match settings.loss {
             Loss::Mse => fixed.insert("mse", 1.0),
             Loss::Mae => fixed.insert("mae", 1.0),

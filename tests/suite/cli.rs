@@ -172,6 +172,58 @@ fn files_that_are_no_specs_are_refused() {
     assert!(folder.strip(&refused(1, &["check", &spec])).contains("`model.yaml` ends in neither"));
 }
 
+/// What a file holds cannot move the cursor, set the title or hide a line.
+#[test]
+fn terminals_get_no_commands_from_files() {
+    let folder = Folder::new();
+    let commands = "\u{1b}[2J\u{7}\u{9b}H\u{202e}";
+    let spec = folder.write("comment.toml", &format!("name = 1 # {commands}"));
+    let said = refused(1, &["check", &spec]);
+    assert!(
+        said.contains(r"\u{1b}[2J\u{7}\u{9b}H\u{202e}") && !said.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}'])
+    );
+    let [inputs, params] = ["x", "p"].map(|name| folder.path(&format!("{name}.safetensors")));
+    write(&inputs, &Arrays::from([(commands.into(), ndarray::arr1(&[0f32]).into())]));
+    printed(&["init", FORCES, "--out", &params]);
+    let said = refused(1, &["evaluate", FORCES, "--data", &inputs]);
+    assert!(said.contains(r"it holds `\u{1b}[2J") && !said.contains('\u{1b}'), "{said}");
+}
+
+#[test]
+fn a_cause_is_told_once() {
+    let folder = Folder::new();
+    let inputs = folder.write("x.safetensors", "");
+    let said = refused(1, &["evaluate", FORCES, "--data", &inputs]);
+    assert_eq!(said.matches("header too small").count(), 1, "{said}");
+}
+
+#[test]
+fn a_result_takes_no_place_of_another_file() {
+    let folder = Folder::new();
+    let [params, outputs, other] = ["p", "y", "z"].map(|name| folder.path(&format!("{name}.safetensors")));
+    printed(&["init", FORCES, "--out", &params]);
+    let old = std::fs::read(&params).unwrap_or_else(|e| panic!("{e}"));
+    let run = ["run", FORCES, "--inputs", DATA, "--params"];
+    let around = folder.path("./y.safetensors");
+    for (files, said) in [
+        (vec![&*params, "--outputs", &params], "--outputs and --params are the same file"),
+        (vec![&params, "--outputs", DATA], "--outputs and --inputs are the same file"),
+        (vec![&params, "--outputs", &outputs, "--train", "--batch-stats", &params], "--batch-stats and --params are"),
+        (
+            vec![&params, "--outputs", &outputs, "--cotangents", &other, "--gradients", &around],
+            "--gradients and --outputs",
+        ),
+    ] {
+        let found = refused(2, &[&run[..], &files].concat());
+        assert!(found.contains(said), "{found}");
+    }
+    let spec = folder.write("m.json", &std::fs::read_to_string(case("chain_0012").join("spec.json")).unwrap());
+    assert!(refused(2, &["inspect", &spec, "--html", &spec]).contains("--html and the spec are the same file"));
+    assert!(std::fs::read(&params).unwrap() == old && !Path::new(&outputs).exists());
+    // A device is nobody's file.
+    printed(&["inspect", &spec, "--html", "/dev/null"]);
+}
+
 #[test]
 fn a_wrong_command_line_is_status_2() {
     assert!(refused(2, &["compile"]).contains("unrecognized subcommand"));

@@ -6,7 +6,7 @@ use super::check;
 use super::layers::read_layer;
 use super::reader::{Fields, FromNode, Item, Reader};
 use super::tree::{self, Node, Value};
-use super::values::{Balance, name_fault};
+use super::values::{Balance, Title, name_fault};
 use super::{Config, InputKind, InputSpec, Layer, ModelSpec, Problem, Source, Spanned, SpecError};
 use crate::irreps::Irreps;
 use crate::limits::{LimitError, Limits};
@@ -60,7 +60,7 @@ fn read_model(reader: &mut Reader<'_>, root: &Node) -> Option<ModelSpec> {
     // The conformance cases' own.
     fields.item("train");
     fields.item("expect");
-    let name = fields.required("name");
+    let Title(name) = fields.required("name");
     let FloatType(dtype) = fields.or("dtype", FloatType(DType::F32));
     let Outputs(outputs) = fields.required("outputs");
     let config: Config = fields.or("config", Config::default());

@@ -170,7 +170,7 @@ pub(super) fn did_you_mean(name: &str, known: &[&str]) -> Option<String> {
     if name.len() > LONG {
         return None;
     }
-    let known = known.iter().take(1000).filter(|other| other.len() <= LONG);
+    let known = known.iter().take(1000).filter(|other| (1..=LONG).contains(&other.len()));
     let name = name.to_lowercase();
     let near = |other: &&str| {
         let limit = name.len().max(other.len()) / 3;

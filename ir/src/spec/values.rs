@@ -201,15 +201,33 @@ impl FromNode for Name {
     }
 }
 
-/// The longest name of an input or a layer, in bytes.
+/// The name of a model: any text that is not too long.
+#[derive(Default)]
+pub(super) struct Title(pub(super) String);
+
+impl FromNode for Title {
+    fn from_node(reader: &mut Reader<'_>, item: Item<'_>) -> Option<Self> {
+        let title = String::from_node(reader, item)?;
+        if title.len() > MAX_NAME {
+            return reader.reject(item, TOO_LONG, "too long");
+        }
+        Some(Title(title))
+    }
+}
+
+/// The longest name, in bytes.
 const MAX_NAME: usize = 1000;
+
+const TOO_LONG: &str = "a name must not be longer than 1,000 bytes";
 
 /// Why a text cannot name an input or a layer.
 pub(super) fn name_fault(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         Some("a name must not be empty")
     } else if name.len() > MAX_NAME {
-        Some("a name must not be longer than 1,000 bytes")
+        Some(TOO_LONG)
+    } else if name.contains(char::is_control) {
+        Some("a name must not contain control characters")
     } else if name.contains('/') {
         Some("a name must not contain `/`, which separates scopes in the names of parameters")
     } else if name == "__metadata__" {

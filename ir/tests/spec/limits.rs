@@ -122,6 +122,8 @@ fn time_grows_with_the_text_alone() {
         assert!(!refused(&spec(features("0e"), layers, json!(["l0"]))).is_empty());
     }
     let long = "a".repeat(1 << 20);
+    let title = spec(features("0e"), chain(1, "regroup", 1), json!(["l0"])).replace("\"m\"", &format!("{long:?}"));
+    assert_refused(&title, "longer than 1,000 bytes");
     let names = json!([layer(&format!("{long}b"), "regroup", format!("{long}c"))]);
     assert!(refused(&spec(features("0e"), names, json!(["l0"]))).len() < 10_000, "messages are short");
     let unknown_keys: Vec<String> = (0..100_000).map(|k| format!("\"k{k}\": 1")).collect();

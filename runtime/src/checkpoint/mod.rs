@@ -5,11 +5,12 @@
 
 mod flax;
 mod msgpack;
+mod replace;
 mod safetensors;
 
 use std::borrow::Cow;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use ::safetensors::SafeTensorError;
@@ -19,6 +20,7 @@ use schur_ir::ty::DType;
 
 pub use self::flax::FlaxFault;
 pub use self::msgpack::MsgpackFault;
+pub use self::replace::{probe, replace};
 use crate::array::{Array, ArrayError, Data};
 use crate::memory;
 
@@ -171,25 +173,6 @@ fn bytes(array: &Array) -> Cow<'_, [u8]> {
         Data::I32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
         Data::Bool(v) => Cow::Borrowed(v),
     }
-}
-
-/// Puts a file with these bytes at `path` in one step.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        Some(_) | None => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(".schur-").tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    // The file is there; whether the folder can be flushed as well depends on the file system.
-    #[cfg(unix)]
-    let _ = fs::File::open(folder).and_then(|folder| folder.sync_all());
-    Ok(())
 }
 
 #[cfg(test)]

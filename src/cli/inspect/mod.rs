@@ -20,6 +20,7 @@ use schur::compiler::simplify::RULES;
 use schur::{Mode, Model, Pass};
 
 use super::failure::Failure;
+use super::files::{require_apart, write_text};
 use super::terminal::Terminal;
 use difference::{Named, difference, renumbered};
 use page::page;
@@ -84,8 +85,8 @@ impl Inspect {
             return self.print_difference(&inspected, stages, terminal);
         }
         if let Some(path) = &self.html {
-            std::fs::write(path, page(&inspected)?)
-                .map_err(|error| Failure::user(format!("cannot write {}: {error}", path.display()), None))?;
+            require_apart(&[("--html", path)], &[("the spec", &self.spec)])?;
+            write_text(path, &page(&inspected)?)?;
             terminal.note(&format!("wrote {}", path.display()));
             return Ok(());
         }

@@ -13,7 +13,7 @@ use schur::train::{DataSet, Epoch, Layout, Step, TrainError, Trainer, svg};
 use schur::{Error, Model, checkpoint};
 
 use super::failure::Failure;
-use super::files::{read_params, require_safetensors};
+use super::files::{read_params, require_apart, require_safetensors, require_writable, write_text};
 use super::random::rotations;
 use super::terminal::{Progress, Terminal, count, duration};
 use super::threads::Threads;
@@ -75,12 +75,15 @@ pub(crate) struct Train {
 impl Train {
     pub(crate) fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
         let settings = self.options.settings()?;
+        require_safetensors(&self.out)?;
+        let written = [Some(("--out", &*self.out)), self.curve.as_deref().map(|path| ("--curve", path))];
+        let written: Vec<_> = written.into_iter().flatten().collect();
+        require_apart(&written, &[("the spec", &self.spec), ("--data", &self.data), ("--test", &self.test)])?;
         let model = Model::from_file(&self.spec)?;
         let (target, array) = self.target.split_once('=').unwrap_or((&self.target, &self.target));
         let layout = Arc::new(Layout::new(&model, target)?);
         let (train, test) = (data_set(&layout, &self.data, array)?, data_set(&layout, &self.test, array)?);
-        require_safetensors(&self.out)?;
-        [Some(&self.out), self.curve.as_ref()].into_iter().flatten().try_for_each(|path| check_folder(path))?;
+        written.iter().try_for_each(|(_, path)| require_writable(path))?;
         let params = match &self.params {
             Some(path) => read_params(&model, path)?,
             None => model.init(settings.seed)?,
@@ -105,7 +108,7 @@ impl Train {
         if let Some(path) = &self.curve {
             let title = format!("{}: {target}", model.spec().name);
             let picture = svg(&title, trainer.untrained_error(), trainer.epochs());
-            std::fs::write(path, picture).map_err(|error| unwritable(path, &error))?;
+            write_text(path, &picture)?;
         }
         let rotation = rotations(1)[0].inverted();
         let report = Report {
@@ -177,19 +180,6 @@ fn explained(model: &Model, trainer: &mut Trainer, error: Error) -> Failure {
 fn data_set(layout: &Arc<Layout>, path: &Path, target: &str) -> Result<DataSet, Failure> {
     let name = path.to_string_lossy();
     Ok(DataSet::new(layout, &name, &checkpoint::read(path)?, target)?)
-}
-
-/// Checks, before hours of training, that a file can be in its folder.
-fn check_folder(path: &Path) -> Result<(), Failure> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if folder.is_dir() && !path.is_dir() {
-        return Ok(());
-    }
-    Err(Failure::user(format!("{} cannot be written: there is no such folder", path.display()), None))
-}
-
-fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::user(format!("cannot write {}: {error}", path.display()), None)
 }
 
 /// Is true after Ctrl-C, or when the system asks to end. Who presses it twice does not want to wait.

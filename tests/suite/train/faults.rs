@@ -88,19 +88,23 @@ fn a_full_disk_is_told_and_the_old_file_stays() {
     let run = Run::new();
     printed(&run.arguments(&["--epochs", "1"]));
     let old = std::fs::read(&run.out).unwrap();
-    let outputs = run.folder.path("outputs.safetensors");
+    let [outputs, page] = ["outputs.safetensors", "page.html"].map(|name| run.folder.path(name));
     printed(&["run", &run.spec, "--params", &run.out, "--inputs", &run.test, "--outputs", &outputs]);
     let old_outputs = std::fs::read(&outputs).unwrap();
+    std::fs::write(&page, "old").unwrap();
     for arguments in [
         run.arguments(&["--epochs", "2", "--resume", &run.out]),
         vec!["run", &run.spec, "--params", &run.out, "--inputs", &run.train, "--outputs", &outputs],
         vec!["init", &run.spec, "--out", &run.out],
+        vec!["inspect", &run.spec, "--html", &page],
     ] {
         let output = without_room(&arguments);
         let said = run.folder.strip(&text(&output.stderr));
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
-        assert!(said.contains("safetensors: ") && said.contains("File too large"), "{said}");
+        assert!(said.contains(if arguments[0] == "inspect" { "page.html: " } else { "safetensors: " }), "{said}");
+        assert!(said.contains("File too large"), "{said}");
     }
+    assert_eq!(std::fs::read(&page).unwrap(), b"old");
     assert!(std::fs::read(&run.out).unwrap() == old);
     assert!(std::fs::read(&outputs).unwrap() == old_outputs);
     // Nothing half written is left behind.
@@ -108,6 +112,29 @@ fn a_full_disk_is_told_and_the_old_file_stays() {
     let left: Vec<_> =
         names.map(|entry| entry.unwrap().file_name()).filter(|n| n.to_string_lossy().starts_with('.')).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// Who reads what is said may go away, and a log may be full: a run goes on.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_goes_on_where_nobody_hears_of_it() {
+    let run = Run::new();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = |arguments: &[&str]| command(arguments).stdout(Stdio::null()).stderr(full()).status().unwrap().code();
+    assert_eq!(status(&run.arguments(&["--epochs", "2"])), Some(0));
+    assert!(!arrays(&run.out).is_empty());
+    assert_eq!(status(&["check", "none.toml"]), Some(1));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_place_that_cannot_be_written_is_told_before_the_first_step() {
+    let run = Run::new();
+    let out = run.arguments(&[]).iter().position(|argument| *argument == "--out").unwrap() + 1;
+    let mut arguments = run.arguments(&["--epochs", "1"]);
+    arguments[out] = "/proc/out.safetensors";
+    let said = crate::cli::refused(1, &arguments);
+    assert!(said.contains("cannot write /proc/out.safetensors") && !said.contains("epoch"), "{said}");
 }
 
 #[test]

@@ -257,6 +257,11 @@ fn a_run_is_resumed_with_its_own_settings_alone() {
     let params = of(saved).params().clone();
     schur::checkpoint::write(&path, params.iter()).unwrap();
     assert_eq!(refused(saved), "it holds no run of training");
+    // As floats, these seeds are one.
+    let large = |seed| Settings { seed, ..saved };
+    of(large(u64::MAX)).save(&path).unwrap();
+    assert_eq!(refused(large(u64::MAX - 2)), "its `seed-low` is 4294967295, and 4294967293 here");
+    of(large(u64::MAX)).resume(&path).unwrap();
 }
 
 #[test]
