@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 
-use super::terminal::{complain, shown};
+use super::shown::{complain, shown};
 
 /// Why a command did not do its work.
 #[derive(Debug, thiserror::Error, Diagnostic)]

@@ -11,6 +11,7 @@ mod init;
 mod inspect;
 mod random;
 mod run;
+mod shown;
 mod terminal;
 mod threads;
 mod train;

@@ -9,8 +9,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::levels::Arrays;
+use crate::specs::FORCES;
 
-const FORCES: &str = "examples/forces/model.toml";
 const DATA: &str = "examples/forces/test.safetensors";
 
 /// Where the command line is.

@@ -11,9 +11,10 @@ use schur::compiler::compile::{Stage, compile};
 use schur::runtime::executor::Executor;
 use schur::runtime::micro::InstructionSet;
 use schur::runtime::view::ArrayView;
-use schur::{Array, CompileOptions, Data, Mode, Model, Outputs, ParamStore, Program, Source};
+use schur::{Array, CompileOptions, Data, Mode, Model, Outputs, ParamStore, Program};
 
 use crate::levels::Arrays;
+use crate::specs::model;
 
 const SPEC: &str = r#"
 name = "m"
@@ -40,10 +41,6 @@ op = "linear"
 input = "act"
 irreps_out = "4x0e + 2x1o"
 "#;
-
-fn model(spec: &str) -> Model {
-    Model::parse(&Source::new("m.toml", spec).unwrap()).unwrap()
-}
 
 fn program(model: &Model, mode: Mode) -> Arc<Program> {
     let graph = model.graph(mode).unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 use schur_ir::build::{Mode, build};
 use schur_ir::graph::{Graph, Op, OutputKind};
-use schur_ir::spec::{LayerOp, ModelSpec, Source};
+use schur_ir::spec::ModelSpec;
 use schur_ir::ty::DType;
 use schur_runtime::array::Array;
 use schur_runtime::reference::{Evaluated, evaluate};
@@ -13,27 +13,10 @@ use schur_runtime::rotation::Rotation;
 
 use crate::levels::{Arrays, compiled, distance};
 use crate::random_graph::{random_arrays, random_sizes};
-use crate::stages::specs;
+use crate::specs::{spec, specs};
 
 /// What a level makes of inputs.
 type Level<'a> = &'a dyn Fn(&Arrays) -> Evaluated;
-
-fn name(op: &LayerOp) -> &'static str {
-    match op {
-        LayerOp::Linear(_) => "linear",
-        LayerOp::Mlp(_) => "mlp",
-        LayerOp::BatchNorm(_) => "batch_norm",
-        LayerOp::Add => "add",
-        LayerOp::Concatenate => "concatenate",
-        LayerOp::Filter(_) => "filter",
-        LayerOp::Regroup => "regroup",
-        LayerOp::Norm { .. } => "norm",
-        LayerOp::Multiply => "multiply",
-        LayerOp::ScalarActivation(_) => "scalar_activation",
-        LayerOp::NormActivation(_) => "norm_activation",
-        LayerOp::Gate(_) => "gate",
-    }
-}
 
 fn rotated_inputs(graph: &Graph, rotation: &Rotation, inputs: &Arrays) -> Arrays {
     let rotate = |name: &String, array: &Array| {
@@ -83,7 +66,7 @@ fn every_layer_is_equivariant() {
     let mut seen = BTreeSet::new();
     for (name_of_spec, mut spec) in specs() {
         spec.dtype = DType::F64;
-        seen.extend(spec.layers.iter().map(|layer| name(&layer.op)));
+        seen.extend(spec.layers.iter().map(|layer| layer.op.name()));
         check(&name_of_spec, &spec);
     }
     let all =
@@ -106,6 +89,5 @@ fn degrees_of_eleven_and_more_are_equivariant() {
             { name = "y", op = "linear", input = "gated", irreps_out = "2x12e + 11o" },
         ]
     "#;
-    let spec = ModelSpec::parse(&Source::new("high.toml", text).unwrap()).unwrap_or_else(|e| panic!("{e:?}"));
-    check("high degrees", &spec);
+    check("high degrees", &spec(text));
 }

@@ -4,19 +4,21 @@ use std::fs;
 use std::process::Command;
 use std::thread;
 
-use schur::{Array, CompileOptions, Data, Mode, Model, Source};
+use schur::{Array, CompileOptions, Data, Mode, Model};
 
-fn model(width: usize) -> Model {
+use crate::specs::model;
+
+fn linear(width: usize) -> Model {
     let text = format!(
         "name = 'm'\noutputs = ['y']\ninputs.x = {{ shape = ['N'], irreps = '{width}x0e+2x1o' }}\n\
          [[layers]]\nname = 'y'\nop = 'linear'\ninput = 'x'\nirreps_out = '3x0e+2x1o'\n"
     );
-    Model::parse(&Source::new("m.toml", text).unwrap()).unwrap()
+    model(&text)
 }
 
 /// Compiles and runs once; the first output.
 fn compile_and_run(width: usize) -> f32 {
-    let model = model(width);
+    let model = linear(width);
     let params = model.init(0).unwrap();
     let mut compiled = model.compile(Mode::Infer, &CompileOptions::default()).unwrap();
     let x = Array::new([1, width + 6], Data::F32(vec![1.0; width + 6])).unwrap();
@@ -39,7 +41,7 @@ fn mappings() -> Vec<(String, std::ops::Range<usize>)> {
 
 #[test]
 fn no_memory_is_ever_writable_and_executable() {
-    let model = model(8);
+    let model = linear(8);
     let programs: Vec<_> = (0..8).map(|_| model.compile(Mode::Infer, &CompileOptions::default()).unwrap()).collect();
     let places: Vec<usize> =
         programs.iter().map(|p| p.program().code.kernel(0).unwrap() as *const () as usize).collect();

@@ -1,9 +1,10 @@
 //! Where a NaN or an infinity comes from.
 
-use schur::{Array, CompileOptions, Data, Mode, Model, Origin, ParamStore, Source, all_finite};
+use schur::{Array, CompileOptions, Data, Mode, Origin, ParamStore, all_finite};
 
 use crate::cli::{Folder, printed, refused};
 use crate::levels::Arrays;
+use crate::specs::model;
 
 const SPEC: &str = r#"
 name = "m"
@@ -31,10 +32,6 @@ act = "tanh"
 init = { distribution = "constant", scale = 1.0 }
 "#;
 
-fn model() -> Model {
-    Model::parse(&Source::new("m.toml", SPEC).unwrap()).unwrap()
-}
-
 fn x(value: f32) -> Array {
     let mut elements = vec![1.0; 18];
     elements[7] = value;
@@ -43,7 +40,7 @@ fn x(value: f32) -> Array {
 
 /// What is found, for a value in the input.
 fn found(value: f32, params: &ParamStore) -> Option<String> {
-    let model = model();
+    let model = model(SPEC);
     let x = x(value);
     let results = model.compile(Mode::Infer, &CompileOptions::default()).unwrap().run([("x", &x)], params).unwrap();
     let found = model.find_non_finite(Mode::Infer, [("x", x.view())], params, &results).unwrap();
@@ -52,7 +49,7 @@ fn found(value: f32, params: &ParamStore) -> Option<String> {
 
 #[test]
 fn the_first_that_is_not_finite_is_named() {
-    let params = model().init(0).unwrap();
+    let params = model(SPEC).init(0).unwrap();
     assert_eq!(found(1.0, &params), None);
     // The square of a large number is beyond f32, and tanh of infinity is 1.
     assert_eq!(found(1e30, &params).unwrap(), "the layer `squares` makes inf at [1, 0]");
@@ -66,7 +63,7 @@ fn the_first_that_is_not_finite_is_named() {
 #[test]
 fn gradients_that_are_not_finite_are_named_after_the_layers() {
     let spec = SPEC.replace("squared = true", "squared = false");
-    let model = Model::parse(&Source::new("m.toml", spec).unwrap()).unwrap();
+    let model = model(&spec);
     let params = model.init(0).unwrap();
     let mut joint = model.compile_joint(Mode::Infer, &CompileOptions::default()).unwrap();
     let (x, cotangent) = (x(1.0), Array::new([3, 2], Data::F32(vec![f32::INFINITY; 6])).unwrap());

@@ -21,12 +21,12 @@ use schur_ir::dim::Bindings;
 use schur_ir::graph::Graph;
 use schur_ir::micro::Entry;
 use schur_ir::program::{Buffer, BufferKind, Code, KernelFn, MAX_CHUNKS, Program};
-use schur_ir::spec::{ModelSpec, Source};
 use schur_ir::ty::DType;
 use schur_runtime::reference::{Evaluated, evaluate};
 
 use crate::levels::{distance, ways};
 use crate::random_graph::{random_arrays, random_graph, random_sizes};
+use crate::specs;
 
 /// At which end of its pages an array stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -285,8 +285,7 @@ fn check_random(seeds: std::ops::Range<u64>) {
 /// The specs of a folder, both modes, forward and with gradients.
 fn check_specs(paths: impl Iterator<Item = std::path::PathBuf>) {
     for (seed, path) in paths.enumerate() {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let spec = ModelSpec::parse(&Source::new(path.to_string_lossy(), text).unwrap()).unwrap();
+        let spec = specs::read(&path);
         for mode in [Mode::Train, Mode::Infer] {
             let graph = build(&spec, mode).unwrap();
             check(&format!("{}, {mode:?}", path.display()), &graph, seed as u64);
@@ -297,19 +296,11 @@ fn check_specs(paths: impl Iterator<Item = std::path::PathBuf>) {
     }
 }
 
-fn folder(path: &str) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
-    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths
-}
-
 #[test]
 fn kernels_stay_inside_their_memory() {
     check_random(0..60);
-    check_specs(folder("tests/specs").into_iter());
-    let cases = folder("tests/conformance/cases").into_iter().step_by(10);
-    check_specs(cases.map(|case| case.join("spec.json")));
+    check_specs(specs::entries("tests/specs").into_iter());
+    check_specs(specs::cases().step_by(10));
 }
 
 /// Helpers come when they can; with so many rows, they come soon.
@@ -328,8 +319,7 @@ fn guarded_kernels_are_called_by_several_threads() {
             { name = "y", op = "gate", input = "n" },
         ]
     "#;
-    let spec = ModelSpec::parse(&Source::new("m.toml", text).unwrap()).unwrap();
-    let graph = build(&spec, Mode::Train).unwrap();
+    let graph = build(&specs::spec(text), Mode::Train).unwrap();
     let joint = vjp(&graph, &VjpOptions::new(&graph)).unwrap();
     // Seeds whose sizes are of many rows, of which there are some.
     let mut threads = (0..400).map(|seed| run("many rows", &joint, seed, false));
@@ -340,7 +330,7 @@ fn guarded_kernels_are_called_by_several_threads() {
 #[ignore = "all cases and 2,000 graphs: minutes"]
 fn kernels_of_all_cases_stay_inside_their_memory() {
     check_random(0..2000);
-    check_specs(folder("tests/conformance/cases").into_iter().map(|case| case.join("spec.json")));
+    check_specs(specs::cases());
 }
 
 /// The guard works: an access one element outside ends the process.

@@ -21,6 +21,7 @@ mod parameters;
 mod random_graph;
 mod reference;
 mod simplify;
+mod specs;
 mod stability;
 mod stages;
 mod text;

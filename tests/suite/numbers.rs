@@ -1,19 +1,16 @@
 //! NaN and infinity go the same way at every level.
 
-use std::fs;
-use std::path::Path;
-
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use schur_ir::build::{Mode, build};
 use schur_ir::graph::Graph;
-use schur_ir::spec::{ModelSpec, Source};
 use schur_ir::ty::DType;
 use schur_runtime::array::{Array, Data};
 use schur_runtime::reference::{Arrays, Evaluated, evaluate};
 
 use crate::levels::{Way, ways};
 use crate::random_graph::{random_arrays, random_graph, random_sizes, random_smooth_graph};
+use crate::specs;
 
 /// The same inputs with some elements of floats replaced.
 fn sprinkled(inputs: &Arrays, values: &[f64], seed: u64) -> Arrays {
@@ -119,16 +116,8 @@ fn simplified_code_makes_no_nan_of_its_own() {
 /// The graphs that specs make have no such terms: their NaNs are where the reference has them, simplified or not.
 #[test]
 fn models_of_specs_keep_every_nan() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files = |folder: &str| {
-        let mut paths: Vec<_> = fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
-        paths.sort();
-        paths
-    };
-    let cases = files("tests/conformance/cases").into_iter().step_by(4).map(|case| case.join("spec.json"));
-    for (seed, path) in files("tests/specs").into_iter().chain(cases).enumerate() {
-        let source = Source::new(path.to_string_lossy(), fs::read_to_string(&path).unwrap()).unwrap();
-        let spec = ModelSpec::parse(&source).unwrap();
+    for (seed, path) in specs::entries("tests/specs").into_iter().chain(specs::cases().step_by(4)).enumerate() {
+        let spec = specs::read(&path);
         for mode in [Mode::Train, Mode::Infer] {
             let graph = build(&spec, mode).unwrap();
             for way in &ways()[..2] {

@@ -3,12 +3,12 @@
 use indexmap::IndexMap;
 use schur_ir::build::{Mode, build};
 use schur_ir::graph::Op;
-use schur_ir::spec::{ModelSpec, Source};
 use schur_ir::ty::DType;
 use schur_runtime::array::{Array, Data};
 use schur_runtime::store::ParamStore;
 
 use crate::levels::compiled;
+use crate::specs::spec;
 
 const SPEC: &str = r#"
     name = "far_from_zero"
@@ -28,9 +28,7 @@ const SPEC: &str = r#"
 /// Inputs with mean 1e4 and deviation 1: in `f32` the variance keeps three digits, and so do the outputs.
 #[test]
 fn batch_statistics_are_stable_far_from_zero() {
-    let source = Source::new("spec.toml", SPEC).unwrap_or_else(|e| panic!("{e}"));
-    let spec = ModelSpec::parse(&source).unwrap_or_else(|e| panic!("{e:?}"));
-    let graph = build(&spec, Mode::Train).unwrap_or_else(|e| panic!("{e:?}"));
+    let graph = build(&spec(SPEC), Mode::Train).unwrap_or_else(|e| panic!("{e:?}"));
     let rows = 1000;
     let deviation = |k: usize| ((k * 7919) % 2000) as f32 / 1000.0 - 1.0;
     let values: Vec<f32> = (0..2 * rows).map(|k| 1e4 + 1.7 * deviation(k)).collect();

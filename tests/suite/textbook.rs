@@ -10,8 +10,9 @@ use schur_compiler::loops::{LoopOptions, lower};
 use schur_compiler::simplify::{RULES, Rule, SimplifyOptions, simplify, variants};
 use schur_ir::build::{Mode, build};
 use schur_ir::graph::{Graph, ValueId};
-use schur_ir::spec::{ModelSpec, Source};
 use schur_ir::verify::verify;
+
+use crate::specs::{self, spec};
 
 /// The inputs of a chapter, by name.
 fn chapter(name: &str) -> Vec<(String, PathBuf)> {
@@ -49,10 +50,8 @@ fn assert_beside(chapter: &str, name: &str, comment: &str, made: &str) {
 
 /// The graph of a spec; a name that ends in `train` asks for the training mode.
 fn spec_graph(name: &str, text: &str) -> Graph {
-    let source = Source::new("spec.toml", text).unwrap_or_else(|e| panic!("{name}: {e}"));
-    let spec = ModelSpec::parse(&source).unwrap_or_else(|e| panic!("{name}: {e:?}"));
     let mode = if name.ends_with("train") { Mode::Train } else { Mode::Infer };
-    build(&spec, mode).unwrap_or_else(|e| panic!("{name}: {e:?}"))
+    build(&spec(text), mode).unwrap_or_else(|e| panic!("{name}: {e:?}"))
 }
 
 /// Every rule, with its comment and its graph.
@@ -105,9 +104,7 @@ const OPS: [&str; 12] = [
 
 /// The ops of the layers of a spec.
 fn ops(path: &Path) -> Vec<&'static str> {
-    let source = Source::new("spec.toml", read(path).0).unwrap_or_else(|e| panic!("{e}"));
-    let spec = ModelSpec::parse(&source).unwrap_or_else(|e| panic!("{}: {e:?}", path.display()));
-    spec.layers.iter().map(|layer| layer.op.name()).collect()
+    specs::read(path).layers.iter().map(|layer| layer.op.name()).collect()
 }
 
 /// The joint graph of one layer, cut where the forward pass ends.

@@ -7,10 +7,10 @@ use rand::rngs::ChaCha8Rng;
 use schur_compiler::autodiff::{VjpOptions, vjp};
 use schur_ir::build::{Mode, build};
 use schur_ir::graph::OutputKind;
-use schur_ir::spec::{ModelSpec, Source};
 
 use super::check;
 use crate::random_graph::{random_arrays, random_sizes};
+use crate::specs::spec;
 
 /// Checks ∂(a·energy + b·∂energy/∂x)/∂(x, parameters).
 fn check_forces(layers: &str, mode: Mode) {
@@ -18,8 +18,7 @@ fn check_forces(layers: &str, mode: Mode) {
         "name = 'm'\ndtype = 'f64'\noutputs = ['energy']\n\
          inputs.x = {{ shape = ['N'], irreps = '6x0e+2x1o' }}\ninputs.e = {{ shape = ['N'], irreps = '2x0e' }}\n{layers}"
     );
-    let spec = ModelSpec::parse(&Source::new("m.toml", text).unwrap()).unwrap();
-    let graph = build(&spec, mode).unwrap();
+    let graph = build(&spec(&text), mode).unwrap();
     let energy = (OutputKind::Output, Arc::from("energy"));
     let joint = vjp(&graph, &VjpOptions { outputs: vec![energy.clone()], wrt: vec!["x".into()] }).unwrap();
     let options = VjpOptions { outputs: vec![energy, (OutputKind::Gradient, "x".into())], ..VjpOptions::new(&graph) };

@@ -4,8 +4,7 @@ mod browser;
 mod page;
 
 use crate::cli::{Folder, printed, refused, schur, text};
-
-pub(crate) const FORCES: &str = "examples/forces/model.toml";
+use crate::specs::FORCES;
 
 /// A small spec whose names try to leave their places.
 pub(crate) const NASTY: &str = r#"

@@ -1,13 +1,14 @@
 //! One spec, one program for each range of sizes: which is taken depends on the sizes of a call alone.
 
-use schur::{Array, CompileOptions, Mode, Model};
+use schur::{Array, CompileOptions, Mode};
 use schur_compiler::autodiff::{VjpOptions, vjp};
 use schur_compiler::simplify::{SimplifyOptions, simplify};
 use schur_compiler::validate::{ValidationError, validate};
 use schur_ir::dim::{Bindings, Symbol};
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Graph, Op};
-use schur_ir::spec::Source;
+
+use crate::specs::model;
 
 const SPEC: &str = r#"
     name = "two_linears"
@@ -27,10 +28,6 @@ const SPEC: &str = r#"
     irreps_out = "64x0e"
 "#;
 
-fn model() -> Model {
-    Model::parse(&Source::new("spec.toml", SPEC).unwrap_or_else(|e| panic!("{e}"))).unwrap_or_else(|e| panic!("{e}"))
-}
-
 fn rows(graph: &Graph) -> usize {
     graph.nodes.iter().filter(|node| matches!(&node.op, Op::Contract(c) if !c.rows.is_empty())).count()
 }
@@ -38,7 +35,7 @@ fn rows(graph: &Graph) -> usize {
 /// A product of two matrices of 64 × 64 costs what 64 rows save, and what starting it takes.
 #[test]
 fn linears_are_multiplied_together_where_rows_are_many() {
-    let graph = model().graph(Mode::Infer).unwrap_or_else(|e| panic!("{e}"));
+    let graph = model(SPEC).graph(Mode::Infer).unwrap_or_else(|e| panic!("{e}"));
     let simplified = simplify(&graph, &SimplifyOptions::default()).unwrap_or_else(|e| panic!("{e}"));
     let [few] = simplified.others.as_slice() else { panic!("{:?}", simplified.others) };
     assert_eq!((rows(&simplified.graph), rows(few)), (1, 2), "{}\n{few}", simplified.graph);
@@ -51,7 +48,7 @@ fn linears_are_multiplied_together_where_rows_are_many() {
 
 #[test]
 fn every_range_computes_the_same() {
-    let model = model();
+    let model = model(SPEC);
     let params = model.init(1).unwrap_or_else(|e| panic!("{e}"));
     let mut compiled = model.compile(Mode::Infer, &CompileOptions::default()).unwrap_or_else(|e| panic!("{e}"));
     let plain = CompileOptions { simplify: None, ..CompileOptions::default() };
@@ -70,7 +67,7 @@ fn every_range_computes_the_same() {
 
 #[test]
 fn a_wrong_simplification_is_found() {
-    let graph = model().graph(Mode::Infer).unwrap_or_else(|e| panic!("{e}"));
+    let graph = model(SPEC).graph(Mode::Infer).unwrap_or_else(|e| panic!("{e}"));
     let mut wrong = simplify(&graph, &SimplifyOptions::default()).unwrap_or_else(|e| panic!("{e}")).graph;
     let validation = validate(&graph, &wrong, 3).unwrap_or_else(|e| panic!("{e}"));
     assert!(validation.elements >= 128 && validation.error < 1e-13, "{validation:?}");

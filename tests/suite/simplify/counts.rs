@@ -4,13 +4,12 @@ use schur_compiler::simplify::{Cost, SimplifyOptions, simplify};
 use schur_ir::build::{Mode, build};
 use schur_ir::dim::Dim;
 use schur_ir::graph::{Contract, Graph, Op, Path};
-use schur_ir::spec::{ModelSpec, Source};
+
+use crate::specs;
 
 fn spec(layers: &str) -> Graph {
     let text = format!("name = \"counted\"\noutputs = [\"y\"]\n{layers}");
-    let source = Source::new("spec.toml", text).unwrap_or_else(|e| panic!("{e}"));
-    let spec = ModelSpec::parse(&source).unwrap_or_else(|e| panic!("{e:?}"));
-    build(&spec, Mode::Infer).unwrap_or_else(|e| panic!("{e:?}"))
+    build(&specs::spec(&text), Mode::Infer).unwrap_or_else(|e| panic!("{e:?}"))
 }
 
 fn simplified(graph: &Graph) -> Graph {

@@ -11,11 +11,12 @@ use ndarray::{Array1, Array2, ArrayD, s};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use schur::train::{DataSet, Decay, Layout, Loss, Method, Schedule, Settings, Trainer, order, training_graph};
-use schur::{DType, Mode, Model, ParamStore, Rotation, Source};
+use schur::{DType, Mode, Model, ParamStore, Rotation};
 use schur_runtime::array::Array;
 use schur_runtime::reference::{Evaluated, evaluate};
 
 use crate::levels::{Arrays, compiled, distance};
+use crate::specs::model;
 
 /// Every kind of state: parameters, statistics, and an index.
 const NETWORK: &str = r#"
@@ -51,13 +52,6 @@ irreps_out = "1x0e + 1x1o"
 "#;
 
 const LOSSES: [Loss; 3] = [Loss::Mse, Loss::Mae, Loss::Huber { delta: 0.7 }];
-
-fn model(text: &str) -> Model {
-    Source::new("model.toml", text)
-        .map_err(|e| e.to_string())
-        .and_then(|s| Model::parse(&s).map_err(|e| e.to_string()))
-        .unwrap()
-}
 
 fn network(dtype: DType) -> Model {
     model(&NETWORK.replace("\"f64\"", &format!("\"{dtype}\"")))
