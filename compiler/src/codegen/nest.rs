@@ -2,7 +2,7 @@
 
 #![expect(clippy::indexing_slicing, clippy::unreachable, reason = "places are of one nest's loops and accesses")]
 
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 
 use crate::loops::strides::{Extent, Loop, is_regular, loops};
 use crate::loops::{Access, MicroCall, Nest, Write};
@@ -37,8 +37,12 @@ impl<'a> KernelBuilder<'a> {
     pub(super) fn nest(&mut self, nest: &Nest) {
         let accesses: Vec<&Access> = nest.accesses().collect();
         if let Some(call) = &nest.call {
+            if call.by_row {
+                let one = self.b.ins().iconst(types::I64, 1);
+                return self.each_row(&accesses, &mut |cx, places| cx.around(nest, call, 0, places, one));
+            }
             let places: Vec<Value> = accesses.iter().map(|a| self.first_pointer(a)).collect();
-            return self.around(nest, call, 0, &places);
+            return self.around(nest, call, 0, &places, self.tile_rows);
         }
         let regular = accesses.iter().all(|a| is_regular(a));
         let rows = regular && !self.kernel.rows.is_empty();
@@ -55,11 +59,10 @@ impl<'a> KernelBuilder<'a> {
         }
     }
 
-    /// The loops around the call of a micro-kernel, from the `depth`-th on, and the call.
-    fn around(&mut self, nest: &Nest, call: &MicroCall, depth: usize, places: &[Value]) {
+    /// The loops around the call of a micro-kernel for some rows, from the `depth`-th on, and the call.
+    fn around(&mut self, nest: &Nest, call: &MicroCall, depth: usize, places: &[Value], rows: Value) {
         let Some(&axis) = call.outer.get(depth) else {
             let arrays: Vec<Value> = call.arrays.iter().map(|&k| places[k]).collect();
-            let rows = self.tile_rows;
             return self.call_micro(call.micro, &arrays, rows);
         };
         let size = self.loops.dtype.size();
@@ -69,7 +72,7 @@ impl<'a> KernelBuilder<'a> {
             .map(|(a, &value)| Moving { value, step: (a.segment.strides[axis] * size) as i64 })
             .collect();
         self.repeat(Count::Static(nest.axes[axis].size), &moving, &[], &mut |cx, places, _| {
-            cx.around(nest, call, depth + 1, places);
+            cx.around(nest, call, depth + 1, places, rows);
             Vec::new()
         });
     }

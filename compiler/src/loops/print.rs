@@ -83,7 +83,8 @@ impl fmt::Display for Stmt {
 }
 
 fn by(f: &mut fmt::Formatter<'_>, call: &Option<MicroCall>) -> fmt::Result {
-    call.as_ref().map_or(Ok(()), |call| write!(f, "  by micro-kernel {}", call.micro))
+    let Some(call) = call else { return Ok(()) };
+    write!(f, "  by micro-kernel {}{}", call.micro, if call.by_row { ", row by row" } else { "" })
 }
 
 impl fmt::Display for Nest {

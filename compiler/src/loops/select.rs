@@ -2,7 +2,8 @@
 //!
 //! A nest of two factors is a matrix product where one factor, `b`, is contiguous along an axis `n` that the other one
 //! lacks: axes of `a` and the output alone are rows of the product (`m`), axes of both factors are summed (`k`). Axes
-//! beyond those that a micro-kernel takes are loops around the call. A copy that exchanges multiplicities and components
+//! beyond those that a micro-kernel takes are loops around the call, and so are rows where both factors have rows of their
+//! own, as weights that are indexed or come with the rows. A copy that exchanges multiplicities and components
 //! is a transposing copy. All other nests are generated code. Maps with functions such as `exp` are micro-kernels too.
 
 #![expect(clippy::indexing_slicing, reason = "places are of the axes and accesses of one statement")]
@@ -17,6 +18,10 @@ use super::{Access, Ahead, Array, Kernel, MapStmt, MicroCall, Nest, RowAddress, 
 
 /// Fewer columns than this are not worth a call.
 const MIN_COLUMNS: usize = 4;
+
+/// Products of one row that have fewer columns, or multiply fewer numbers, are generated code.
+const MIN_COLUMNS_OF_ROW: usize = 16;
+const MIN_PRODUCTS_OF_ROW: usize = 256;
 
 /// Chooses the nests of a kernel, and lists what they call.
 pub(super) fn select(kernel: &mut Kernel, dtype: DType, micros: &mut Vec<Micro>) {
@@ -70,28 +75,60 @@ struct Chosen {
     micro: Micro,
     arrays: Vec<usize>,
     outer: Vec<usize>,
+    by_row: bool,
 }
 
 impl Chosen {
     fn call(self, micros: &mut Vec<Micro>) -> MicroCall {
-        MicroCall { micro: place(micros, self.micro), arrays: self.arrays, outer: self.outer }
+        MicroCall { micro: place(micros, self.micro), arrays: self.arrays, outer: self.outer, by_row: self.by_row }
     }
 }
 
 fn choose(nest: &Nest, has_rows: bool, dtype: DType) -> Option<Chosen> {
-    let regular = nest.accesses().all(is_regular);
-    if !regular || !nest.divisor.is_one() {
+    if !nest.divisor.is_one() {
         return None;
     }
-    let loops = loops(nest, has_rows);
-    match nest.factors.len() {
-        1 => transpose(nest, &loops, dtype),
-        _ => {
-            // Of two ways, the one whose columns are closer together in the output.
-            let ways = [[1, 2], [2, 1]].into_iter().filter_map(|factors| product(nest, &loops, dtype, factors));
-            ways.min_by_key(|(n_stride, _)| *n_stride).map(|(_, chosen)| chosen)
-        }
+    let of_tile = nest.accesses().all(is_regular).then(|| loops(nest, has_rows));
+    if nest.factors.len() == 1 {
+        return transpose(nest, &of_tile?, dtype);
     }
+    let whole = of_tile.and_then(|loops| nearest(ways(nest, &loops, dtype)));
+    let of_row = || nearest(ways(nest, &loops(nest, false), dtype).filter(|way| is_worth_a_call(&way.product)));
+    match whole {
+        Some(way) => Some(way.chosen(false)),
+        None if has_rows => Some(of_row()?.chosen(true)),
+        None => None,
+    }
+}
+
+/// A way to see a nest as a product.
+struct Way {
+    product: Product,
+    arrays: Vec<usize>,
+    outer: Vec<usize>,
+}
+
+impl Way {
+    fn chosen(self, by_row: bool) -> Chosen {
+        Chosen { micro: Micro::Product(self.product), arrays: self.arrays, outer: self.outer, by_row }
+    }
+}
+
+/// With either factor as `b`.
+fn ways(nest: &Nest, loops: &[Loop], dtype: DType) -> impl Iterator<Item = Way> {
+    [[1, 2], [2, 1]].into_iter().filter_map(move |factors| product(nest, loops, dtype, factors))
+}
+
+/// The way whose columns are closer together in the output.
+fn nearest(ways: impl Iterator<Item = Way>) -> Option<Way> {
+    ways.min_by_key(|way| way.product.n_stride)
+}
+
+/// True where a product of one row is enough work. Without sums, memory takes as long as generated code does.
+fn is_worth_a_call(product: &Product) -> bool {
+    let size = |along: &Along| if let micro::Extent::Fixed(size) = along.extent { size } else { 1 };
+    let [rows, terms] = [&product.m, &product.k].map(|pair| pair.iter().map(size).product::<usize>());
+    terms > 1 && product.n >= MIN_COLUMNS_OF_ROW && product.n * rows * terms >= MIN_PRODUCTS_OF_ROW
 }
 
 /// What an axis is to a product of `a` and `b`.
@@ -111,8 +148,8 @@ fn role(l: &Loop, [a, b]: [usize; 2]) -> Option<Role> {
     }
 }
 
-/// The nest as a product of the factors at `a` and `b`, counted with the output; and the stride of its columns there.
-fn product(nest: &Nest, loops: &[Loop], dtype: DType, [a, b]: [usize; 2]) -> Option<(usize, Chosen)> {
+/// The nest as a product of the factors at `a` and `b`, counted with the output.
+fn product(nest: &Nest, loops: &[Loop], dtype: DType, [a, b]: [usize; 2]) -> Option<Way> {
     let n = columns(loops, [a, b])?;
     let Extent::Axis(columns) = loops[n].extent else { return None };
     let n_stride = loops[n].strides[0];
@@ -129,7 +166,7 @@ fn product(nest: &Nest, loops: &[Loop], dtype: DType, [a, b]: [usize; 2]) -> Opt
     let along = |l: Option<&&Loop>, x: usize, y: usize| {
         l.map_or(Along::NONE, |l| Along { extent: extent(l.extent), strides: [l.strides[x], l.strides[y]] })
     };
-    let micro = Micro::Product(Product {
+    let product = Product {
         dtype,
         m: [along(m.first(), 0, a), along(m.get(1), 0, a)],
         k: ordered([along(k.first(), a, b), along(k.get(1), a, b)]),
@@ -137,9 +174,9 @@ fn product(nest: &Nest, loops: &[Loop], dtype: DType, [a, b]: [usize; 2]) -> Opt
         n_stride,
         coefficient: nest.coefficient.0,
         accumulate: nest.write == Write::Add,
-    });
+    };
     let outer = outer.iter().filter_map(|l| l.axis).collect();
-    Some((n_stride, Chosen { micro, arrays: vec![0, a, b], outer }))
+    Some(Way { product, arrays: vec![0, a, b], outer })
 }
 
 fn extent(extent: Extent) -> micro::Extent {
@@ -202,7 +239,7 @@ fn transpose(nest: &Nest, loops: &[Loop], dtype: DType) -> Option<Chosen> {
     let rows = rows.first().map_or([0, 0], |l| [l.strides[0], l.strides[1]]);
     let coefficient = nest.coefficient.0;
     let micro = Micro::Transpose(Transpose { dtype, rows, short: d, long: mul, apart, coefficient });
-    Some(Chosen { micro, arrays: vec![0, 1], outer: Vec::new() })
+    Some(Chosen { micro, arrays: vec![0, 1], outer: Vec::new(), by_row: false })
 }
 
 /// The map by a micro-kernel, where it computes functions that take many instructions.
@@ -215,7 +252,7 @@ fn function(map: &MapStmt, dtype: DType) -> Option<Chosen> {
     let stride = |a: &Access| if a.row == RowAddress::Row { a.width } else { 0 };
     let rows = map.accesses().map(stride).collect();
     let micro = Micro::Map(micro::Map { dtype, expr: map.expr.clone(), rows, count: map.count });
-    Some(Chosen { micro, arrays: (0..=map.operands.len()).collect(), outer: Vec::new() })
+    Some(Chosen { micro, arrays: (0..=map.operands.len()).collect(), outer: Vec::new(), by_row: false })
 }
 
 /// True where an expression has a function that is a polynomial in machine code.

@@ -106,6 +106,8 @@ pub struct MicroCall {
     pub arrays: Vec<usize>,
     /// The axes that are loops around the call.
     pub outer: Vec<usize>,
+    /// True where every row of the tile is a call of its own.
+    pub by_row: bool,
 }
 
 /// `out[k] = expr(operand_0[k], …)` for `k` in `0..count`.

@@ -35,6 +35,8 @@ pub(super) struct Plan<T: 'static> {
     tiles: Vec<Vec<TileFn<T>>>,
     /// The same for single rows.
     rest: Vec<Vec<TileFn<T>>>,
+    /// The tiles of products of one row, by vectors: more of these than 2, so that sums do not wait for each other.
+    alone: Vec<TileFn<T>>,
     /// The number of items of `tiles`.
     items: usize,
 }
@@ -49,6 +51,13 @@ impl<T: Copy> Plan<T> {
     pub(super) fn new(product: &Product, tiles: &Tiles<T>, coefficient: T) -> Self {
         let k = match product.k {
             [outer, inner] if outer.extent == Extent::Rows => [inner, outer],
+            others => others,
+        };
+        // A few rows are the items of one group.
+        let m = match product.m {
+            [few @ Along { extent: Extent::Fixed(2..), .. }, Along::NONE] if is_items(tiles, &few) => {
+                [Along::NONE, few]
+            }
             others => others,
         };
         let groups = |items: usize| -> Vec<Vec<TileFn<T>>> {
@@ -70,16 +79,16 @@ impl<T: Copy> Plan<T> {
                 groups(items)
             }
         };
-        let components = match product.m[1].extent {
-            Extent::Fixed(count) if count > 1 => of_items(count, &product.m[1]),
+        let components = match m[1].extent {
+            Extent::Fixed(count) if count > 1 => of_items(count, &m[1]),
             Extent::Fixed(_) | Extent::Rows => Vec::new(),
         };
-        let (items, chosen) = match product.m[1].extent {
+        let (items, chosen) = match m[1].extent {
             Extent::Fixed(count) if !components.is_empty() => (count, components),
-            Extent::Fixed(_) | Extent::Rows => (LIST, of_items(LIST, &product.m[0])),
+            Extent::Fixed(_) | Extent::Rows => (LIST, of_items(LIST, &m[0])),
         };
         Plan {
-            m: product.m,
+            m,
             k,
             n: product.n,
             n_stride: product.n_stride,
@@ -88,6 +97,7 @@ impl<T: Copy> Plan<T> {
             lanes: tiles.lanes,
             tiles: chosen,
             rest: groups(1),
+            alone: (1..).map_while(|vectors| (tiles.get)(1, 1, vectors)).collect(),
             items,
         }
     }
@@ -126,7 +136,8 @@ impl<T: Copy> Plan<T> {
 
     /// The loop over blocks of columns.
     unsafe fn columns(&self, whole: Tile<T>, m: [usize; 2]) {
-        let most = self.tiles.len();
+        let is_alone = m == [1, 1];
+        let most = if is_alone { self.alone.len() } else { self.tiles.len() };
         let mut n = 0;
         while n < self.n {
             let left = self.n - n;
@@ -136,7 +147,7 @@ impl<T: Copy> Plan<T> {
             // SAFETY: the caller's.
             unsafe {
                 let tile = Tile { b: whole.b.add(n), out: whole.out.add(n * self.n_stride), last, ..whole };
-                self.rows(tile, m, vectors);
+                if is_alone { self.alone[vectors - 1](&tile) } else { self.rows(tile, m, vectors) }
             }
             n += columns;
         }
@@ -177,6 +188,11 @@ impl<T: Copy> Plan<T> {
     fn flip(&self, along: &Along) -> [usize; 2] {
         [along.strides[1], along.strides[0]]
     }
+}
+
+/// True where there are tiles of as many items.
+fn is_items<T>(tiles: &Tiles<T>, along: &Along) -> bool {
+    matches!(along.extent, Extent::Fixed(count) if (tiles.get)(count, 1, 1).is_some())
 }
 
 /// Calls tiles for `count` groups, the largest first.

@@ -133,6 +133,14 @@ proptest! {
     }
 
     #[test]
+    fn products_of_one_row_are_what_plain_loops_compute(
+        dtype in dtypes(), mul_in in 1usize..40, mul_out in 1usize..300, accumulate: bool,
+    ) {
+        let product = layer(dtype, [mul_in, mul_out, 1], [true, true], accumulate);
+        check_product(&product, [mul_out, mul_in, mul_in * mul_out], 1);
+    }
+
+    #[test]
     fn long_sums_go_through_memory(dtype in dtypes(), mul_in in 250usize..800, rows in 1usize..6) {
         check_product(&layer(dtype, [mul_in, 19, 3], [true, false], false), [rows * 57, rows * mul_in * 3, mul_in * 19], rows);
     }

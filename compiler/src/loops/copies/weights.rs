@@ -1,7 +1,8 @@
 //! Weights that are contiguous along a sum, transposed once a call.
 //!
 //! A micro-kernel wants one factor of a product contiguous along columns of the output. In the gradient with respect to an
-//! input, a weight is contiguous along the sum instead: a node without rows transposes it.
+//! input, a weight is contiguous along the sum instead: a node without rows of the batch transposes it, all of them where
+//! rows pick theirs by an index.
 
 use schur_ir::dim::Dim;
 use schur_ir::expr::Scalar;
@@ -31,11 +32,13 @@ fn with_transposed_weights(rebuild: &mut Rebuild, node: &Node, mut contract: Con
         return contract;
     }
     for operand in 0..contract.operands.len() {
-        let read = &contract.operands[operand];
-        if read.map != RowMap::shared() {
+        let Operand { value: weight, map } = contract.operands[operand].clone();
+        let dims = rebuild.packed.graph.ty(weight).dims.clone();
+        let is_picked = map.index.is_some() && map.axes.is_empty() && dims.iter().all(|dim| dim.constant().is_some());
+        if map != RowMap::shared() && !is_picked {
             continue;
         }
-        let mut transposes = Transposes::new(read.value);
+        let mut transposes = Transposes::new(weight);
         for path in &mut contract.paths {
             if let Some(k) = transposable(path, operand) {
                 let segment = transposes.segment(&path.factors[k].segment, &path.axes, &path.out);
@@ -43,10 +46,10 @@ fn with_transposed_weights(rebuild: &mut Rebuild, node: &Node, mut contract: Con
             }
         }
         if !transposes.paths.is_empty() {
-            let (width, copy) = transposes.finish();
-            let ty = Type::new(Vec::new(), Irreps::scalars(width), node.ty.dtype);
+            let (width, copy) = transposes.finish(&dims);
+            let ty = Type::new(dims, Irreps::scalars(width), node.ty.dtype);
             let value = rebuild.copy(Op::Contract(copy), ty, node);
-            contract.operands.push(Operand { value, map: RowMap::shared() });
+            contract.operands.push(Operand { value, map });
         }
     }
     drop_unread(&mut contract);
@@ -116,10 +119,10 @@ impl Transposes {
         Segment { offset, strides }
     }
 
-    /// The width of the copy, and the contraction that makes it.
-    fn finish(self) -> (usize, Contract) {
-        let operands = vec![Operand { value: self.value, map: RowMap::shared() }];
-        let shared = RowMap::shared();
-        (self.width, Contract { rows: Vec::new(), operands, out: shared, divisor: Dim::one(), paths: self.paths })
+    /// The width of the copy, and the contraction that makes it, for a weight with these leading sizes.
+    fn finish(self, dims: &[Dim]) -> (usize, Contract) {
+        let map = RowMap::identity(dims.len());
+        let operands = vec![Operand { value: self.value, map: map.clone() }];
+        (self.width, Contract { rows: dims.to_vec(), operands, out: map, divisor: Dim::one(), paths: self.paths })
     }
 }
