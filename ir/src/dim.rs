@@ -20,6 +20,12 @@ type Monomial = Vec<Symbol>;
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Dim(BTreeMap<Monomial, i64>);
 
+/// The most terms of a product, before equal ones are added. Products of sums have exponentially many in their factors.
+const MAX_TERMS: usize = 1000;
+
+/// The most symbols of a term of a product.
+const MAX_SYMBOLS: usize = 1000;
+
 /// The size of every symbol at one call.
 pub type Bindings = IndexMap<Symbol, usize>;
 
@@ -66,29 +72,35 @@ impl Dim {
 
     /// The sum.
     pub fn plus(&self, other: &Self) -> Self {
-        let mut out = self.0.clone();
-        for (monomial, coefficient) in &other.0 {
-            let entry = out.entry(monomial.clone()).or_insert(0);
-            *entry = entry.saturating_add(*coefficient);
-        }
-        out.retain(|_, c| *c != 0);
-        Dim(out)
+        let terms = other.0.iter().map(|(monomial, coefficient)| Some((monomial.clone(), *coefficient)));
+        self.and(other).and_then(|()| add(self.0.clone(), terms)).unwrap_or_else(Dim::cut_off)
     }
 
     /// The product.
     pub fn times(&self, other: &Self) -> Self {
-        let mut out = Dim::default();
-        for (a, x) in &self.0 {
-            for (b, y) in &other.0 {
-                let mut monomial: Monomial = a.iter().chain(b).cloned().collect();
-                monomial.sort();
-                out = out.plus(&Dim(BTreeMap::from([(monomial, x.saturating_mul(*y))])));
-            }
-        }
-        out
+        let fits = self.0.len().saturating_mul(other.0.len()) <= MAX_TERMS;
+        let pairs = self.0.iter().flat_map(|a| other.0.iter().map(move |b| (a, b)));
+        let terms = pairs.map(|((a, x), (b, y))| {
+            let mut monomial: Monomial = a.iter().chain(b).take(MAX_SYMBOLS.saturating_add(1)).cloned().collect();
+            monomial.sort();
+            (monomial.len() <= MAX_SYMBOLS).then_some((monomial, x.checked_mul(*y)?))
+        });
+        let product = || fits.then(|| add(BTreeMap::new(), terms)).flatten();
+        self.and(other).and_then(|()| product()).unwrap_or_else(Dim::cut_off)
     }
 
-    /// True where no coefficient came to the end of its range: sums and products stay there, and would be too small.
+    /// What stands for a polynomial that is too large: sums and products with it are the same.
+    fn cut_off() -> Self {
+        Dim::from(i64::MAX)
+    }
+
+    /// Something where both are exact.
+    fn and(&self, other: &Self) -> Option<()> {
+        (self.is_exact() && other.is_exact()).then_some(())
+    }
+
+    /// True where it is the polynomial that it was made to be: no coefficient, and no sum or product that it was made from,
+    /// came to the end of its range or had too many terms. One that is not has no value.
     pub fn is_exact(&self) -> bool {
         self.0.values().all(|c| *c != i64::MAX && *c != i64::MIN)
     }
@@ -108,6 +120,9 @@ impl Dim {
 
     /// The value at a call.
     pub fn evaluate(&self, bindings: &Bindings) -> Result<usize, DimError> {
+        if !self.is_exact() {
+            return Err(DimError::Overflow(self.clone()));
+        }
         let mut total: i64 = 0;
         for (monomial, coefficient) in &self.0 {
             let mut term = Some(*coefficient);
@@ -119,6 +134,17 @@ impl Dim {
         }
         usize::try_from(total).map_err(|_| DimError::Overflow(self.clone()))
     }
+}
+
+/// A polynomial with more terms; `None` where one of them, or a coefficient, is too large.
+fn add(mut sum: BTreeMap<Monomial, i64>, terms: impl Iterator<Item = Option<(Monomial, i64)>>) -> Option<Dim> {
+    for term in terms {
+        let (monomial, coefficient) = term?;
+        let entry = sum.entry(monomial).or_insert(0);
+        *entry = entry.checked_add(coefficient)?;
+    }
+    sum.retain(|_, coefficient| *coefficient != 0);
+    Some(Dim(sum))
 }
 
 impl From<i64> for Dim {

@@ -14,7 +14,7 @@ pub struct Limits {
     pub inputs: usize,
     /// Layers of a spec: 10,000.
     pub layers: usize,
-    /// Leading axes of an input: 32.
+    /// Leading axes of a value: 32.
     pub axes: usize,
     /// The degree l of an irrep: 128.
     pub degree: u32,
@@ -98,12 +98,14 @@ impl LimitError {
 }
 
 impl Graph {
-    /// Checks the size of a graph: nodes, paths, and the width and chunks of every value.
+    /// Checks the size of a graph: nodes, paths, and the leading axes, width and chunks of every value.
     pub fn check_limits(&self, limits: &Limits) -> Result<(), LimitError> {
         LimitError::check("nodes", limits.nodes, self.nodes.len(), || "the graph's nodes".into())?;
         let mut paths = 0usize;
         for (value, node) in self.values() {
             let of = |what: &str| format!("the {what} of {value} in the layer `{}`", node.layer);
+            let axes = node.ty.dims.len().max(rows(&node.op));
+            LimitError::check("axes", limits.axes, axes, || of("leading axes"))?;
             LimitError::check("chunks", limits.chunks, node.ty.irreps.len(), || of("chunks"))?;
             LimitError::check("width", limits.width, node.ty.width(), || of("width"))?;
             if let Op::Contract(contract) = &node.op {
@@ -112,6 +114,15 @@ impl Graph {
             }
         }
         Ok(())
+    }
+}
+
+/// The number of axes that an op iterates over.
+fn rows(op: &Op) -> usize {
+    match op {
+        Op::Contract(contract) => contract.rows.len(),
+        Op::Map(map) => map.rows.len(),
+        Op::Input(_) | Op::Param(_) | Op::Max(_) | Op::Reshape(_) => 0,
     }
 }
 

@@ -81,17 +81,26 @@ impl Type {
         self.irreps.dim()
     }
 
-    /// True where the number of elements is an exact polynomial, no part of it cut off at the end of its range: an array
-    /// for which it is not fits in no memory.
+    /// True where the number of elements is an exact polynomial, no part of it cut off at the end of its range, and so are
+    /// the strides of the leading axes: an array for which it is not fits in no memory.
     pub fn has_exact_size(&self) -> bool {
         let width = i64::try_from(self.width()).unwrap_or(i64::MAX);
-        self.dims.iter().all(Dim::is_exact) && self.rows().times(&Dim::from(width)).is_exact()
+        have_exact_strides(&self.dims) && self.rows().times(&Dim::from(width)).is_exact()
     }
 
     /// The number of rows: the product of the leading sizes.
     pub fn rows(&self) -> Dim {
         Dim::product(&self.dims)
     }
+}
+
+/// True where the product of sizes is an exact polynomial, from whichever axis it begins.
+pub(crate) fn have_exact_strides(dims: &[Dim]) -> bool {
+    let mut product = Dim::one();
+    dims.iter().rev().all(|dim| {
+        product = dim.times(&product);
+        product.is_exact()
+    })
 }
 
 /// `f32[N] 8x0e+4x1o`, with `!` behind a chunk that is known to be zero.

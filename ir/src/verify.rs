@@ -2,7 +2,7 @@
 //!
 //! It checks, of every node:
 //! - what it reads comes before it; the type has one zero flag a chunk;
-//! - the sizes, their product and the width are exact: nothing was cut off at the end of its range;
+//! - the sizes of values and rows, their products and divisors are exact: nothing was cut off at the end of its range;
 //! - row maps have one entry a leading axis, and the sizes that they match are equal, or 1 where they say so;
 //!   indices are `i32` of width 1, and inputs that are required to be below a size that is a number;
 //! - contractions: one or two factors a path, distinct letters, one stride an axis, segments inside their values, finite
@@ -12,14 +12,17 @@
 //! - a chunk that is said to be zero is: no path of a contraction writes it; a map gives zero there, where operands that are
 //!   zero are; a reshape reads nothing else. Of leaves and maxima nothing is known;
 //!
-//! and of the graph: names of inputs, of parameters, and of outputs of one kind are unique; outputs exist.
+//! and of the graph: names of inputs, of parameters, and of outputs of one kind are unique; outputs exist, and shapes of their
+//! own hold as many elements as a row.
 
 use std::collections::HashSet;
 
 use crate::dim::Dim;
 use crate::expr::Expr;
-use crate::graph::{Contract, Graph, Map, Node, Op, Operand, Path, Requirement, RowIndex, RowMap, Segment, ValueId};
-use crate::ty::{DType, Type};
+use crate::graph::{
+    Contract, Graph, Map, Node, Op, Operand, Output, Path, Requirement, RowIndex, RowMap, Segment, ValueId,
+};
+use crate::ty::{DType, Type, have_exact_strides};
 
 mod zeros;
 
@@ -52,8 +55,17 @@ pub fn verify(graph: &Graph) -> Result<(), VerifyError> {
         ensure(exists, || format!("output `{}` does not exist", output.name)).map_err(fault)?;
         ensure(names.insert((output.kind, &output.name)), || format!("two outputs are named `{}`", output.name))
             .map_err(fault)?;
+        shape_rules(output, graph.ty(output.value)).map_err(fault)?;
     }
     Ok(())
+}
+
+fn shape_rules(output: &Output, ty: &Type) -> Check {
+    let Some(shape) = &output.shape else { return Ok(()) };
+    let elements = shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size));
+    ensure(elements == Some(ty.width()), || format!("the shape of `{}` is not its width", output.name))?;
+    let is_fixed = ty.dims.iter().all(|dim| dim.constant().is_some());
+    ensure(is_fixed || !ty.dtype.is_float(), || format!("`{}` has a shape, and sizes that are no numbers", output.name))
 }
 
 fn node_rules<'g>(graph: &'g Graph, value: ValueId, node: &'g Node, leaves: &mut HashSet<&'g str>) -> Check {
@@ -143,6 +155,8 @@ fn operand_rules(graph: &Graph, operands: &[Operand], rows: &[Dim]) -> Check {
 }
 
 fn contract_rules(graph: &Graph, contract: &Contract, ty: &Type) -> Check {
+    let exact = have_exact_strides(&contract.rows) && contract.divisor.is_exact();
+    ensure(exact, || "the number of rows, or the divisor, is too large".into())?;
     operand_rules(graph, &contract.operands, &contract.rows)?;
     row_map_rules(graph, &contract.out, &ty.dims, &contract.rows)?;
     ensure(contract.divisor.constant() != Some(0), || "divides by zero".into())?;

@@ -163,6 +163,38 @@ fn sizes_that_were_cut_off_are_invalid() {
                 %1: f32[N, 4611686018427387904, 8] 0e = reshape %0";
     let error = verify(&text.parse().unwrap()).unwrap_err().to_string();
     assert_eq!(error, "%0: an array of f32[N, 4611686018427387904, 4] 1x0e fits in no memory");
+    let rows = "graph \"g\"\n%0: f32[N] 0e = input \"x\"\n\
+                %1: f32[N] 0e = contract %0[0] over [N, 4611686018427387904, 4] into [0]\n  x0@0 -> @0\n";
+    let error = verify(&rows.parse().unwrap()).unwrap_err().to_string();
+    assert_eq!(error, "%1: the number of rows, or the divisor, is too large");
+}
+
+/// The product of sums of different symbols has as many terms as there are ways to choose one of each.
+#[test]
+fn sizes_whose_product_has_too_many_terms_are_invalid() {
+    let sum = |axis: usize| (0..30).map(|k| format!("S{axis}_{k}")).collect::<Vec<_>>().join("+");
+    let graph = |axes| {
+        let dims = (0..axes).map(sum).collect::<Vec<_>>().join(", ");
+        verify(&format!("graph \"g\"\n%0: f32[{dims}] 0e = input \"x\"").parse().unwrap())
+    };
+    assert!(graph(2).is_ok());
+    assert!(graph(32).unwrap_err().rule.ends_with("fits in no memory"));
+    let many = format!("graph \"g\"\n%0: f32[{}] 0e = input \"x\"", vec!["N"; 100_000].join(", "));
+    let error = many.parse::<Graph>().unwrap_err().to_string();
+    assert_eq!(error, "1:1: the leading axes of %0 in the layer ``: 100000, where the limit `axes` is 32");
+}
+
+#[test]
+fn shapes_of_outputs_hold_a_row() {
+    let output = |dims: &str, shape: &str| {
+        let text = format!("graph \"g\"\n%0: f32{dims} 4x0e = input \"x\"\noutput \"y\" = %0 as {shape}");
+        verify(&text.parse().unwrap()).map_err(|error| error.rule)
+    };
+    assert_eq!(output("[2]", "[2, 2]"), Ok(()));
+    for shape in ["[2]", "[]", "[0]", "[5]"] {
+        assert_eq!(output("[]", shape), Err("the shape of `y` is not its width".into()));
+    }
+    assert_eq!(output("[N]", "[2, 2]"), Err("`y` has a shape, and sizes that are no numbers".into()));
 }
 
 #[test]
