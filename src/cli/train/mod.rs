@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use schur::train::{DataSet, Epoch, Layout, Step, TrainError, Trainer, svg};
+use schur::train::{DataSet, Epoch, Layout, Settings, Step, TrainError, Trainer, svg};
 use schur::{Error, Model, checkpoint};
 
 use super::failure::Failure;
@@ -84,22 +84,7 @@ impl Train {
         let layout = Arc::new(Layout::new(&model, target)?);
         let (train, test) = (data_set(&layout, &self.data, array)?, data_set(&layout, &self.test, array)?);
         written.iter().try_for_each(|(_, path)| require_writable(path))?;
-        let params = match &self.params {
-            Some(path) => read_params(&model, path)?,
-            None => model.init(settings.seed)?,
-        };
-        let clock = Instant::now();
-        let mut trainer = Trainer::new(&model, params, settings, train, test)?;
-        self.threads.limit_training(&mut trainer);
-        terminal.note(&format!("compiled and checked all rows in {}", duration(clock.elapsed())));
-        if let Some(path) = &self.resume {
-            trainer.resume(path)?;
-            terminal.note(&format!(
-                "resumed after step {} of {}",
-                count(trainer.steps_done() as usize),
-                count(trainer.steps() as usize)
-            ));
-        }
+        let mut trainer = self.trainer(&model, settings, train, test, terminal)?;
         let clock = Instant::now();
         let rows = self.epochs(&model, &mut trainer, terminal)?;
         let time = clock.elapsed();
@@ -125,6 +110,31 @@ impl Train {
         if self.json { terminal.json(&report.to_json()) } else { terminal.print(&report.to_text()) }?;
         terminal.note(&format!("wrote {}", self.out.display()));
         Ok(())
+    }
+
+    /// The run before its first step, or where the one that is resumed was.
+    fn trainer(
+        &self,
+        model: &Model,
+        settings: Settings,
+        train: DataSet,
+        test: DataSet,
+        terminal: &Terminal,
+    ) -> Result<Trainer, Failure> {
+        let params = match &self.params {
+            Some(path) => read_params(model, path)?,
+            None => model.init(settings.seed)?,
+        };
+        let clock = Instant::now();
+        let mut trainer = Trainer::new(model, params, settings, train, test)?;
+        self.threads.limit_training(&mut trainer);
+        terminal.note(&format!("compiled and checked all rows in {}", duration(clock.elapsed())));
+        if let Some(path) = &self.resume {
+            trainer.resume(path)?;
+            let [done, all] = [trainer.steps_done(), trainer.steps()].map(|steps| count(steps as usize));
+            terminal.note(&format!("resumed after step {done} of {all}"));
+        }
+        Ok(trainer)
     }
 
     /// Does all the steps that are left, and says how many rows they went through.
