@@ -8,6 +8,7 @@ use std::cmp::{Ordering, Reverse};
 
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Axis, Factor, Path, Segment};
+use schur_ir::ty::DType;
 
 use super::neighbours::extent;
 
@@ -23,6 +24,14 @@ pub(super) fn is_void(path: &Path) -> bool {
     path.coefficient.0 == 0.0 || path.axes.iter().any(|a| a.size == 0)
 }
 
+/// True for zero, and for what is neither too large nor too small for a normal number of the type.
+pub(super) fn is_normal(coefficient: f64, dtype: DType) -> bool {
+    match dtype {
+        DType::F32 => coefficient == 0.0 || (coefficient as f32).is_normal(),
+        DType::F64 | DType::I32 | DType::Bool => coefficient == 0.0 || coefficient.is_normal(),
+    }
+}
+
 /// Drops axes of size one.
 pub(super) fn drop_unit_axes(path: &mut Path) -> bool {
     let before = path.axes.len();
@@ -32,11 +41,15 @@ pub(super) fn drop_unit_axes(path: &mut Path) -> bool {
     path.axes.len() != before
 }
 
-/// Replaces an axis that no segment has by its size: `Σ_u c x = n c x`.
-pub(super) fn sum_free_axes(path: &mut Path) -> bool {
+/// Replaces an axis that no segment has by its size: `Σ_u c x = n c x`, where `n c` is a number of the type.
+pub(super) fn sum_free_axes(path: &mut Path, dtype: DType) -> bool {
     let mut changed = false;
     while let Some(axis) = (0..path.axes.len()).find(|&k| path.segments().all(|s| s.strides[k] == 0)) {
-        path.coefficient = Scalar(path.coefficient.0 * path.axes[axis].size as f64);
+        let coefficient = path.coefficient.0 * path.axes[axis].size as f64;
+        if !is_normal(coefficient, dtype) {
+            break;
+        }
+        path.coefficient = Scalar(coefficient);
         remove_axis(path, axis);
         changed = true;
     }

@@ -14,11 +14,12 @@ use egg::{EGraph, Id, Language};
 use indexmap::IndexMap;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use schur_ir::graph::{Graph, Op, ValueId};
-use schur_ir::ty::Type;
+use schur_ir::ty::{DType, Type};
 
 use super::analysis::Types;
 use super::cost::Cost;
 use super::language::{Enode, id_of, value_of};
+use super::path_algebra::is_normal;
 use super::rules::{Action, BUILT, Built, Found, Inner, MAX_ROUNDS, RULES, Rule, Site, is_copy};
 use super::{Report, SimplifyError, SimplifyOptions, Stop};
 
@@ -243,6 +244,14 @@ impl Saturation {
     }
 
     fn apply(&mut self, class: Id, from: &Enode, ty: &Arc<Type>, rule: usize, found: Found) -> bool {
+        let fits = match &found {
+            Found::Op(op) => has_normal_coefficients(op, ty.dtype),
+            Found::Built(built) => [&built.value, &built.op].iter().all(|op| has_normal_coefficients(op, ty.dtype)),
+            Found::Same(_) => true,
+        };
+        if !fits {
+            return false;
+        }
         self.egraph.analysis.layer = self.egraph[self.egraph.find(class)].data.layer.clone();
         let id = match found {
             Found::Op(op) => self.rewritten(class, from, op, ty, rule),
@@ -331,5 +340,14 @@ impl Saturation {
             inner.push(Inner { value: value_of(child), ops, exclusive: !of.data.returned && !of.parents().any(apart) });
         }
         inner
+    }
+}
+
+/// True where every coefficient of an op is zero or a normal number of its type: one that is beyond would make an infinity,
+/// a NaN or a zero of what is none, where the factors that it is a product of are applied one by one.
+fn has_normal_coefficients(op: &Op, dtype: DType) -> bool {
+    match op {
+        Op::Contract(contract) => contract.paths.iter().all(|path| is_normal(path.coefficient.0, dtype)),
+        Op::Input(_) | Op::Param(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => true,
     }
 }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Axis, Factor, Path, Segment};
+use schur_ir::ty::DType;
 
 use super::compose::MAX_FACTORS;
 use super::meet::meet;
@@ -100,7 +101,7 @@ proptest! {
         let before = value(std::slice::from_ref(&path), &[&x, &x]);
         let mut path = path;
         drop_unit_axes(&mut path);
-        sum_free_axes(&mut path);
+        sum_free_axes(&mut path, DType::F64);
         merge_axes(&mut path);
         sort_path(&mut path);
         prop_assert!(!sort_path(&mut path) && !merge_axes(&mut path));
@@ -111,7 +112,7 @@ proptest! {
     fn halves_of_a_path_join_to_it(path in any_path(1), pick in any::<prop::sample::Index>(), cut in 1..5usize) {
         let mut path = path;
         drop_unit_axes(&mut path);
-        sum_free_axes(&mut path);
+        sum_free_axes(&mut path, DType::F64);
         if path.axes.is_empty() {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use schur_ir::ty::Type;
 
 use super::{Action, Rule};
 use crate::simplify::neighbours::Neighbours;
-use crate::simplify::path_algebra::{drop_unit_axes, is_void, join, merge_axes, sort_path, sum_free_axes};
+use crate::simplify::path_algebra::{drop_unit_axes, is_normal, is_void, join, merge_axes, sort_path, sum_free_axes};
 
 /// A path with an empty axis or coefficient 0 adds nothing.
 pub(super) static DROP_VOID: Rule = Rule { name: "drop-void-paths", exact: true, action: Action::Contract(drop_void) };
@@ -17,7 +17,7 @@ pub(super) static DROP_UNIT_AXES: Rule =
 
 /// `Σ_u c x = n c x` where nothing depends on u.
 pub(super) static SUM_FREE_AXES: Rule =
-    Rule { name: "sum-free-axes", exact: false, action: Action::Contract(|c, _| every(c, sum_free_axes)) };
+    Rule { name: "sum-free-axes", exact: false, action: Action::Contract(sum_free) };
 
 /// Two axes that are contiguous in all segments are one: `[u, i] = [ui]`.
 pub(super) static MERGE_AXES: Rule =
@@ -37,6 +37,10 @@ fn every(contract: &mut Contract, change: fn(&mut Path) -> bool) -> bool {
     contract.paths.iter_mut().fold(false, |changed, path| change(path) | changed)
 }
 
+fn sum_free(contract: &mut Contract, ty: &Type) -> bool {
+    contract.paths.iter_mut().fold(false, |changed, path| sum_free_axes(path, ty.dtype) | changed)
+}
+
 fn drop_void(contract: &mut Contract, _: &Type) -> bool {
     let before = contract.paths.len();
     contract.paths.retain(|path| !is_void(path));
@@ -53,13 +57,14 @@ fn sort(contract: &mut Contract, _: &Type) -> bool {
     changed | !sorted
 }
 
-fn add_equal(contract: &mut Contract, _: &Type) -> bool {
+fn add_equal(contract: &mut Contract, ty: &Type) -> bool {
     let before = contract.paths.len();
     let equal = |a: &Path, b: &Path| (&a.out, &a.factors, &a.axes) == (&b.out, &b.factors, &b.axes);
     contract.paths.dedup_by(|next, kept| {
-        let same = equal(next, kept);
+        let sum = kept.coefficient.0 + next.coefficient.0;
+        let same = equal(next, kept) && is_normal(sum, ty.dtype);
         if same {
-            kept.coefficient = Scalar(kept.coefficient.0 + next.coefficient.0);
+            kept.coefficient = Scalar(sum);
         }
         same
     });
