@@ -20,13 +20,14 @@ pub fn check(wanted: usize) -> Result<(), MemoryError> {
     if wanted <= total { Ok(()) } else { Err(MemoryError { wanted, total }) }
 }
 
-/// The bytes of memory that this process may use, as far as the system tells: on Linux the machine's, or its control
-/// group's where that is less; elsewhere, and where neither can be read, all that can be addressed.
+/// The bytes of memory that this process may use, as far as the system tells: on Linux the machine's, its control group's,
+/// or its address space (`ulimit -v`), whichever is least; elsewhere, and where none can be read, all that can be addressed.
 pub fn total() -> usize {
     static TOTAL: LazyLock<usize> = LazyLock::new(|| {
         let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| machine(&text));
         let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
-        machine.into_iter().chain(group).min().unwrap_or(isize::MAX as usize)
+        let space = fs::read_to_string("/proc/self/limits").ok().and_then(|text| address_space(&text));
+        machine.into_iter().chain(group).chain(space).min().unwrap_or(isize::MAX as usize)
     });
     *TOTAL
 }
@@ -38,6 +39,12 @@ fn machine(text: &str) -> Option<usize> {
     kibibytes.checked_mul(1024)
 }
 
+/// What `/proc/self/limits` says may be addressed, where that is limited.
+fn address_space(text: &str) -> Option<usize> {
+    let line = text.lines().find_map(|line| line.strip_prefix("Max address space"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +53,10 @@ mod tests {
     fn the_machines_memory_is_read() {
         assert_eq!(machine("MemTotal:       24689764 kB\nMemFree:  1 kB\n"), Some(24_689_764 * 1024));
         assert_eq!(machine("MemFree: 1 kB\n"), None);
+        let limits =
+            |soft: &str| format!("Limit  Soft Limit  Hard Limit  Units\nMax address space  {soft}  unlimited  bytes\n");
+        assert_eq!(address_space(&limits("1073741824")), Some(1 << 30));
+        assert_eq!(address_space(&limits("unlimited")), None);
         assert!(total() > 1 << 20);
         assert!(check(1).is_ok() && check(usize::MAX).is_err());
     }

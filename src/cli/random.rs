@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use schur::ir::dim::{Bindings, DimError};
 use schur::ir::expr::Scalar;
 use schur::ir::graph::{Graph, Init, Op, Param, Requirement};
+use schur::ir::memory;
 use schur::runtime::init::draws;
 use schur::{Array, DType, Data, Rotation};
 
@@ -13,8 +14,8 @@ use super::failure::Failure;
 const MAX_ELEMENTS: usize = 1 << 31;
 const NORMAL: Init = Init::Normal { mean: Scalar(0.0), std: Scalar(1.0) };
 
-fn numbers(name: &str, init: Init, n: usize) -> Vec<f64> {
-    draws(&Param { name: name.into(), shape: vec![n], init }, 0).take(n).collect()
+fn numbers<T>(name: &str, init: Init, n: usize, of: impl Fn(f64) -> T) -> Vec<T> {
+    draws(&Param { name: name.into(), shape: vec![n], init }, 0).take(n).map(of).collect()
 }
 
 /// Random inputs of a graph, with the same size for every symbol: normal features, indices in range, masks of true.
@@ -26,18 +27,21 @@ pub(crate) fn inputs(graph: &Graph, size: usize) -> Result<IndexMap<String, Arra
     let leaves: Vec<_> = leaves.collect();
     let symbols = leaves.iter().flat_map(|(_, ty)| &ty.dims).flat_map(|dim| dim.symbols());
     let sizes: Bindings = symbols.map(|symbol| (symbol.clone(), size)).collect();
-    let mut arrays = IndexMap::new();
+    let (mut arrays, mut bytes) = (IndexMap::new(), 0usize);
     for (name, ty) in leaves {
         let dims = ty.dims.iter().map(|dim| dim.evaluate(&sizes));
         let mut shape = dims.collect::<Result<Vec<_>, DimError>>().map_err(|e| Failure::user(e.to_string(), None))?;
         shape.extend(ty.dtype.is_float().then(|| ty.width()));
         let n = shape.iter().try_fold(1usize, |n, size| n.checked_mul(*size)).filter(|n| *n <= MAX_ELEMENTS);
-        let n = n.ok_or_else(|| Failure::user(format!("`{name}` of shape {shape:?} is too large"), None))?;
+        let too_large = || Failure::user(format!("`{name}` of shape {shape:?} is too large"), None);
+        let n = n.ok_or_else(too_large)?;
+        bytes = bytes.saturating_add(n.saturating_mul(ty.dtype.size()));
+        memory::check(bytes).map_err(|_| too_large())?;
         let index = Init::Uniform { low: Scalar(0.0), high: Scalar(bound(graph, name) as f64) };
         let data = match ty.dtype {
-            DType::F32 => Data::F32(numbers(name, NORMAL, n).into_iter().map(|x| x as f32).collect()),
-            DType::F64 => Data::F64(numbers(name, NORMAL, n)),
-            DType::I32 => Data::I32(numbers(name, index, n).into_iter().map(|x| x as i32).collect()),
+            DType::F32 => Data::F32(numbers(name, NORMAL, n, |x| x as f32)),
+            DType::F64 => Data::F64(numbers(name, NORMAL, n, |x| x)),
+            DType::I32 => Data::I32(numbers(name, index, n, |x| x as i32)),
             DType::Bool => Data::Bool(vec![1; n]),
         };
         arrays.insert(name.to_string(), Array::new(shape, data)?);
@@ -56,6 +60,6 @@ fn bound(graph: &Graph, index: &str) -> usize {
 
 /// Uniform rotations.
 pub(crate) fn rotations(count: usize) -> Vec<Rotation> {
-    let numbers = numbers("rotations", NORMAL, 4 * count);
+    let numbers = numbers("rotations", NORMAL, 4 * count, |x| x);
     numbers.as_chunks().0.iter().map(|quaternion| Rotation::from_quaternion(*quaternion)).collect()
 }

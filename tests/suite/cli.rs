@@ -399,6 +399,36 @@ fn bench_measures_what_it_is_asked_for() {
     assert!(refused(1, &["bench", &spec, "--rows", "99999999999999"]).contains("too large"));
 }
 
+/// What a machine of 600 MB would say.
+#[cfg(target_os = "linux")]
+#[test]
+fn bench_asks_for_no_memory_that_is_not_there() {
+    let folder = Folder::new();
+    let layer = |k: usize| {
+        let input = if k == 0 { "x".to_owned() } else { format!("l{}", k - 1) };
+        format!("[[layers]]\nname = \"l{k}\"\nop = \"scalar_activation\"\ninput = \"{input}\"\n")
+    };
+    let layers: String = (0..24).map(layer).collect();
+    let top = "name = \"m\"\noutputs = [\"l23\"]\ninputs.x = { shape = [\"N\"], irreps = \"4x0e\" }\n";
+    let spec = folder.write("chain.toml", &format!("{top}{layers}"));
+    let bench = |rows: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -v 600000; exec \"$@\"", "sh", PROGRAM, "bench", &spec, "--json", "--rows", rows]);
+        command.output().unwrap_or_else(|e| panic!("{e}"))
+    };
+    // The reference holds every value, in f64.
+    let measured = bench("1000000");
+    assert!(measured.status.success(), "{}", text(&measured.stderr));
+    let report: Value = serde_json::from_slice(&measured.stdout).unwrap_or_else(|e| panic!("{e}"));
+    assert!(
+        report["calls"][0]["fused_seconds"].is_f64() && report["calls"][0]["reference_seconds"].is_null(),
+        "{report}"
+    );
+    let refused = bench("40000000");
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("`x` of shape [40000000, 4] is too large"));
+}
+
 #[test]
 fn shells_learn_the_command_line() {
     for (shell, word) in [("bash", "complete -F _schur"), ("zsh", "#compdef schur"), ("fish", "complete -c schur")] {
