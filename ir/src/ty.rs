@@ -36,6 +36,16 @@ impl DType {
         }
     }
 
+    /// True for zero, and for what is neither too large nor too small for a normal number of a float type.
+    pub fn holds(self, number: f64) -> bool {
+        let is_normal = match self {
+            DType::F32 => (number as f32).is_normal(),
+            DType::F64 => number.is_normal(),
+            DType::I32 | DType::Bool => false,
+        };
+        number == 0.0 || is_normal
+    }
+
     /// The name in specs and in the text form.
     pub fn name(self) -> &'static str {
         match self {

@@ -24,14 +24,6 @@ pub(super) fn is_void(path: &Path) -> bool {
     path.coefficient.0 == 0.0 || path.axes.iter().any(|a| a.size == 0)
 }
 
-/// True for zero, and for what is neither too large nor too small for a normal number of the type.
-pub(super) fn is_normal(coefficient: f64, dtype: DType) -> bool {
-    match dtype {
-        DType::F32 => coefficient == 0.0 || (coefficient as f32).is_normal(),
-        DType::F64 | DType::I32 | DType::Bool => coefficient == 0.0 || coefficient.is_normal(),
-    }
-}
-
 /// Drops axes of size one.
 pub(super) fn drop_unit_axes(path: &mut Path) -> bool {
     let before = path.axes.len();
@@ -46,7 +38,7 @@ pub(super) fn sum_free_axes(path: &mut Path, dtype: DType) -> bool {
     let mut changed = false;
     while let Some(axis) = (0..path.axes.len()).find(|&k| path.segments().all(|s| s.strides[k] == 0)) {
         let coefficient = path.coefficient.0 * path.axes[axis].size as f64;
-        if !is_normal(coefficient, dtype) {
+        if !dtype.holds(coefficient) {
             break;
         }
         path.coefficient = Scalar(coefficient);

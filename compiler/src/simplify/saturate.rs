@@ -19,7 +19,6 @@ use schur_ir::ty::{DType, Type};
 use super::analysis::Types;
 use super::cost::Cost;
 use super::language::{Enode, id_of, value_of};
-use super::path_algebra::is_normal;
 use super::rules::{Action, BUILT, Built, Found, Inner, MAX_ROUNDS, RULES, Rule, Site, is_copy};
 use super::{Report, SimplifyError, SimplifyOptions, Stop};
 
@@ -245,8 +244,8 @@ impl Saturation {
 
     fn apply(&mut self, class: Id, from: &Enode, ty: &Arc<Type>, rule: usize, found: Found) -> bool {
         let fits = match &found {
-            Found::Op(op) => has_normal_coefficients(op, ty.dtype),
-            Found::Built(built) => [&built.value, &built.op].iter().all(|op| has_normal_coefficients(op, ty.dtype)),
+            Found::Op(op) => holds_coefficients(op, ty.dtype),
+            Found::Built(built) => [&built.value, &built.op].iter().all(|op| holds_coefficients(op, ty.dtype)),
             Found::Same(_) => true,
         };
         if !fits {
@@ -345,9 +344,9 @@ impl Saturation {
 
 /// True where every coefficient of an op is zero or a normal number of its type: one that is beyond would make an infinity,
 /// a NaN or a zero of what is none, where the factors that it is a product of are applied one by one.
-fn has_normal_coefficients(op: &Op, dtype: DType) -> bool {
+fn holds_coefficients(op: &Op, dtype: DType) -> bool {
     match op {
-        Op::Contract(contract) => contract.paths.iter().all(|path| is_normal(path.coefficient.0, dtype)),
+        Op::Contract(contract) => contract.paths.iter().all(|path| dtype.holds(path.coefficient.0)),
         Op::Input(_) | Op::Param(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => true,
     }
 }

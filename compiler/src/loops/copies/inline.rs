@@ -6,6 +6,7 @@
 
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Contract, Graph, Node, Op, Operand, Path, ValueId};
+use schur_ir::ty::DType;
 
 use super::{Packed, Rebuild, drop_unread};
 use crate::loops::reads::{is_own_row, root, writes_own_row};
@@ -31,7 +32,9 @@ pub(in crate::loops) fn read_through(graph: &Graph, schedule: &Schedule, _: &Sto
             let mut contract = contract.clone();
             for operand in 0..contract.operands.len() {
                 let of = contract.operands[operand].value;
-                if let (true, Op::Contract(written)) = (inlined[of.index()], &ops[of.index()]) {
+                if let (true, Op::Contract(written)) = (inlined[of.index()], &ops[of.index()])
+                    && holds_products(&contract, operand, written, node.ty.dtype)
+                {
                     add_terms(&mut contract, operand, written);
                 }
             }
@@ -93,6 +96,12 @@ fn is_added(graph: &Graph, contract: &Contract, value: ValueId, written: &Contra
         }
     };
     contract.operands.iter().all(is_own) && contract.paths.iter().filter(|path| reads(path)).all(fits)
+}
+
+/// True where the type holds the coefficients that terms get which are put in the place of the paths that read them.
+fn holds_products(contract: &Contract, operand: usize, written: &Contract, dtype: DType) -> bool {
+    let mut reading = contract.paths.iter().filter(|path| path.factors[0].operand == operand);
+    reading.all(|path| written.paths.iter().all(|term| dtype.holds(term.coefficient.0 * path.coefficient.0)))
 }
 
 /// Puts the terms that make an operand in the place of the paths that read it.

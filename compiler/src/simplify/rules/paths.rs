@@ -6,7 +6,7 @@ use schur_ir::ty::Type;
 
 use super::{Action, Rule};
 use crate::simplify::neighbours::Neighbours;
-use crate::simplify::path_algebra::{drop_unit_axes, is_normal, is_void, join, merge_axes, sort_path, sum_free_axes};
+use crate::simplify::path_algebra::{drop_unit_axes, is_void, join, merge_axes, sort_path, sum_free_axes};
 
 /// A path with an empty axis or coefficient 0 adds nothing.
 pub(super) static DROP_VOID: Rule = Rule { name: "drop-void-paths", exact: true, action: Action::Contract(drop_void) };
@@ -62,7 +62,7 @@ fn add_equal(contract: &mut Contract, ty: &Type) -> bool {
     let equal = |a: &Path, b: &Path| (&a.out, &a.factors, &a.axes) == (&b.out, &b.factors, &b.axes);
     contract.paths.dedup_by(|next, kept| {
         let sum = kept.coefficient.0 + next.coefficient.0;
-        let same = equal(next, kept) && is_normal(sum, ty.dtype);
+        let same = equal(next, kept) && ty.dtype.holds(sum);
         if same {
             kept.coefficient = Scalar(sum);
         }
