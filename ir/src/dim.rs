@@ -2,11 +2,12 @@
 //!
 //! Invariant: a [`Dim`] is in normal form (sorted monomials, no zero coefficient), so `==` is equality of polynomials.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use smallvec::{SmallVec, smallvec};
 
 use crate::text::Name;
 
@@ -14,11 +15,14 @@ use crate::text::Name;
 pub type Symbol = Arc<str>;
 
 /// A product of symbols, sorted; the empty product is 1.
-type Monomial = Vec<Symbol>;
+type Monomial = SmallVec<[Symbol; 1]>;
+
+/// Monomials and their coefficients, sorted.
+type Terms = SmallVec<[(Monomial, i64); 1]>;
 
 /// A size: a polynomial over symbols.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Dim(BTreeMap<Monomial, i64>);
+pub struct Dim(Terms);
 
 /// The most terms of a product, before equal ones are added. Products of sums have exponentially many in their factors.
 const MAX_TERMS: usize = 1000;
@@ -48,7 +52,7 @@ impl Dim {
 
     /// A size that is one symbol.
     pub fn symbol(name: impl Into<Symbol>) -> Self {
-        Dim(BTreeMap::from([(vec![name.into()], 1)]))
+        Dim(smallvec![(smallvec![name.into()], 1)])
     }
 
     /// The product of many sizes; 1 where there is none.
@@ -58,10 +62,10 @@ impl Dim {
 
     /// The value, where no symbol is involved.
     pub fn constant(&self) -> Option<i64> {
-        match self.0.len() {
-            0 => Some(0),
-            1 => self.0.get(&Vec::new()).copied(),
-            _ => None,
+        match self.0.as_slice() {
+            [] => Some(0),
+            [(monomial, value)] if monomial.is_empty() => Some(*value),
+            [..] => None,
         }
     }
 
@@ -72,8 +76,9 @@ impl Dim {
 
     /// The sum.
     pub fn plus(&self, other: &Self) -> Self {
-        let terms = other.0.iter().map(|(monomial, coefficient)| Some((monomial.clone(), *coefficient)));
-        self.and(other).and_then(|()| add(self.0.clone(), terms)).unwrap_or_else(Dim::cut_off)
+        let mut sum = self.clone();
+        sum.add_assign(other);
+        sum
     }
 
     /// The product.
@@ -85,7 +90,7 @@ impl Dim {
             monomial.sort();
             (monomial.len() <= MAX_SYMBOLS).then_some((monomial, x.checked_mul(*y)?))
         });
-        let product = || fits.then(|| add(BTreeMap::new(), terms)).flatten();
+        let product = || fits.then(|| add(Terms::new(), terms)).flatten();
         self.and(other).and_then(|()| product()).unwrap_or_else(Dim::cut_off)
     }
 
@@ -102,12 +107,12 @@ impl Dim {
     /// True where it is the polynomial that it was made to be: no coefficient, and no sum or product that it was made from,
     /// came to the end of its range or had too many terms. One that is not has no value.
     pub fn is_exact(&self) -> bool {
-        self.0.values().all(|c| *c != i64::MAX && *c != i64::MIN)
+        self.0.iter().all(|(_, c)| *c != i64::MAX && *c != i64::MIN)
     }
 
     /// The symbols that occur, sorted.
     pub fn symbols(&self) -> impl Iterator<Item = &Symbol> {
-        let mut all: Vec<&Symbol> = self.0.keys().flatten().collect();
+        let mut all: Vec<&Symbol> = self.0.iter().flat_map(|(monomial, _)| monomial).collect();
         all.sort();
         all.dedup();
         all.into_iter()
@@ -137,19 +142,32 @@ impl Dim {
 }
 
 /// A polynomial with more terms; `None` where one of them, or a coefficient, is too large.
-fn add(mut sum: BTreeMap<Monomial, i64>, terms: impl Iterator<Item = Option<(Monomial, i64)>>) -> Option<Dim> {
+fn add(mut sum: Terms, terms: impl Iterator<Item = Option<(Monomial, i64)>>) -> Option<Dim> {
     for term in terms {
         let (monomial, coefficient) = term?;
-        let entry = sum.entry(monomial).or_insert(0);
-        *entry = entry.checked_add(coefficient)?;
+        match sum.binary_search_by(|(known, _)| known.cmp(&monomial)) {
+            Ok(at) => {
+                let (_, known) = sum.get_mut(at)?;
+                *known = known.checked_add(coefficient)?;
+            }
+            Err(at) => sum.insert(at, (monomial, coefficient)),
+        }
     }
-    sum.retain(|_, coefficient| *coefficient != 0);
+    sum.retain(|(_, coefficient)| *coefficient != 0);
     Some(Dim(sum))
+}
+
+impl AddAssign<&Dim> for Dim {
+    fn add_assign(&mut self, other: &Dim) {
+        let terms = other.0.iter().map(|(monomial, coefficient)| Some((monomial.clone(), *coefficient)));
+        let sum = self.and(other).and_then(|()| add(std::mem::take(&mut self.0), terms));
+        *self = sum.unwrap_or_else(Dim::cut_off);
+    }
 }
 
 impl From<i64> for Dim {
     fn from(value: i64) -> Self {
-        if value == 0 { Dim::default() } else { Dim(BTreeMap::from([(Vec::new(), value)])) }
+        if value == 0 { Dim::default() } else { Dim(smallvec![(Monomial::new(), value)]) }
     }
 }
 

@@ -6,7 +6,18 @@
 
 use std::ops::Range;
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::expr::Scalar;
+
+/// The axes of a path. A graph has many paths and most have few axes, so that these lie in the path itself.
+pub type Axes = SmallVec<[Axis; 4]>;
+
+/// The factors of a path.
+pub type Factors = SmallVec<[Factor; 2]>;
+
+/// One number an axis of a path.
+pub type Strides = SmallVec<[usize; 4]>;
 
 /// One term of a contraction: `out[…] += coefficient · factor[…] · factor[…]` for all values of the axes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,9 +25,9 @@ pub struct Path {
     /// A constant factor.
     pub coefficient: Scalar,
     /// The axes iterated over; those that the output segment lacks are summed.
-    pub axes: Vec<Axis>,
+    pub axes: Axes,
     /// One or two operands' segments.
-    pub factors: Vec<Factor>,
+    pub factors: Factors,
     /// Where the term is added.
     pub out: Segment,
 }
@@ -45,7 +56,7 @@ pub struct Segment {
     /// The first element.
     pub offset: usize,
     /// One stride an axis of the path; 0 where the segment lacks the axis.
-    pub strides: Vec<usize>,
+    pub strides: Strides,
 }
 
 impl Segment {
@@ -64,7 +75,7 @@ impl Segment {
 
     /// Neighbours from an element on, over one axis.
     pub fn run(offset: usize) -> Segment {
-        Segment { offset, strides: vec![1] }
+        Segment { offset, strides: smallvec![1] }
     }
 
     /// The elements from the first to the last, whether touched or not; empty where an axis is.
@@ -79,7 +90,7 @@ impl Path {
         let factor = |(operand, offset)| Factor { operand, segment: Segment::run(offset) };
         Path {
             coefficient: Scalar(1.0),
-            axes: vec![Axis { letter: 'v', size: length }],
+            axes: smallvec![Axis { letter: 'v', size: length }],
             factors: factors.into_iter().map(factor).collect(),
             out: Segment::run(out),
         }

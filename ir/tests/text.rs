@@ -8,6 +8,7 @@ use schur_ir::graph::{Axis, Contract, Factor, Graph, Map, Op, Operand, Path, Row
 use schur_ir::irreps::Irreps;
 use schur_ir::ty::{DType, Type};
 use schur_ir::verify::verify;
+use smallvec::smallvec;
 
 /// Every construct of the text form, as it is printed.
 const BLOCK: &str = include_str!("text/block.graph");
@@ -45,11 +46,11 @@ fn odd_names_letters_and_numbers_are_read_back() {
     }
     let operand = Operand { value: x, map: RowMap::identity(2) };
     let axes = ['\'', '\\', ' ', '\n', '=', 'μ'].map(|letter| Axis { letter, size: 1 });
-    let segment = |strides: [usize; 6]| Segment { offset: 1, strides: strides.to_vec() };
+    let segment = |strides: [usize; 6]| Segment { offset: 1, strides: strides.iter().copied().collect() };
     let path = Path {
         coefficient: schur_ir::expr::Scalar(-1.0 / 3.0),
-        axes: axes.to_vec(),
-        factors: vec![
+        axes: axes.iter().copied().collect(),
+        factors: smallvec![
             Factor { operand: 0, segment: segment([1, 2, 3, 0, 7, 1]) },
             Factor { operand: 1, segment: segment([0; 6]) },
         ],

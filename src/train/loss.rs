@@ -8,6 +8,7 @@ use schur_ir::expr::{Binary, Expr, Scalar, Unary};
 use schur_ir::graph::{Axis, Contract, Factor, Graph, Map, Op, Operand, Output, OutputKind, Path, RowMap, Segment};
 use schur_ir::irreps::Irreps;
 use schur_ir::ty::Type;
+use smallvec::smallvec;
 
 use super::error::TrainError;
 use crate::error::Error;
@@ -69,12 +70,12 @@ pub fn training_graph(graph: &Graph, output: &str, loss: Loss) -> Result<Graph, 
     let every = |value| Operand { value, map: RowMap::identity(dims.len()) };
     let losses = Map { rows: dims.clone(), operands: vec![every(value), every(target)], expr: loss.expr() };
     let losses = graph.map(losses, irreps.clone(), dtype, &layer);
-    let factor = Factor { operand: 0, segment: Segment { offset: 0, strides: vec![1] } };
+    let factor = Factor { operand: 0, segment: Segment { offset: 0, strides: smallvec![1] } };
     let sum = Path {
         coefficient: Scalar(1.0 / irreps.dim() as f64),
-        axes: vec![Axis { letter: 'u', size: irreps.dim() }],
-        factors: vec![factor],
-        out: Segment { offset: 0, strides: vec![0] },
+        axes: smallvec![Axis { letter: 'u', size: irreps.dim() }],
+        factors: smallvec![factor],
+        out: Segment { offset: 0, strides: smallvec![0] },
     };
     let mean = Contract {
         rows: dims.clone(),

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use schur_ir::dim::Dim;
-use schur_ir::graph::{Contract, Graph, Node, Op, Operand, RowMap, ValueId};
+use schur_ir::graph::{Graph, Node, Op, Operand, RowMap, ValueId};
 use schur_ir::ty::Type;
 
-use super::terms::{copies, write};
+use super::terms::{Terms, copies};
 
 /// A graph whose adjoint is being appended to it.
 pub(super) struct Reverse<'g> {
@@ -111,15 +111,13 @@ impl<'g> Reverse<'g> {
     /// One contraction that adds all terms, chunk by chunk; zeros where there is none.
     fn sum(&mut self, value: ValueId, terms: &[ValueId]) -> ValueId {
         let Node { ty: Type { dims, irreps, dtype, .. }, layer, .. } = self.forward.node(value);
-        let out = RowMap::identity(dims.len());
-        let mut sum =
-            Contract { rows: dims.clone(), operands: Vec::new(), out, divisor: Dim::one(), paths: Vec::new() };
+        let mut sum = Terms::new(dims, &RowMap::identity(dims.len()), &Dim::one());
         for &term in terms {
             let operand = Operand { value: term, map: RowMap::identity(dims.len()) };
             for path in copies(self.joint.ty(term), 1.0) {
-                write(&mut sum, path, std::slice::from_ref(&operand));
+                sum.add(path, |_| &operand);
             }
         }
-        self.joint.contract(sum, irreps.clone(), *dtype, layer)
+        self.joint.contract(sum.finish(), irreps.clone(), *dtype, layer)
     }
 }

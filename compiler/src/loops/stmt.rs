@@ -2,7 +2,7 @@
 
 use schur_ir::dim::Dim;
 use schur_ir::expr::{Expr, Scalar};
-use schur_ir::graph::Axis;
+use schur_ir::path::Axes;
 use schur_ir::ty::DType;
 
 use super::Access;
@@ -75,7 +75,7 @@ impl Stmt {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Nest {
     /// The axes besides the row.
-    pub axes: Vec<Axis>,
+    pub axes: Axes,
     /// Where it is written.
     pub out: Access,
     /// How it is written.

@@ -16,6 +16,7 @@ use schur_ir::expr::Scalar;
 use schur_ir::graph::{Axis, Contract, Factor, Graph, Op, Operand, Output, OutputKind, Path, RowMap, Segment, ValueId};
 use schur_ir::program::{Buffer, BufferId, BufferKind, InputSlot, OutputSlot, ParamSlot, Step};
 use schur_ir::ty::{DType, Type};
+use smallvec::smallvec;
 
 use super::layout::layout_of;
 use super::reads::{aligned_reads, root, writes_own_row};
@@ -69,7 +70,7 @@ pub(super) fn separate_outputs(graph: &Graph) -> Graph {
 fn copy(graph: &mut Graph, value: ValueId) -> ValueId {
     let node = graph.node(value).clone();
     let rank = node.ty.dims.len();
-    let segment = Segment { offset: 0, strides: vec![1] };
+    let segment = Segment { offset: 0, strides: smallvec![1] };
     let contract = Contract {
         rows: node.ty.dims.clone(),
         operands: vec![Operand { value, map: RowMap::identity(rank) }],
@@ -77,8 +78,8 @@ fn copy(graph: &mut Graph, value: ValueId) -> ValueId {
         divisor: Dim::one(),
         paths: vec![Path {
             coefficient: Scalar(1.0),
-            axes: vec![Axis { letter: 'u', size: node.ty.width() }],
-            factors: vec![Factor { operand: 0, segment: segment.clone() }],
+            axes: smallvec![Axis { letter: 'u', size: node.ty.width() }],
+            factors: smallvec![Factor { operand: 0, segment: segment.clone() }],
             out: segment,
         }],
     };

@@ -2,8 +2,9 @@
 //!
 //! Rates are those of one core that runs fused loops: what an op reads and writes mostly stays in cache.
 
-use std::collections::HashSet;
+use std::ops::AddAssign;
 
+use rustc_hash::FxHashSet;
 use schur_ir::dim::{Bindings, Dim, Symbol};
 use schur_ir::expr::{Binary, Expr, Unary};
 use schur_ir::graph::{Contract, Graph, Op, Operand, ValueId};
@@ -38,17 +39,16 @@ impl Cost {
 
     /// The cost of all values of a graph.
     pub fn of_graph(graph: &Graph) -> Cost {
-        graph.values().fold(Cost::default(), |sum, (value, _)| sum.plus(&Cost::of_value(graph, value)))
+        let mut sum = Cost::default();
+        graph.values().for_each(|(value, _)| sum += &Cost::of_value(graph, value));
+        sum
     }
 
     /// The cost of both.
     pub fn plus(&self, other: &Cost) -> Cost {
-        Cost {
-            flops: self.flops.plus(&other.flops),
-            bytes: self.bytes.plus(&other.bytes),
-            loops: self.loops.plus(&other.loops),
-            starts: self.starts.plus(&other.starts),
-        }
+        let mut sum = self.clone();
+        sum += other;
+        sum
     }
 
     /// The cost of an op.
@@ -62,13 +62,13 @@ impl Cost {
             Op::Input(_) | Op::Param(_) | Op::Reshape(_) => return Cost::default(),
             Op::Contract(c) => {
                 let operands = c.operands.iter().zip(touched(c)).map(|(o, elements)| read(o, elements));
-                let (rows, bytes) = (Dim::product(&c.rows), operands.fold(written, |a, b| a.plus(&b)));
+                let (rows, bytes) = (Dim::product(&c.rows), sum(written, operands));
                 (times(&rows, contract_flops(c)), times(&rows, c.paths.len()), bytes)
             }
             Op::Map(m) => {
                 let operands = m.operands.iter().map(|o| read(o, usize::MAX));
                 let flops = times(&ty.rows(), ty.width() * expr_flops(&m.expr));
-                (flops, ty.rows(), operands.fold(written, |a, b| a.plus(&b)))
+                (flops, ty.rows(), sum(written, operands))
             }
             Op::Max(m) => {
                 let of = types(m.value);
@@ -102,6 +102,22 @@ impl Cost {
                 + NANOSECONDS_PER_START * value(&self.starts)?,
         )
     }
+}
+
+impl AddAssign<&Cost> for Cost {
+    fn add_assign(&mut self, other: &Cost) {
+        self.flops += &other.flops;
+        self.bytes += &other.bytes;
+        self.loops += &other.loops;
+        self.starts += &other.starts;
+    }
+}
+
+fn sum(first: Dim, others: impl Iterator<Item = Dim>) -> Dim {
+    others.fold(first, |mut sum, other| {
+        sum += &other;
+        sum
+    })
 }
 
 fn times(rows: &Dim, n: usize) -> Dim {
@@ -142,7 +158,7 @@ fn touched(contract: &Contract) -> Vec<usize> {
 
 /// Equal parts of an expression count once, as they are computed once.
 fn expr_flops(expr: &Expr) -> usize {
-    fn count<'e>(expr: &'e Expr, known: &mut HashSet<&'e Expr>) -> usize {
+    fn count<'e>(expr: &'e Expr, known: &mut FxHashSet<&'e Expr>) -> usize {
         if matches!(expr, Expr::Arg(_) | Expr::Const(_)) || !known.insert(expr) {
             return 0;
         }
@@ -153,7 +169,7 @@ fn expr_flops(expr: &Expr) -> usize {
             Expr::Select(c, a, b) => 1 + count(c, known) + count(a, known) + count(b, known),
         }
     }
-    count(expr, &mut HashSet::new())
+    count(expr, &mut FxHashSet::default())
 }
 
 fn unary_flops(op: Unary) -> usize {

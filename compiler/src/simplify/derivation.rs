@@ -1,15 +1,15 @@
 //! By which rules an op came to be: from the op of the graph as it was, rewrite by rewrite.
 
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::language::Enode;
 use super::saturate::Saturation;
 
 /// How every e-node was made; e-nodes have the ids of their children as they are at the end.
 pub(super) struct Derivations<'s> {
-    originals: HashSet<Enode>,
-    steps: HashMap<Enode, Step<'s>>,
-    normalised_by: HashMap<Enode, &'s [&'static str]>,
+    originals: FxHashSet<Enode>,
+    steps: FxHashMap<Enode, Step<'s>>,
+    normalised_by: FxHashMap<Enode, &'s [&'static str]>,
 }
 
 /// The last rewrite that made an e-node.
@@ -27,7 +27,7 @@ impl Saturation {
         let originals = self.originals.iter();
         let mut derivations = Derivations {
             originals: originals.clone().map(|enode| self.canonical(enode)).collect(),
-            steps: HashMap::new(),
+            steps: FxHashMap::default(),
             normalised_by: originals.map(|enode| (self.canonical(enode), normal(enode))).collect(),
         };
         let made = self.made_by.iter().map(|(enode, made)| (enode, made.rule, Some(self.canonical(&made.from))));
@@ -43,7 +43,7 @@ impl Saturation {
 impl Derivations<'_> {
     /// The rules that made a canonical e-node, in the order they were applied, each once.
     pub(super) fn rules(&self, enode: &Enode) -> Vec<&'static str> {
-        let (mut steps, mut seen, mut at) = (Vec::new(), HashSet::new(), Some(enode));
+        let (mut steps, mut seen, mut at) = (Vec::new(), FxHashSet::default(), Some(enode));
         while let Some(enode) = at.filter(|enode| !self.originals.contains(*enode) && seen.insert(*enode)) {
             let Some(step) = self.steps.get(enode) else { break };
             steps.push(step);
@@ -62,7 +62,7 @@ impl Derivations<'_> {
 
     /// The rewrites that made a canonical e-node, each with what it made, from the op of the graph on.
     pub(super) fn chain(&self, enode: &Enode) -> Vec<(&'static str, Enode)> {
-        let (mut chain, mut seen, mut at) = (Vec::new(), HashSet::new(), Some(enode));
+        let (mut chain, mut seen, mut at) = (Vec::new(), FxHashSet::default(), Some(enode));
         while let Some(enode) = at.filter(|enode| !self.originals.contains(*enode) && seen.insert(*enode)) {
             let Some(step) = self.steps.get(enode).filter(|step| step.from.is_some()) else { break };
             chain.push((step.rule, enode.clone()));

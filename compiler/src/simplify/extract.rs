@@ -4,9 +4,8 @@
 
 #![expect(clippy::indexing_slicing, reason = "e-classes are those of the e-graph that the lists were made for")]
 
-use std::collections::HashMap;
-
 use egg::Id;
+use rustc_hash::FxHashMap;
 use schur_ir::graph::{Graph, ValueId};
 
 use super::Origin;
@@ -19,7 +18,7 @@ use super::search::{Plan, Search, Walk};
 pub(super) struct Extraction<'s> {
     saturation: &'s Saturation,
     ids: Vec<Id>,
-    index: HashMap<Id, usize>,
+    index: FxHashMap<Id, usize>,
     choices: Vec<Vec<Choice>>,
     roots: Vec<usize>,
 }
@@ -36,7 +35,7 @@ struct Choice {
 impl<'s> Extraction<'s> {
     pub(super) fn new(saturation: &'s Saturation, roots: impl Iterator<Item = Id>) -> Self {
         let originals = saturation.originals.iter().enumerate().rev();
-        let originals: HashMap<Enode, usize> = originals.map(|(k, e)| (saturation.canonical(e), k)).collect();
+        let originals: FxHashMap<Enode, usize> = originals.map(|(k, e)| (saturation.canonical(e), k)).collect();
         let (ids, index, choices) = Default::default();
         let mut this = Extraction { saturation, ids, index, choices, roots: Vec::new() };
         this.roots = roots.filter_map(|id| this.number(id)).collect();
@@ -91,8 +90,9 @@ impl<'s> Extraction<'s> {
 
     /// What all that a plan needs costs.
     pub(super) fn cost(&self, plan: &Plan) -> Cost {
-        let used = self.order(plan).into_iter();
-        used.fold(Cost::default(), |sum, class| sum.plus(&self.choices[class][plan[class]].cost))
+        let mut sum = Cost::default();
+        self.order(plan).into_iter().for_each(|class| sum += &self.choices[class][plan[class]].cost);
+        sum
     }
 
     /// The classes that a plan needs, operands first, and the e-nodes they take.
@@ -105,7 +105,7 @@ impl<'s> Extraction<'s> {
         let Graph { name, outputs, requirements, .. } = source;
         let (name, outputs, requirements) = (name.clone(), outputs.clone(), requirements.clone());
         let mut out = Graph { name, outputs, requirements, nodes: Vec::with_capacity(source.nodes.len()) };
-        let mut values: HashMap<Id, ValueId> = HashMap::new();
+        let mut values: FxHashMap<Id, ValueId> = FxHashMap::default();
         for (at, node) in source.values().filter(|(_, node)| node.op.leaf_name().is_some()) {
             let value = out.push(node.op.clone(), node.ty.clone(), &node.layer);
             values.insert(self.saturation.class(at), value);
@@ -127,7 +127,7 @@ impl<'s> Extraction<'s> {
         let leaves = source.values().filter(|(_, node)| node.op.leaf_name().is_some());
         let mut origins: Vec<Origin> = leaves.map(|(at, _)| Origin { sources: vec![at], rules: Vec::new() }).collect();
         let derivations = self.saturation.derivations();
-        let mut equal: HashMap<Id, Vec<ValueId>> = HashMap::new();
+        let mut equal: FxHashMap<Id, Vec<ValueId>> = FxHashMap::default();
         source.values().for_each(|(value, _)| equal.entry(self.saturation.class(value)).or_default().push(value));
         for (class, enode) in self.chosen(plan) {
             let sources = equal.get(&class).cloned().unwrap_or_default();

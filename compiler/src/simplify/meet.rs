@@ -10,6 +10,8 @@ use std::ops::Range;
 
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Factor, Path, Segment};
+use schur_ir::path::Strides;
+use smallvec::smallvec;
 
 /// How often one pair of paths may be cut.
 const MAX_CUTS: usize = 64;
@@ -251,7 +253,7 @@ impl Pair<'_> {
             segment
         };
         let moved = |segment: &Segment| {
-            let mut strides = vec![0; axes.len()];
+            let mut strides: Strides = smallvec![0; axes.len()];
             place.iter().zip(&segment.strides).for_each(|(at, stride)| strides[*at] += stride);
             Segment { offset: segment.offset, strides }
         };

@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use schur_ir::dim::Dim;
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Axis, Contract, Factor, Operand, Path, RowMap, Segment};
+use schur_ir::path::Strides;
+use smallvec::smallvec;
 
 use super::path_algebra::sort_path;
 use super::ranges::Ranges;
@@ -188,12 +190,12 @@ impl Term {
     }
 
     /// The strides of the packed value over the term's axes, dense in the order row, column, both.
-    fn dense(&self) -> (Vec<usize>, usize) {
+    fn dense(&self) -> (Strides, usize) {
         let mut kept: Vec<usize> =
             [Role::Row, Role::Column, Role::Both].into_iter().flat_map(|role| self.with(role)).collect();
         let key = |k: &usize| (self.axes[*k].0, self.out.strides[*k], self.moving.segment.strides[*k]);
         kept.sort_by(|a, b| key(a).0.cmp(&key(b).0).then_with(|| key(b).cmp(&key(a))));
-        let (mut strides, mut size) = (vec![0; self.axes.len()], 1);
+        let (mut strides, mut size): (Strides, usize) = (smallvec![0; self.axes.len()], 1);
         for k in kept.into_iter().rev() {
             strides[k] = size;
             size *= self.axes[k].1.size;
@@ -202,7 +204,7 @@ impl Term {
     }
 
     /// The strides of a matrix with rows of this length.
-    fn strides(&self, columns: usize) -> Vec<usize> {
+    fn strides(&self, columns: usize) -> Strides {
         let stride = |role: &Role| match role {
             Role::Row => columns,
             Role::Column => 1,
@@ -293,7 +295,7 @@ impl Packing<'_> {
         let mut path = Path {
             coefficient: Scalar(1.0),
             axes: kept.iter().map(|k| term.axes[*k].1).collect(),
-            factors: vec![moving, Factor { operand: self.at, segment: pick(&packed) }],
+            factors: smallvec![moving, Factor { operand: self.at, segment: pick(&packed) }],
             out: pick(&term.out),
         };
         sort_path(&mut path);

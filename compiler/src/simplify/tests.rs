@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Axis, Factor, Path, Segment};
 use schur_ir::ty::DType;
+use smallvec::smallvec;
 
 use super::compose::MAX_FACTORS;
 use super::meet::meet;
@@ -46,7 +47,7 @@ fn source() -> Vec<f64> {
 
 /// A path over axes of these sizes, with one stride an axis for the output and each factor.
 fn path(coefficient: f64, sizes: &[usize], out: (usize, &[usize]), factors: &[(usize, usize, &[usize])]) -> Path {
-    let segment = |offset, strides: &[usize]| Segment { offset, strides: strides.to_vec() };
+    let segment = |offset, strides: &[usize]| Segment { offset, strides: strides.iter().copied().collect() };
     let mut path = Path {
         coefficient: Scalar(coefficient),
         axes: sizes.iter().map(|&size| Axis { letter: '?', size }).collect(),
@@ -227,5 +228,8 @@ fn sets_of_elements() {
     let of = path(1.0, &[2, 2, 3], (20, &[50, 3, 1]), &[]);
     apart.insert_segment(&of.out, &of.axes);
     assert_eq!(apart.runs(), [20..26, 70..76]);
-    assert_eq!(Segment { offset: 5, strides: vec![10, 1] }.hull(&path(1.0, &[2, 3], (5, &[10, 1]), &[]).axes), 5..18);
+    assert_eq!(
+        Segment { offset: 5, strides: smallvec![10, 1] }.hull(&path(1.0, &[2, 3], (5, &[10, 1]), &[]).axes),
+        5..18
+    );
 }

@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 
+use smallvec::smallvec;
+
 use crate::dim::Dim;
 use crate::expr::Scalar;
 use crate::graph::{Axis, Contract, Factor, Operand, Path, RowMap, Segment};
+use crate::path;
 
 /// The axes of a path: `u` multiplicities of the input, `v` of the output, `i` components, `d` external weights, `c`
 /// channels of the input, `k` of the output.
-pub(super) struct Axes(Vec<Axis>);
+pub(super) struct Axes(path::Axes);
 
 impl Axes {
     /// The axes of these sizes.
@@ -24,7 +27,7 @@ impl Axes {
     /// The segment at `offset` that lists the axes of `order` densely, the last one fastest. Letters of axes that do
     /// not exist are passed over.
     pub(super) fn dense(&self, offset: usize, order: &str) -> Segment {
-        let mut segment = Segment { offset, strides: vec![0; self.0.len()] };
+        let mut segment = Segment { offset, strides: smallvec![0; self.0.len()] };
         let mut stride = 1;
         for letter in order.chars().rev() {
             if let Some(axis) = self.0.iter().position(|a| a.letter == letter) {

@@ -5,6 +5,8 @@ use rand::seq::SliceRandom;
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Axis, Factor, Path, Segment};
 use schur_ir::irreps::{Irrep, Irreps, MulIrrep};
+use schur_ir::path::{Axes, Factors, Strides};
+use smallvec::smallvec;
 
 use super::{Known, Maker};
 
@@ -32,7 +34,7 @@ fn chunks(irreps: &Irreps) -> Vec<Chunk> {
 
 /// A row-major segment over the axes named by `letters`.
 fn segment(axes: &[Axis], offset: usize, letters: &str) -> Segment {
-    let mut strides = vec![0; axes.len()];
+    let mut strides: Strides = smallvec![0; axes.len()];
     letters.chars().rev().fold(1, |stride, letter| {
         let k = axes.iter().position(|axis| axis.letter == letter).expect("an axis of the path");
         strides[k] = stride;
@@ -43,7 +45,7 @@ fn segment(axes: &[Axis], offset: usize, letters: &str) -> Segment {
 
 /// A path: sizes of its axes, the operand, offset and axes of each factor, and offset and axes of its output.
 fn path(coefficient: f64, sizes: &[(char, usize)], factors: &[(usize, usize, &str)], out: (usize, &str)) -> Path {
-    let axes: Vec<Axis> = sizes.iter().map(|&(letter, size)| Axis { letter, size }).collect();
+    let axes: Axes = sizes.iter().map(|&(letter, size)| Axis { letter, size }).collect();
     let factor = |&(operand, offset, letters): &(usize, usize, &str)| Factor {
         operand,
         segment: segment(&axes, offset, letters),
@@ -56,7 +58,7 @@ fn path(coefficient: f64, sizes: &[(char, usize)], factors: &[(usize, usize, &st
 fn without_unit_axes(mut body: Body) -> Body {
     for path in &mut body.paths {
         let units: Vec<bool> = path.axes.iter().map(|axis| axis.size == 1).collect();
-        let drop_units = |strides: &mut Vec<usize>| {
+        let drop_units = |strides: &mut Strides| {
             let mut unit = units.iter();
             strides.retain(|_| !unit.next().expect("one stride an axis"));
         };
@@ -188,10 +190,11 @@ impl Maker {
         let (a, b) = (self.pick(&chunks(&self.ty(&x).irreps)), self.pick(&chunks(&self.ty(&y).irreps)));
         let i = a.ir.dim().min(b.ir.dim());
         let (u, v) = (a.mul.min(20), b.mul.min(20));
-        let axes: Vec<Axis> = [('u', u), ('v', v), ('i', i)].map(|(letter, size)| Axis { letter, size }).to_vec();
-        let factors = vec![
-            Factor { operand: 0, segment: Segment { offset: a.offset, strides: vec![a.ir.dim(), 0, 1] } },
-            Factor { operand: 1, segment: Segment { offset: b.offset, strides: vec![0, b.ir.dim(), 1] } },
+        let axes: Axes =
+            [('u', u), ('v', v), ('i', i)].map(|(letter, size)| Axis { letter, size }).into_iter().collect();
+        let factors = smallvec![
+            Factor { operand: 0, segment: Segment { offset: a.offset, strides: smallvec![a.ir.dim(), 0, 1] } },
+            Factor { operand: 1, segment: Segment { offset: b.offset, strides: smallvec![0, b.ir.dim(), 1] } },
         ];
         let paths = vec![Path { coefficient: Scalar(1.0), factors, out: segment(&axes, 0, "uv"), axes }];
         Body { operands: vec![x, y], paths, irreps: Irreps::scalars(u * v) }
@@ -217,9 +220,8 @@ impl Maker {
         let mut paths = Vec::new();
         for _ in 0..self.rng.random_range(1..=3) {
             let letters = &"uvw"[..self.rng.random_range(0..=3)];
-            let axes: Vec<Axis> =
-                letters.chars().map(|letter| Axis { letter, size: self.rng.random_range(1..6) }).collect();
-            let factors: Option<Vec<Factor>> = (0..self.rng.random_range(1..=2))
+            let axes: Axes = letters.chars().map(|letter| Axis { letter, size: self.rng.random_range(1..6) }).collect();
+            let factors: Option<Factors> = (0..self.rng.random_range(1..=2))
                 .map(|_| {
                     let operand = self.rng.random_range(0..operands.len());
                     let segment = self.some_segment(&axes, self.ty(&operands[operand]).width())?;
@@ -237,7 +239,7 @@ impl Maker {
     /// A random segment inside a row; `None` where the row is empty.
     fn some_segment(&mut self, axes: &[Axis], width: usize) -> Option<Segment> {
         let mut left = width.checked_sub(1)?;
-        let mut strides = vec![0; axes.len()];
+        let mut strides: Strides = smallvec![0; axes.len()];
         let mut order: Vec<usize> = (0..axes.len()).collect();
         order.shuffle(&mut self.rng);
         for k in order {

@@ -8,6 +8,7 @@ use schur_ir::dim::Dim;
 use schur_ir::graph::{Axis, Contract, Factor, Graph, Node, Op, Operand, Path, RowMap, Segment, ValueId};
 use schur_ir::irreps::Irreps;
 use schur_ir::ty::Type;
+use smallvec::smallvec;
 
 use super::{Packed, Rebuild, drop_unread};
 use crate::loops::Layout;
@@ -128,7 +129,7 @@ fn spread(rebuild: &mut Rebuild, node: &Node, contract: &mut Contract, places: &
             let factors = [(row.operand, row.segment.offset), (contract.operands.len(), copy.width)];
             push(&mut contract.paths, Path::run(length, factors, path.out.offset));
             let out = Segment { offset: copy.width, ..path.out.clone() };
-            copy.paths.push(Path { factors: vec![Factor { operand: 0, ..shared.clone() }], out, ..path });
+            copy.paths.push(Path { factors: smallvec![Factor { operand: 0, ..shared.clone() }], out, ..path });
             copy.width += length;
         }
         // Where all is written out, the division is too.
@@ -175,7 +176,7 @@ fn fold(rebuild: &mut Rebuild, node: &Node, contract: &mut Contract, places: &Pl
             Path::run(length, path.factors.iter().map(|f| (f.operand, f.segment.offset)), sums.width),
         );
         let segment = Segment { offset: sums.width, ..path.factors[0].segment.clone() };
-        paths.push(Path { factors: vec![Factor { operand: 0, segment }], ..path });
+        paths.push(Path { factors: smallvec![Factor { operand: 0, segment }], ..path });
         sums.width += length;
     }
     let ty = sums.ty(node);

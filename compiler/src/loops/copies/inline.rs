@@ -87,7 +87,7 @@ fn is_added(graph: &Graph, contract: &Contract, value: ValueId, written: &Contra
     let is_own = |operand: &Operand| operand.value != value || is_own_row(graph, &contract.rows, operand);
     let fits = |path: &Path| {
         let is_run = path.factors.len() == 1 && path.axes.len() == 1;
-        is_run && path.factors[0].segment.strides == [1] && path.out.strides == [1] && {
+        is_run && path.factors[0].segment.strides[..] == [1] && path.out.strides[..] == [1] && {
             let read = path.factors[0].segment.hull(&path.axes);
             written.paths.iter().map(|p| p.out.hull(&p.axes)).all(|hull| {
                 let is_inside = read.start <= hull.start && hull.end <= read.end;

@@ -10,6 +10,7 @@ use schur_ir::expr::Scalar;
 use schur_ir::graph::{Axis, Contract, Factor, Graph, Op, Operand, Path, RowMap, Segment, ValueId};
 use schur_ir::irreps::{Irreps, MulIrrep};
 use schur_ir::ty::Type;
+use smallvec::smallvec;
 
 use super::{MIN_COLUMNS, Packed, Rebuild, drop_unread};
 use crate::loops::Layout;
@@ -106,11 +107,11 @@ impl Apart {
     fn contraction(&self, value: ValueId, rows: &[Dim]) -> Contract {
         let paths = self.chunks.iter().zip(&self.places).map(|(chunk, (from, to))| {
             let d = chunk.ir.dim();
-            let segment = |offset| Segment { offset, strides: vec![d, 1] };
+            let segment = |offset| Segment { offset, strides: smallvec![d, 1] };
             Path {
                 coefficient: Scalar(1.0),
-                axes: vec![Axis { letter: 'u', size: chunk.mul }, Axis { letter: 'i', size: d }],
-                factors: vec![Factor { operand: 0, segment: segment(from.start) }],
+                axes: smallvec![Axis { letter: 'u', size: chunk.mul }, Axis { letter: 'i', size: d }],
+                factors: smallvec![Factor { operand: 0, segment: segment(from.start) }],
                 out: segment(*to),
             }
         });

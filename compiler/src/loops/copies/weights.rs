@@ -8,7 +8,9 @@ use schur_ir::dim::Dim;
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Axis, Contract, Factor, Graph, Node, Op, Operand, Path, RowMap, Segment, ValueId};
 use schur_ir::irreps::Irreps;
+use schur_ir::path::Strides;
 use schur_ir::ty::Type;
+use smallvec::smallvec;
 
 use super::{MIN_COLUMNS, Packed, Rebuild, drop_unread};
 
@@ -87,7 +89,7 @@ impl Transposes {
     fn segment(&mut self, segment: &Segment, axes: &[Axis], out: &Segment) -> Segment {
         let mut order: Vec<usize> = (0..axes.len()).filter(|&a| segment.strides[a] > 0).collect();
         order.sort_by_key(|&a| (out.strides[a] > 0, std::cmp::Reverse(out.strides[a])));
-        let mut strides = vec![0; axes.len()];
+        let mut strides: Strides = smallvec![0; axes.len()];
         let mut size = 1;
         for &a in order.iter().rev() {
             strides[a] = size;
@@ -96,7 +98,7 @@ impl Transposes {
         let copied = Path {
             coefficient: Scalar(1.0),
             axes: order.iter().map(|&a| axes[a]).collect(),
-            factors: vec![Factor {
+            factors: smallvec![Factor {
                 operand: 0,
                 segment: Segment {
                     offset: segment.offset,

@@ -105,7 +105,7 @@ fn drop_copy(site: &Site<'_>) -> Vec<Found> {
         && path.out == factor.segment
         && match path.axes.as_slice() {
             [] => site.ty.width() == 1,
-            [axis] => axis.size == site.ty.width() && path.out.strides == [1],
+            [axis] => axis.size == site.ty.width() && path.out.strides[..] == [1],
             [..] => false,
         };
     if whole && c.out == operand.map && site.ty(operand.value) == site.ty {

@@ -3,7 +3,9 @@
 use schur_ir::dim::Dim;
 use schur_ir::expr::{Binary, Expr, Scalar, Unary};
 use schur_ir::graph::{Axis, Contract, Factor, Map, Op, Operand, Path, RowMap, Segment, ValueId};
+use schur_ir::path::Axes;
 use schur_ir::ty::Type;
+use smallvec::smallvec;
 
 use super::irreps::row_wise;
 use super::{Action, BUILT, Built, Found, Rule, Site};
@@ -134,7 +136,7 @@ fn elementwise(site: &Site<'_>, op: &Op, ty: &Type) -> Option<Map> {
     for path in &c.paths {
         let whole = match path.axes.as_slice() {
             [] => ty.width() == 1,
-            [axis] => axis.size == ty.width() && path.out.strides == [1],
+            [axis] => axis.size == ty.width() && path.out.strides[..] == [1],
             [..] => false,
         };
         if !whole || path.out.offset != 0 || path.factors.iter().any(|f| f.segment != path.out) {
@@ -151,8 +153,8 @@ fn map_as_contract(site: &Site<'_>) -> Vec<Found> {
     let width = site.ty.width();
     let floats = map.operands.iter().all(|o| site.ty(o.value).dtype == site.ty.dtype);
     let (Some(terms), true) = (polynomial(&map.expr), floats && width > 0) else { return Vec::new() };
-    let axes = if width == 1 { Vec::new() } else { vec![Axis { letter: 'v', size: width }] };
-    let segment = Segment { offset: 0, strides: vec![1; axes.len()] };
+    let axes = whole(width);
+    let segment = Segment { offset: 0, strides: smallvec![1; axes.len()] };
     let path = |(coefficient, args): (f64, Vec<usize>)| Path {
         coefficient: Scalar(coefficient),
         axes: axes.clone(),
@@ -214,6 +216,11 @@ fn scale(expr: &Expr) -> (f64, Expr) {
     }
 }
 
+/// The axes of a path that reads a whole row.
+fn whole(width: usize) -> Axes {
+    if width == 1 { Axes::new() } else { smallvec![Axis { letter: 'v', size: width }] }
+}
+
 fn scale_out_of_map(site: &Site<'_>) -> Vec<Found> {
     let Op::Map(map) = site.op else { return Vec::new() };
     let (by, rest) = scale(&map.expr);
@@ -221,9 +228,9 @@ fn scale_out_of_map(site: &Site<'_>) -> Vec<Found> {
     if site.copies || !usable || polynomial(&rest).is_some() || site.ty.width() == 0 {
         return Vec::new();
     }
-    let axes = if site.ty.width() == 1 { Vec::new() } else { vec![Axis { letter: 'v', size: site.ty.width() }] };
-    let segment = Segment { offset: 0, strides: vec![1; axes.len()] };
-    let factors = vec![Factor { operand: 0, segment: segment.clone() }];
+    let axes = whole(site.ty.width());
+    let segment = Segment { offset: 0, strides: smallvec![1; axes.len()] };
+    let factors = smallvec![Factor { operand: 0, segment: segment.clone() }];
     let path = Path { coefficient: Scalar(by), axes, factors, out: segment };
     let value = Op::Map(Map { expr: rest, ..map.clone() });
     let op = scaled_copy(map.rows.clone(), vec![path]);
@@ -246,7 +253,7 @@ fn scale_out_of_product(site: &Site<'_>) -> Vec<Found> {
     }
     let mut value = c.clone();
     value.paths.iter_mut().for_each(|path| path.coefficient = Scalar(1.0));
-    let copy = |p: &Path| Path { factors: vec![Factor { operand: 0, segment: p.out.clone() }], ..p.clone() };
+    let copy = |p: &Path| Path { factors: smallvec![Factor { operand: 0, segment: p.out.clone() }], ..p.clone() };
     let op = scaled_copy(c.rows.clone(), c.paths.iter().map(copy).collect());
     vec![Found::Built(Box::new(Built { value: Op::Contract(value), ty: site.ty.clone(), op, packed: false }))]
 }

@@ -1,5 +1,7 @@
 //! Parsing of contractions: row maps, paths and segments.
 
+use smallvec::smallvec;
+
 use super::super::token::{
     Fault, Input, Parsed, here, letter, mark, maybe, maybe_word, next_is, next_is_scalar, number, scalar,
 };
@@ -7,6 +9,7 @@ use super::{dim, keyword, list, value};
 use crate::dim::Dim;
 use crate::expr::Scalar;
 use crate::graph::{Axis, Contract, Factor, Operand, Path, RowIndex, RowMap, Segment};
+use crate::path::{Axes, Strides};
 
 pub(super) fn contract(input: &mut Input<'_>) -> Parsed<Contract> {
     let operands = if next_is(input, "%")? { operands(input)? } else { Vec::new() };
@@ -59,13 +62,13 @@ fn path(input: &mut Input<'_>) -> Parsed<Path> {
     }
     mark(input, "->")?;
     let out = sketch(input)?;
-    let axes = if maybe_word(input, "for")? { axes(input)? } else { Vec::new() };
+    let axes = if maybe_word(input, "for")? { axes(input)? } else { Axes::new() };
     let factors = factors.into_iter().map(|(operand, s)| Ok(Factor { operand, segment: s.segment(&axes)? }));
     Ok(Path { coefficient, factors: factors.collect::<Parsed<_>>()?, out: out.segment(&axes)?, axes })
 }
 
-fn axes(input: &mut Input<'_>) -> Parsed<Vec<Axis>> {
-    let mut axes = Vec::new();
+fn axes(input: &mut Input<'_>) -> Parsed<Axes> {
+    let mut axes = Axes::new();
     loop {
         let letter = letter(input)?;
         mark(input, "=")?;
@@ -101,7 +104,7 @@ fn sketch(input: &mut Input<'_>) -> Parsed<Sketch> {
 impl Sketch {
     /// The segment: where no stride is written, it is what the axes behind take.
     fn segment(self, axes: &[Axis]) -> Parsed<Segment> {
-        let mut strides = vec![0; axes.len()];
+        let mut strides: Strides = smallvec![0; axes.len()];
         let mut contiguous = Some(1usize);
         for (at, letter, stride) in self.axes.into_iter().rev() {
             let Some(k) = axes.iter().position(|axis| axis.letter == letter) else {
