@@ -90,6 +90,7 @@ fn deep() -> Vec<HardSpec> {
 fn wide() -> Vec<HardSpec> {
     let many = chunks(&KINDS, 6);
     let more = chunks(&KINDS, 16);
+    let most = chunks(&KINDS, 75);
     let block = |k: usize| match k % 2 {
         0 => apart(&before(k), &many),
         _ => unary("batch_norm", k),
@@ -97,12 +98,14 @@ fn wide() -> Vec<HardSpec> {
     vec![
         spec("many chunks", &[("x", &many)], (0..100).map(|k| apart(&before(k), &many))),
         spec("more chunks", &[("x", &more)], (0..12).map(|k| apart(&before(k), &more))),
+        spec("most chunks", &[("x", &most)], (0..2).map(|k| apart(&before(k), &most))),
         spec("many chunks, normalised", &[("x", &many)], (0..100).map(block)),
     ]
 }
 
 /// Layers that read several others.
 fn branching() -> Vec<HardSpec> {
+    const FEW: &str = "1x0e + 2x1o";
     const IRREPS: &str = "16x0e + 8x1o + 4x2e";
     let sum = (0..99).map(|_| linear("x", IRREPS)).chain([of_many("add", (0..99).map(|k| format!("l{k}")))]);
     let residual = (0..100).map(|k| match k % 2 {
@@ -121,6 +124,12 @@ fn branching() -> Vec<HardSpec> {
         0 => linear(&before(k), "4x0e + 2x1o"),
         _ => of_many("concatenate", std::iter::once("x".to_owned()).chain((0..k).step_by(2).map(|k| format!("l{k}")))),
     });
+    // Sums of layers before, nearer and farther, and activations of them.
+    let web = (0..70).map(|k: usize| match k % 7 {
+        5 => of_many("add", (0..6).map(|j| format!("l{}", k.saturating_sub(1 + j + j * j)))),
+        6 => unary("scalar_activation", k),
+        _ => linear(&before(k), FEW),
+    });
     let inputs: Vec<String> = (0..16).map(|k| format!("x{k}")).collect();
     let named: Vec<(&str, &str)> = inputs.iter().map(|name| (name.as_str(), "8x0e + 4x1o + 8x0e")).collect();
     let heads = inputs.iter().map(|input| linear(input, "16x0e + 8x1o"));
@@ -134,6 +143,7 @@ fn branching() -> Vec<HardSpec> {
         spec("residual sums", &[("x", IRREPS)], residual),
         spec("concatenations", &[("x", "8x0e + 4x1o")], joined),
         spec("dense", &[("x", "4x0e + 2x1o")], dense),
+        spec("web of sums", &[("x", FEW)], web),
         spec("inputs", &named, heads.chain(gates).chain(tails).chain(ends).chain(last)),
     ]
 }

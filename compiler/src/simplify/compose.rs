@@ -3,6 +3,8 @@
 
 #![expect(clippy::indexing_slicing, reason = "places are of a verified op, and of lists made for it")]
 
+use std::cell::Cell;
+
 use schur_ir::expr::Expr;
 use schur_ir::graph::{Contract, Map, Operand, Path, RowIndex, RowMap, ValueId};
 
@@ -116,8 +118,17 @@ impl Reading<'_> {
 }
 
 /// `reader` with its operand `k` replaced by what makes it: `writer`, which sums no rows. `None` where rows or segments
-/// do not align, or a term would become what `reading` does not allow.
-pub(super) fn read_through(reader: &Contract, k: usize, writer: &Contract, reading: Reading<'_>) -> Option<Contract> {
+/// do not align, or a term would become what `reading` does not allow. Counts in `tried` the paths that it makes, whether
+/// anything comes of them or not.
+pub(super) fn read_through(
+    reader: &Contract,
+    k: usize,
+    writer: &Contract,
+    reading: Reading<'_>,
+    tried: &Cell<usize>,
+) -> Option<Contract> {
+    let count = |paths: usize| tried.set(tried.get() + paths);
+    count(reader.paths.len() + writer.paths.len());
     let written = Written::new(&writer.paths);
     let reads = |path: &Path| path.factors.iter().position(|f| f.operand == k);
     // A term of too many factors is found before anything is copied.
@@ -150,6 +161,7 @@ pub(super) fn read_through(reader: &Contract, k: usize, writer: &Contract, readi
             if !pieces.is_empty() {
                 met.push(writer);
             }
+            count(pieces.len());
             open.extend(pieces);
         }
         if !reading.distributes(&path, factor, &met, &operands) {

@@ -18,7 +18,7 @@ use super::derivation::Derivations;
 use super::extract::Extraction;
 use super::language::{Enode, id_of};
 use super::saturate::Saturation;
-use super::{RULES, Report, Rule, SimplifyError, SimplifyOptions, narrow, saturate};
+use super::{RULES, Report, Rule, SimplifyError, SimplifyOptions, narrow, saturate, size};
 
 /// From a graph to the simplified one.
 #[derive(Clone, Debug)]
@@ -57,6 +57,9 @@ pub fn explain(graph: &Graph, options: &SimplifyOptions) -> Result<Explanation, 
     let mut steps = Vec::new();
     let passes: Vec<&str> = report.rules.iter().map(|(rule, _)| *rule).collect();
     steps.extend((!passes.is_empty()).then(|| Step::of_all(passes.join(", "), Cost::of_graph(source))));
+    if size(source) > options.size {
+        return Ok(Explanation { before: Cost::of_graph(graph), after: Cost::of_graph(source), steps });
+    }
     let saturation = saturate::saturate(source, options, &mut report)?;
     let roots: Vec<Id> = source.outputs.iter().map(|o| saturation.class(o.value)).collect();
     let extraction = Extraction::new(&saturation, roots.iter().copied());

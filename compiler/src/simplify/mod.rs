@@ -31,9 +31,11 @@ mod written;
 
 use std::sync::Arc;
 
-use schur_ir::graph::{Graph, ValueId};
+use schur_ir::graph::{Graph, Op, ValueId};
 use schur_ir::ty::Type;
 use schur_ir::verify::{VerifyError, verify};
+
+use narrow::Narrowed;
 
 pub use by_size::BySize;
 pub use cost::Cost;
@@ -52,8 +54,12 @@ pub struct SimplifyOptions {
     pub nodes: usize,
     /// E-nodes of one e-class, beyond which it is left as it is.
     pub ops: usize,
-    /// Paths of all ops that rules may find, before these are in normal form.
+    /// Paths of the graph and of all ops that rules may find, before these are in normal form. What else takes time counts
+    /// as some of them: ops, expressions, and what rules try.
     pub paths: usize,
+    /// Nodes and paths of a graph, beyond which it only loses what nobody reads; with more than twice as many it is left
+    /// as it is.
+    pub size: usize,
     /// The size of every symbol for which the result is to be fast.
     pub nominal: usize,
     /// Other sizes, for which another graph may be better.
@@ -68,7 +74,8 @@ impl Default for SimplifyOptions {
             iterations: 12,
             nodes: 10_000,
             ops: 250,
-            paths: 80_000,
+            paths: 120_000,
+            size: 75_000,
             nominal: 1000,
             other_sizes,
         }
@@ -130,6 +137,29 @@ pub struct Simplified {
     pub by_size: BySize,
 }
 
+impl Simplified {
+    /// A graph to which no rules are applied but those before saturation.
+    fn narrowed(narrowed: Narrowed<'_>, before: &Graph, mut report: Report) -> Simplified {
+        let origin = |(value, _)| {
+            let mut origin = Origin { sources: vec![value], rules: Vec::new() };
+            narrowed.trace(&mut origin, before);
+            origin
+        };
+        report.origins = narrowed.graph.values().map(origin).collect();
+        report.stop = Stop::Paths;
+        Simplified { graph: narrowed.graph.into_owned(), report, others: Vec::new(), by_size: BySize::default() }
+    }
+}
+
+/// The nodes and paths of a graph.
+fn size(graph: &Graph) -> usize {
+    let paths = graph.nodes.iter().map(|node| match &node.op {
+        Op::Contract(contract) => contract.paths.len(),
+        Op::Input(_) | Op::Param(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => 0,
+    });
+    paths.sum::<usize>() + graph.nodes.len()
+}
+
 /// Why a graph was not simplified.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SimplifyError {
@@ -152,6 +182,9 @@ pub(crate) fn simplify_verified(graph: &Graph, options: &SimplifyOptions) -> Res
     let mut report = Report::default();
     let narrowed = narrow::narrow(graph, options, &mut report);
     let before = &*narrowed.graph;
+    if size(before) > options.size {
+        return Ok(Simplified::narrowed(narrowed, graph, report));
+    }
     let saturation = saturate::saturate(before, options, &mut report)?;
     let extraction = extract::Extraction::new(&saturation, before.outputs.iter().map(|o| saturation.class(o.value)));
     let plan = extraction.plan(options.nominal);

@@ -13,6 +13,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use rustc_hash::FxHashMap;
 use schur_ir::dim::Dim;
 use schur_ir::graph::{Contract, Factor, Graph, Op, Operand, Path, RowMap, Segment, ValueId};
 use schur_ir::irreps::{Irreps, MulIrrep};
@@ -24,7 +25,7 @@ use super::meet::meet;
 use super::path_algebra::is_void;
 use super::ranges::Ranges;
 use super::rules::{Action, Pass, merge_map_operands, merge_operands, row_wise};
-use super::{Origin, Report, SimplifyOptions};
+use super::{Origin, Report, SimplifyOptions, size};
 
 /// A graph without dead values and dead chunks.
 pub(super) struct Narrowed<'g> {
@@ -49,13 +50,16 @@ impl Narrowed<'_> {
 
 /// The graph without dead values and dead chunks.
 pub(super) fn narrow<'g>(graph: &'g Graph, options: &SimplifyOptions, report: &mut Report) -> Narrowed<'g> {
+    let sources = || graph.values().map(|(value, _)| value).collect();
+    if size(graph) > 2 * options.size {
+        return Narrowed { graph: Cow::Borrowed(graph), sources: sources(), rule: None };
+    }
     let rule = |pass| options.rules.iter().find(|rule| matches!(rule.action, Action::Graph(p) if p == pass));
     let mut direct = Cow::Borrowed(graph);
     if let Some(rule) = rule(Pass::ReadUnchanged) {
         let count = read_unchanged_parts(&mut direct);
         report.rules.extend((count > 0).then_some((rule.name, count)));
     }
-    let sources = || graph.values().map(|(value, _)| value).collect();
     let Some(rule) = rule(Pass::Narrow) else {
         return Narrowed { graph: direct, sources: sources(), rule: None };
     };
@@ -72,6 +76,7 @@ pub(super) fn narrow<'g>(graph: &'g Graph, options: &SimplifyOptions, report: &m
 /// Lets contractions read what their operands hold unchanged where these take it from; gives how many now do.
 fn read_unchanged_parts(graph: &mut Cow<'_, Graph>) -> usize {
     let mut count = 0;
+    let mut copied: FxHashMap<ValueId, Ranges> = FxHashMap::default();
     for value in 0..graph.nodes.len() {
         let Op::Contract(reader) = &graph.nodes[value].op else { continue };
         let mut direct: Option<Contract> = None;
@@ -80,6 +85,12 @@ fn read_unchanged_parts(graph: &mut Cow<'_, Graph>) -> usize {
                 Op::Contract(c) if row_wise(c) => c,
                 Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => continue,
             };
+            // Many readers of a value with many paths read nothing of it that may be unchanged.
+            let copied = copied.entry(operand.value).or_insert_with(|| copied_by(writer));
+            let reads = |path: &Path, f: &Factor| f.operand == k && copied.meets(&f.segment.hull(&path.axes));
+            if !reader.paths.iter().any(|path| path.factors.iter().any(|f| reads(path, f))) {
+                continue;
+            }
             if let Some(read) = read_unchanged(direct.as_ref().unwrap_or(reader), k, writer) {
                 direct = Some(read);
                 count += 1;
@@ -91,6 +102,18 @@ fn read_unchanged_parts(graph: &mut Cow<'_, Graph>) -> usize {
         }
     }
     count
+}
+
+/// Elements among which all lie that a contraction copies and adds no product to.
+fn copied_by(writer: &Contract) -> Ranges {
+    let (copies, products): (Vec<&Path>, Vec<&Path>) = writer.paths.iter().partition(|path| path.factors.len() == 1);
+    let (mut copied, mut computed) = (Ranges::default(), Ranges::default());
+    if !copies.is_empty() {
+        products.iter().for_each(|path| computed.insert_segment(&path.out, &path.axes));
+    }
+    let hulls = copies.iter().map(|path| path.out.hull(&path.axes));
+    hulls.filter(|hull| !computed.covers(hull)).for_each(|hull| copied.insert(hull));
+    copied
 }
 
 /// What is needed of every value.

@@ -9,6 +9,7 @@ use std::hash::Hasher;
 
 use rustc_hash::{FxHashMap, FxHasher};
 use schur_ir::graph::{Path, Segment};
+use smallvec::SmallVec;
 
 /// In a group of up to so many paths, all are candidates.
 const FEW: usize = 12;
@@ -48,36 +49,38 @@ impl Neighbours {
 
     /// Takes a path in that was joined at its place.
     pub(super) fn insert(&mut self, at: usize, path: &Path) {
-        if self.groups.get(&group(path).finish()).is_none_or(|group| group.len() <= FEW) {
+        let group = group(path);
+        if self.groups.get(&group.finish()).is_none_or(|group| group.len() <= FEW) {
             return;
         }
         let mut insert = |key| {
             let next = self.first.insert(key, self.links.len());
             self.links.push((at, next));
         };
-        insert(key(Key::Start, path, |s| s.offset));
+        insert(key(&group, Key::Start, path, |s| s.offset));
         for k in 0..path.axes.len() {
-            insert(key(Key::End, path, |s| step(s, k, path.axes[k].size)));
-            insert(key(Key::Before, path, |s| s.offset.wrapping_sub(s.strides[k])));
+            insert(key(&group, Key::End, path, |s| step(s, k, path.axes[k].size)));
+            insert(key(&group, Key::Before, path, |s| s.offset.wrapping_sub(s.strides[k])));
         }
-        insert(alike(path, |s, _| s.offset));
+        insert(Alike::of(&group, path).key(|s, _| s.offset));
     }
 
     /// The places behind `at` of all paths that may join the one there, in order.
     pub(super) fn behind(&self, at: usize, path: &Path) -> Vec<usize> {
-        let Some(group) = self.groups.get(&group(path).finish()) else { return Vec::new() };
+        let hash = group(path);
+        let Some(group) = self.groups.get(&hash.finish()) else { return Vec::new() };
         if group.len() <= FEW {
             return group.iter().copied().filter(|place| *place > at).collect();
         }
         let mut found = Vec::new();
-        for key in keys(path) {
+        each_key(&hash, path, |key| {
             let mut link = self.first.get(&key).copied();
             while let Some(k) = link {
                 let (place, next) = self.links[k];
                 found.extend((place > at).then_some(place));
                 link = next;
             }
-        }
+        });
         found.sort_unstable();
         found.dedup();
         found
@@ -85,23 +88,24 @@ impl Neighbours {
 }
 
 /// The keys of all that may join a path.
-fn keys(path: &Path) -> Vec<u64> {
-    let mut keys = vec![key(Key::Before, path, |s| s.offset), key(Key::End, path, |s| s.offset)];
+fn each_key(group: &FxHasher, path: &Path, mut take: impl FnMut(u64)) {
+    take(key(group, Key::Before, path, |s| s.offset));
+    take(key(group, Key::End, path, |s| s.offset));
     for k in 0..path.axes.len() {
-        keys.push(key(Key::Start, path, |s| step(s, k, path.axes[k].size)));
-        keys.push(key(Key::Start, path, |s| s.offset.wrapping_sub(s.strides[k])));
+        take(key(group, Key::Start, path, |s| step(s, k, path.axes[k].size)));
+        take(key(group, Key::Start, path, |s| s.offset.wrapping_sub(s.strides[k])));
     }
     // Of a path with the same axes, every segment starts at the same element or where the other one ends.
-    let extents: Vec<usize> = path.segments().map(|segment| extent(path, segment)).collect();
-    for moved in 0..1usize << extents.len() {
+    let alike = Alike::of(group, path);
+    take(alike.key(|s, _| s.offset));
+    for moved in 1..1usize << alike.extents.len() {
         let moves = |k: usize| moved >> k & 1 == 1;
-        if (0..extents.len()).all(|k| !moves(k) || extents[k] > 0) {
-            let by = |k: usize| if moves(k) { extents[k] } else { 0 };
-            keys.push(alike(path, |s, k| s.offset.wrapping_add(by(k))));
-            keys.push(alike(path, |s, k| s.offset.wrapping_sub(by(k))));
+        if (0..alike.extents.len()).all(|k| !moves(k) || alike.extents[k] > 0) {
+            let by = |k: usize| if moves(k) { alike.extents[k] } else { 0 };
+            take(alike.key(|s, k| s.offset.wrapping_add(by(k))));
+            take(alike.key(|s, k| s.offset.wrapping_sub(by(k))));
         }
     }
-    keys
 }
 
 /// Where a segment is after some steps along an axis.
@@ -118,24 +122,36 @@ fn group(path: &Path) -> FxHasher {
     hash
 }
 
-fn key(key: Key, path: &Path, place: impl Fn(&Segment) -> usize) -> u64 {
-    let mut hash = group(path);
+fn key(group: &FxHasher, key: Key, path: &Path, place: impl Fn(&Segment) -> usize) -> u64 {
+    let mut hash = group.clone();
     hash.write_usize(key as usize);
     path.segments().for_each(|segment| hash.write_usize(place(segment)));
     hash.finish()
 }
 
-fn alike(path: &Path, place: impl Fn(&Segment, usize) -> usize) -> u64 {
-    let mut hash = group(path);
-    hash.write_usize(Key::Alike as usize);
-    path.axes.iter().for_each(|axis| hash.write_usize(axis.size));
-    for (k, segment) in path.segments().enumerate() {
-        segment.strides.iter().for_each(|stride| hash.write_usize(*stride));
-        if extent(path, segment) > 0 {
-            hash.write_usize(place(segment, k));
-        }
+/// What keys of paths with the same axes have in common.
+struct Alike<'p> {
+    path: &'p Path,
+    hash: FxHasher,
+    extents: SmallVec<[usize; 4]>,
+}
+
+impl<'p> Alike<'p> {
+    fn of(group: &FxHasher, path: &'p Path) -> Self {
+        let mut hash = group.clone();
+        hash.write_usize(Key::Alike as usize);
+        path.axes.iter().for_each(|axis| hash.write_usize(axis.size));
+        path.segments().flat_map(|segment| &segment.strides).for_each(|stride| hash.write_usize(*stride));
+        Alike { path, hash, extents: path.segments().map(|segment| extent(path, segment)).collect() }
     }
-    hash.finish()
+
+    /// The key of a path whose segments, but for single elements, start at a place.
+    fn key(&self, place: impl Fn(&Segment, usize) -> usize) -> u64 {
+        let mut hash = self.hash.clone();
+        let segments = self.path.segments().enumerate().filter(|(k, _)| self.extents[*k] > 0);
+        segments.for_each(|(k, segment)| hash.write_usize(place(segment, k)));
+        hash.finish()
+    }
 }
 
 /// Where a segment that lies close goes on behind its start; 0 for a single element.

@@ -7,7 +7,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "e-classes are those of the e-graph that the lists were made for")]
 
-use std::collections::HashSet;
+use std::cell::Cell;
 use std::sync::Arc;
 
 use egg::{EGraph, Id, Language};
@@ -37,6 +37,15 @@ pub(super) fn saturate(
     }
 }
 
+/// A path of an op that is found takes about as long as so many of ops that a rule tries.
+const TRIES: usize = 24;
+
+/// The parts of an expression that take as long as a path.
+const PARTS: usize = 4;
+
+/// What an op that is found takes beside its paths, as paths.
+const PER_OP: usize = 3;
+
 /// The e-graph of a graph.
 pub(super) struct Saturation {
     pub(super) egraph: EGraph<Enode, Types>,
@@ -50,8 +59,10 @@ pub(super) struct Saturation {
     pub(super) built: Vec<(Enode, &'static str)>,
     rules: Vec<&'static Rule>,
     counts: Vec<usize>,
-    /// The paths of all ops that were found.
+    /// The paths of the graph and of all ops that were found.
     paths: usize,
+    /// The paths of all ops that rules looked at.
+    tried: Cell<usize>,
     /// How many e-nodes a class may have before they are not rewritten any more, and whether one has more.
     most_ops: usize,
     full: bool,
@@ -84,6 +95,7 @@ impl Saturation {
             built: Vec::new(),
             counts: vec![0; rules.len()],
             paths: 0,
+            tried: Cell::new(0),
             most_ops: usize::MAX,
             full: false,
             rules,
@@ -92,7 +104,7 @@ impl Saturation {
             seen: FxHashMap::default(),
             done: FxHashSet::default(),
         };
-        let mut types: HashSet<Arc<Type>> = HashSet::new();
+        let mut types: FxHashSet<Arc<Type>> = FxHashSet::default();
         for node in &graph.nodes {
             this.egraph.analysis.layer = node.layer.clone();
             let op = node.op.map_reads(|value| value_of(this.classes[value.index()]));
@@ -112,7 +124,7 @@ impl Saturation {
     fn run(&mut self, options: &SimplifyOptions, report: &mut Report) {
         report.stop = Stop::Iterations;
         let limit = self.egraph.total_size().saturating_add(options.nodes);
-        (self.paths, self.most_ops) = (0, options.ops);
+        self.most_ops = options.ops;
         for _ in 0..options.iterations {
             report.iterations += 1;
             let changed = self.pass(limit, options.paths);
@@ -121,7 +133,7 @@ impl Saturation {
                 report.stop = Stop::Nodes;
                 break;
             }
-            if self.paths > options.paths {
+            if self.has_more_paths(options.paths) {
                 report.stop = Stop::Paths;
                 break;
             }
@@ -159,6 +171,11 @@ impl Saturation {
         enode.clone().map_children(|id| self.egraph.find(id))
     }
 
+    /// True where rules found and tried more than they may.
+    fn has_more_paths(&self, than: usize) -> bool {
+        self.paths + self.tried.get() / TRIES > than
+    }
+
     fn pass(&mut self, nodes: usize, paths: usize) -> bool {
         let mut changed = false;
         let mut ids: Vec<Id> = self.egraph.classes().map(|c| c.id).collect();
@@ -170,7 +187,7 @@ impl Saturation {
                 let Some(enode) = self.egraph[class].nodes.get(k).cloned() else { break };
                 changed |= self.visit(class, &enode);
                 k += 1;
-                if self.egraph.total_size() > nodes || self.paths > paths {
+                if self.egraph.total_size() > nodes || self.has_more_paths(paths) {
                     return true;
                 }
             }
@@ -213,8 +230,17 @@ impl Saturation {
         let packed = |value: ValueId| self.egraph[id_of(value)].data.packed;
         let mut heads = self.egraph[class].nodes.iter().map(|enode| self.egraph.analysis.interner.head(enode));
         let copies = heads.any(|head| is_copy(&head.op));
-        let site =
-            Site { op, class: value_of(class), copies, ty, inner, types: &types, fixed: &fixed, packed: &packed };
+        let site = Site {
+            op,
+            class: value_of(class),
+            copies,
+            ty,
+            inner,
+            types: &types,
+            fixed: &fixed,
+            packed: &packed,
+            tried: &self.tried,
+        };
         let mut found: Vec<(usize, Found)> = Vec::new();
         let packs = |(_, found): &(usize, Found)| matches!(found, Found::Built(built) if built.packed);
         for (k, rule) in self.rules.iter().enumerate() {
@@ -252,6 +278,7 @@ impl Saturation {
             return false;
         }
         self.egraph.analysis.layer = self.egraph[self.egraph.find(class)].data.layer.clone();
+        self.paths += PER_OP;
         let id = match found {
             Found::Op(op) => self.rewritten(class, from, op, ty, rule),
             Found::Built(built) => {
@@ -284,7 +311,8 @@ impl Saturation {
     fn add(&mut self, op: Op, ty: &Arc<Type>) -> (Id, Enode) {
         self.paths += match &op {
             Op::Contract(c) => c.paths.len(),
-            Op::Input(_) | Op::Param(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => 0,
+            Op::Map(map) => map.expr.size() / PARTS,
+            Op::Input(_) | Op::Param(_) | Op::Max(_) | Op::Reshape(_) => 0,
         };
         let (op, rules) = self.normal(op, ty);
         let enode = self.egraph.analysis.interner.enode(&op, ty.clone());

@@ -1,5 +1,7 @@
 //! Rules on the flow of irreps: what is selected, permuted, joined and summed is read where it is made.
 
+use std::cell::Cell;
+
 use schur_ir::graph::{Contract, Op, ValueId};
 
 use super::{Action, Found, Pass, Rule, Site};
@@ -47,11 +49,15 @@ pub(in crate::simplify) fn row_wise(contract: &Contract) -> bool {
 }
 
 /// The contraction with every operand replaced for which `writer` gives one, as far as they align.
-fn replace<'s>(reader: &Contract, writer: impl Fn(ValueId) -> Option<&'s Contract>) -> Option<Found> {
+fn replace<'s>(
+    reader: &Contract,
+    writer: impl Fn(ValueId) -> Option<&'s Contract>,
+    tried: &Cell<usize>,
+) -> Option<Found> {
     let mut out: Option<Contract> = None;
     for (k, operand) in reader.operands.iter().enumerate() {
         if let Some(writer) = writer(operand.value)
-            && let Some(next) = read_through(out.as_ref().unwrap_or(reader), k, writer, Reading::Plain)
+            && let Some(next) = read_through(out.as_ref().unwrap_or(reader), k, writer, Reading::Plain, tried)
         {
             out = Some(next);
         }
@@ -67,7 +73,7 @@ fn read_through_copies(site: &Site<'_>) -> Vec<Found> {
             Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => None,
         })
     };
-    replace(reader, copy).into_iter().collect()
+    replace(reader, copy, site.tried).into_iter().collect()
 }
 
 fn inline_products(site: &Site<'_>) -> Vec<Found> {
@@ -78,9 +84,9 @@ fn inline_products(site: &Site<'_>) -> Vec<Found> {
             Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => None,
         })
     };
-    let all = replace(reader, product);
+    let all = replace(reader, product, site.tried);
     let own = |value| product(value).filter(|_| site.is_exclusive(value));
-    let own = if all.is_some() && site.shares() { replace(reader, own) } else { None };
+    let own = if all.is_some() && site.shares() { replace(reader, own, site.tried) } else { None };
     all.into_iter().chain(own).collect()
 }
 

@@ -15,6 +15,7 @@ mod weights;
 pub(super) use irreps::{is_copy, row_wise};
 pub(super) use structure::{merge_map_operands, merge_operands};
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use schur_ir::graph::{Contract, Map, Op, ValueId};
@@ -120,6 +121,8 @@ pub(super) struct Site<'a> {
     pub(super) fixed: &'a dyn Fn(ValueId) -> bool,
     /// True for an e-class that was packed, and is not taken apart again.
     pub(super) packed: &'a dyn Fn(ValueId) -> bool,
+    /// Counts the paths of all ops that are looked at, found or not.
+    pub(super) tried: &'a Cell<usize>,
 }
 
 /// An e-class that is read.

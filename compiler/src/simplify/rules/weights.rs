@@ -34,7 +34,7 @@ fn multiply_weights(site: &Site<'_>) -> Vec<Found> {
         let read = site.newest(operand.value, |op| match op {
             Op::Contract(writer) if row_wise(writer) && !single(writer) => {
                 let reader = out.as_ref().map_or(reader, |(read, _)| read);
-                let read = read_through(reader, k, writer, Reading::Fixed(site.fixed))?;
+                let read = read_through(reader, k, writer, Reading::Fixed(site.fixed), site.tried)?;
                 let merged = packed(&read, site, many_weights)?;
                 let less = contract_flops(&merged.main) < contract_flops(reader) + contract_flops(writer);
                 less.then_some((read, merged))
@@ -105,6 +105,7 @@ fn packed(contract: &Contract, site: &Site<'_>, take: fn(&Weights) -> bool) -> O
     if !contract.paths.iter().any(taken) {
         return None;
     }
+    site.tried.set(site.tried.get() + contract.paths.len());
     let packed = pack(contract, &fixed, &dims, taken)?;
     let mut main = packed.main;
     main.operands.push(Operand { value: BUILT, map: packed.map });
