@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import statistics
+import time
 
 import numpy as np
 import safetensors.numpy
@@ -14,6 +15,7 @@ from peers import Peer
 SAMPLE = 2e-4  # seconds that a sample takes at least: several calls where one is shorter
 TURN = 0.03  # seconds that a side's turn takes, unless a single call is longer
 SAMPLES_A_TURN = 40
+REST = 0.02  # seconds before a turn, in which the threads of the side before fall asleep
 TOLERANCE = 1e-4  # of the largest element: sums of 10000 terms in f32, in another order
 
 
@@ -26,6 +28,7 @@ def in_turn(peers: dict[str, Peer], rounds: int, turn) -> dict:
     seconds = {key: [] for key in peers}
     for _ in range(rounds):
         for key, peer in peers.items():
+            time.sleep(REST)
             seconds[key] += turn(key, peer)
     return {key: summary(times) for key, times in seconds.items()}
 
