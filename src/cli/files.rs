@@ -40,17 +40,13 @@ fn is_same(a: &Path, b: &Path) -> bool {
 }
 
 fn resolved(path: &Path) -> PathBuf {
-    let in_folder = || Some(folder(path).canonicalize().ok()?.join(path.file_name()?));
+    let in_folder = || Some(checkpoint::folder(path).canonicalize().ok()?.join(path.file_name()?));
     path.canonicalize().ok().or_else(in_folder).unwrap_or_else(|| path.to_owned())
-}
-
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Checks, before hours of work, that a file can be written in its folder.
 pub(crate) fn require_writable(path: &Path) -> Result<(), Failure> {
-    if !folder(path).is_dir() || path.is_dir() {
+    if !checkpoint::folder(path).is_dir() || path.is_dir() {
         return Err(Failure::user(format!("{} cannot be written: there is no such folder", path.display()), None));
     }
     checkpoint::probe(path).map_err(|error| unwritable(path, &error))

@@ -70,7 +70,7 @@ pub fn training_graph(graph: &Graph, output: &str, loss: Loss) -> Result<Graph, 
     let every = |value| Operand { value, map: RowMap::identity(dims.len()) };
     let losses = Map { rows: dims.clone(), operands: vec![every(value), every(target)], expr: loss.expr() };
     let losses = graph.map(losses, irreps.clone(), dtype, &layer);
-    let factor = Factor { operand: 0, segment: Segment { offset: 0, strides: smallvec![1] } };
+    let factor = Factor { operand: 0, segment: Segment::run(0) };
     let sum = Path {
         coefficient: Scalar(1.0 / irreps.dim() as f64),
         axes: smallvec![Axis { letter: 'u', size: irreps.dim() }],

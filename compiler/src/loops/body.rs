@@ -10,7 +10,6 @@ use std::ops::Range;
 
 use schur_ir::dim::Dim;
 use schur_ir::graph::{Axis, Contract, Graph, Map, Op, Operand, Path, RowMap, Segment, ValueId};
-use smallvec::smallvec;
 
 use super::elementwise::as_maps;
 use super::layout::{chunk_paths, split_path, to_components};
@@ -93,7 +92,7 @@ impl Emitter<'_> {
         let written = maps.iter().map(|map| map.out.segment.offset..map.out.segment.offset + map.count);
         let zeros = choose_writes(&mut nests, width, written);
         let zero = |(offset, count): (usize, usize)| {
-            let segment = Segment { offset, strides: smallvec![1] };
+            let segment = Segment::run(offset);
             let place = self.storage.written(value);
             let row = self.row_address(&contract.out, &self.graph.ty(value).dims, &contract.rows);
             Stmt::Zero { out: Access { array: place.array, row, width, segment }, count }
@@ -116,7 +115,7 @@ impl Emitter<'_> {
     fn map(&self, value: ValueId, map: &Map) -> Stmt {
         let count = self.graph.ty(value).width();
         let axes = [Axis { letter: 'u', size: count }];
-        let segment = Segment { offset: 0, strides: smallvec![1] };
+        let segment = Segment::run(0);
         let operands =
             map.operands.iter().map(|o| (self.operand(o, &map.rows, &segment, &axes), self.graph.ty(o.value).dtype));
         let out = self.output(value, &RowMap::identity(map.rows.len()), &map.rows, &segment, &axes);
@@ -126,7 +125,7 @@ impl Emitter<'_> {
     fn max(&self, value: ValueId, of: ValueId, keep: usize) -> Stmt {
         let count = self.graph.ty(value).width();
         let axes = [Axis { letter: 'u', size: count }];
-        let segment = Segment { offset: 0, strides: smallvec![1] };
+        let segment = Segment::run(0);
         let rows = &self.graph.ty(of).dims;
         let operand = Operand { value: of, map: RowMap::identity(rows.len()) };
         Stmt::Max {

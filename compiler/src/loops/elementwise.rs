@@ -14,7 +14,6 @@ use std::ops::Range;
 use schur_ir::expr::{Binary, Expr};
 use schur_ir::graph::Segment;
 use schur_ir::ty::DType;
-use smallvec::smallvec;
 
 use super::strides::is_regular;
 use super::{Access, MapStmt, Nest};
@@ -74,7 +73,7 @@ fn map(range: &Range<usize>, terms: &[&Nest], dtype: DType) -> MapStmt {
     let mut operands: Vec<(Access, DType)> = Vec::new();
     let at = |access: &Access, nest: &Nest| {
         let offset = access.segment.offset + (range.start - nest.out.segment.offset);
-        Access { segment: Segment { offset, strides: smallvec![1] }, ..access.clone() }
+        Access { segment: Segment::run(offset), ..access.clone() }
     };
     let mut argument = |access: Access| {
         let known = operands.iter().position(|(a, _)| *a == access);

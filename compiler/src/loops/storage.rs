@@ -70,7 +70,7 @@ pub(super) fn separate_outputs(graph: &Graph) -> Graph {
 fn copy(graph: &mut Graph, value: ValueId) -> ValueId {
     let node = graph.node(value).clone();
     let rank = node.ty.dims.len();
-    let segment = Segment { offset: 0, strides: smallvec![1] };
+    let segment = Segment::run(0);
     let contract = Contract {
         rows: node.ty.dims.clone(),
         operands: vec![Operand { value, map: RowMap::identity(rank) }],

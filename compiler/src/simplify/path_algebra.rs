@@ -33,6 +33,15 @@ pub(super) fn drop_unit_axes(path: &mut Path) -> bool {
     path.axes.len() != before
 }
 
+/// True where a path writes `width` neighbours, each once, from wherever it begins.
+pub(super) fn is_run(path: &Path, width: usize) -> bool {
+    match path.axes.as_slice() {
+        [] => width == 1,
+        [axis] => axis.size == width && path.out.strides[..] == [1],
+        [..] => false,
+    }
+}
+
 /// Replaces an axis that no segment has by its size: `Σ_u c x = n c x`, where `n c` is a number of the type.
 pub(super) fn sum_free_axes(path: &mut Path, dtype: DType) -> bool {
     let mut changed = false;

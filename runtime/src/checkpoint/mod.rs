@@ -20,7 +20,7 @@ use schur_ir::ty::DType;
 
 pub use self::flax::FlaxFault;
 pub use self::msgpack::MsgpackFault;
-pub use self::replace::{probe, replace};
+pub use self::replace::{folder, probe, replace};
 use crate::array::{Array, ArrayError, Data};
 use crate::memory;
 

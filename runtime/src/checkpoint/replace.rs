@@ -43,7 +43,8 @@ fn temporary(path: &Path) -> io::Result<NamedTempFile> {
     builder.prefix(".schur-").tempfile_in(folder(path))
 }
 
-fn folder(path: &Path) -> &Path {
+/// The folder that a file is in, or would be.
+pub fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         Some(_) | None => Path::new("."),

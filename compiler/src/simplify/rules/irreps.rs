@@ -6,6 +6,7 @@ use schur_ir::graph::{Contract, Op, ValueId};
 
 use super::{Action, Found, Pass, Rule, Site};
 use crate::simplify::compose::{Reading, read_through, write_through};
+use crate::simplify::path_algebra::is_run;
 
 /// `f(x − mean)`, where some chunks have no mean, reads these from `x`: what a value holds unchanged is read where it
 /// takes it from. Before saturation; see [`super::super::narrow`], which then drops these chunks.
@@ -107,13 +108,7 @@ fn drop_copy(site: &Site<'_>) -> Vec<Found> {
     let ([factor], true) = (path.factors.as_slice(), row_wise(c) && path.coefficient.0 == 1.0) else {
         return Vec::new();
     };
-    let whole = path.out.offset == 0
-        && path.out == factor.segment
-        && match path.axes.as_slice() {
-            [] => site.ty.width() == 1,
-            [axis] => axis.size == site.ty.width() && path.out.strides[..] == [1],
-            [..] => false,
-        };
+    let whole = path.out.offset == 0 && path.out == factor.segment && is_run(path, site.ty.width());
     if whole && c.out == operand.map && site.ty(operand.value) == site.ty {
         return vec![Found::Same(operand.value)];
     }

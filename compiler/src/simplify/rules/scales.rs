@@ -10,6 +10,7 @@ use smallvec::smallvec;
 use super::irreps::row_wise;
 use super::{Action, BUILT, Built, Found, Rule, Site};
 use crate::simplify::compose::{fuse_maps, is_sum};
+use crate::simplify::path_algebra::is_run;
 use crate::simplify::spelling::spell;
 
 /// `(Σ c x) / n = Σ (c/n) x` for a constant n.
@@ -134,12 +135,7 @@ fn elementwise(site: &Site<'_>, op: &Op, ty: &Type) -> Option<Map> {
     });
     let mut sum = Expr::constant(0.0);
     for path in &c.paths {
-        let whole = match path.axes.as_slice() {
-            [] => ty.width() == 1,
-            [axis] => axis.size == ty.width() && path.out.strides[..] == [1],
-            [..] => false,
-        };
-        if !whole || path.out.offset != 0 || path.factors.iter().any(|f| f.segment != path.out) {
+        if !is_run(path, ty.width()) || path.out.offset != 0 || path.factors.iter().any(|f| f.segment != path.out) {
             return None;
         }
         let product = path.factors.iter().fold(Expr::Const(path.coefficient), |e, f| e * Expr::Arg(f.operand));
