@@ -43,6 +43,7 @@ mod call;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod checkpoint;
 mod chunk;
+mod core;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 mod elements;
 pub mod executor;

@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Condvar, Mutex, PoisonError, TryLockError};
 use std::thread;
 
+use crate::core::SharedCore;
+
 /// How often a helper looks for work before it sleeps: some tens of microseconds.
 const LOOKS: usize = 2000;
 /// How often a caller looks whether its helpers are done before it lets other threads have its core.
@@ -33,6 +35,7 @@ static POOL: Pool = Pool {
     helpers: Mutex::new(0),
     gate: AtomicU64::new(0),
     job: AtomicPtr::new(ptr::null_mut()),
+    caller: SharedCore::new(),
     asleep: AtomicUsize::new(0),
     sleep: Mutex::new(()),
     call: Condvar::new(),
@@ -45,6 +48,8 @@ struct Pool {
     gate: AtomicU64,
     /// What helpers that are inside work on.
     job: AtomicPtr<Job<'static>>,
+    /// Where the last caller was that woke helpers.
+    caller: SharedCore,
     asleep: AtomicUsize,
     sleep: Mutex<()>,
     call: Condvar,
@@ -130,6 +135,7 @@ impl Pool {
                 return gate;
             }
             sleep = self.call.wait(sleep).unwrap_or_else(PoisonError::into_inner);
+            self.caller.leave();
         }
     }
 
@@ -158,6 +164,7 @@ impl Open {
         // A helper counts itself as asleep before it looks at the gate for the last time: either it sees the job, or it
         // is seen here.
         if pool.asleep.load(Ordering::SeqCst) > 0 {
+            pool.caller.set();
             drop(pool.sleep.lock().unwrap_or_else(PoisonError::into_inner));
             (0..job.seats).for_each(|_| pool.call.notify_one());
         }
