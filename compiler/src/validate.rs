@@ -9,10 +9,11 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use schur_ir::dim::{Bindings, Dim, DimError};
 use schur_ir::graph::{Graph, Node, Op, Output, Requirement};
+use schur_ir::memory;
 use schur_ir::program::BufferId;
 use schur_ir::ty::{DType, Type};
 
-use crate::loops::{InterpretError, LoopOptions, Loops, LoopsError, interpret, lower};
+use crate::loops::{InterpretError, LoopOptions, Loops, LoopsError, interpret, interpreted_bytes, lower};
 
 /// How far elements may be apart, relative to the largest of their array, or to a hundredth of the largest of all where
 /// that is more: rounding of sums in another order. An array may be nothing but rounding, and so may all: what they are
@@ -68,7 +69,13 @@ pub fn validate(before: &Graph, after: &Graph, seed: u64) -> Result<Validation, 
     let loops = |graph| lower(graph, &LoopOptions { fuse: false, ..LoopOptions::default() });
     let (before_loops, after_loops) = (loops(before)?, loops(after)?);
     same_interface(before, after)?;
-    let arrays = Arrays::new(before, seed)?;
+    let mut random = Random(seed);
+    let bindings = random.bindings(before);
+    let most = interpreted_bytes(&before_loops, &bindings)?.max(interpreted_bytes(&after_loops, &bindings)?);
+    // The interpreter takes a copy of the leaves, and the outputs of both are kept.
+    let all = most.saturating_add(leaf_bytes(before, &bindings)?).saturating_mul(2);
+    memory::check(all).map_err(InterpretError::from)?;
+    let arrays = Arrays::new(before, bindings, random)?;
     let ((wanted, largest), (found, _)) = (arrays.run(&before_loops)?, arrays.run(&after_loops)?);
     let overall = wanted.iter().map(|(_, array)| magnitude(array)).fold(1.0, f64::max);
     let mut validation = Validation::default();
@@ -115,6 +122,15 @@ fn magnitude(array: &[f64]) -> f64 {
     array.iter().filter(|x| x.is_finite()).fold(0.0, |most, x| most.max(x.abs()))
 }
 
+/// The bytes of the arrays of all leaves.
+fn leaf_bytes(graph: &Graph, bindings: &Bindings) -> Result<usize, DimError> {
+    let leaves = graph.nodes.iter().filter(|node| node.op.leaf_name().is_some());
+    leaves.map(|node| &node.ty).try_fold(0usize, |sum, ty| {
+        let elements = ty.rows().evaluate(bindings)?.saturating_mul(ty.width());
+        Ok(sum.saturating_add(elements.saturating_mul(size_of::<f64>())))
+    })
+}
+
 /// Random arrays for all leaves of a graph.
 struct Arrays {
     bindings: Bindings,
@@ -122,12 +138,7 @@ struct Arrays {
 }
 
 impl Arrays {
-    fn new(graph: &Graph, seed: u64) -> Result<Self, DimError> {
-        let mut bindings = Bindings::new();
-        let mut random = Random(seed);
-        for symbol in graph.nodes.iter().flat_map(|node| &node.ty.dims).flat_map(Dim::symbols) {
-            bindings.entry(symbol.clone()).or_insert_with(|| 2 + random.below(4));
-        }
+    fn new(graph: &Graph, bindings: Bindings, mut random: Random) -> Result<Self, DimError> {
         let mut leaves = IndexMap::new();
         for node in &graph.nodes {
             let (name, positive) = match &node.op {
@@ -167,6 +178,15 @@ impl Random {
 
     fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound.max(1) as u64) as usize
+    }
+
+    /// Small sizes of all symbols.
+    fn bindings(&mut self, graph: &Graph) -> Bindings {
+        let mut bindings = Bindings::new();
+        for symbol in graph.nodes.iter().flat_map(|node| &node.ty.dims).flat_map(Dim::symbols) {
+            bindings.entry(symbol.clone()).or_insert_with(|| 2 + self.below(4));
+        }
+        bindings
     }
 
     /// Between -1 and 1.

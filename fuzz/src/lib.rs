@@ -8,16 +8,19 @@ use std::{fs, io};
 
 use schur::checkpoint::{self, Format};
 use schur::ir::verify::verify;
-use schur::{CompileOptions, Error, Graph, Limits, Mode, Model, Source};
+use schur::{CompileOptions, Error, Features, Limits, LoopOptions, Mode, Model, Source};
 
+mod graph;
 mod model;
+
+pub use graph::edited;
 
 /// A target of the fuzzer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// A spec's text, as TOML and as JSON: parsed and built.
     Spec,
-    /// A graph's text: parsed, printed, verified, compiled.
+    /// A graph's text: parsed, printed, verified, compiled, run beside the reference.
     Graph,
     /// A safetensors file.
     Safetensors,
@@ -45,6 +48,43 @@ fn limits() -> Limits {
     }
 }
 
+/// One of four ways to compile.
+fn ways(which: usize) -> CompileOptions {
+    let best = CompileOptions { limits: limits(), verify_code: true, ..CompileOptions::default() };
+    let unfused = LoopOptions { fuse: false, ..LoopOptions::default() };
+    match which % 4 {
+        1 => CompileOptions { simplify: None, ..best },
+        2 => CompileOptions { loops: unfused, features: Features::Baseline, ..best },
+        3 => CompileOptions { simplify: None, loops: unfused, features: Features::Baseline, ..best },
+        _ => best,
+    }
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    fn one_of<T: Clone>(&mut self, list: &[T]) -> T {
+        list[self.below(list.len())].clone()
+    }
+
+    /// True once in so many times.
+    fn chance(&mut self, of: usize) -> bool {
+        self.below(of) == 0
+    }
+}
+
 impl Target {
     /// All targets.
     pub const ALL: [Target; 5] = [Target::Spec, Target::Graph, Target::Safetensors, Target::Msgpack, Target::Model];
@@ -67,7 +107,7 @@ impl Target {
     pub fn run(self, data: &[u8]) {
         match self {
             Target::Spec => spec(data),
-            Target::Graph => graph(data),
+            Target::Graph => graph::run(data),
             Target::Safetensors => arrays(Format::Safetensors, data),
             Target::Msgpack => arrays(Format::Msgpack, data),
             Target::Model => model::run(data),
@@ -155,28 +195,6 @@ fn spec(data: &[u8]) {
                 verify(&graph).unwrap_or_else(|error| panic!("{error}\n{graph}"));
             }
         }
-    }
-}
-
-fn graph(data: &[u8]) {
-    let Ok(text) = str::from_utf8(data) else { return };
-    let Ok(graph) = Graph::parse_within(text, &limits()) else { return };
-    let printed = graph.to_string();
-    // Constants are folded when they are read, so that only what is printed again must be equal.
-    let again: Graph = printed.parse().unwrap_or_else(|error| panic!("{error}\n{printed}"));
-    assert_eq!(again, graph);
-    if verify(&graph).is_err() {
-        return;
-    }
-    use schur::compiler::compile::{CompileError, compile};
-    use schur::compiler::validate::ValidationError;
-    let options = CompileOptions { limits: limits(), verify_code: true, ..CompileOptions::default() };
-    match compile(&graph, &options, &mut |_, _| {}) {
-        Ok(_) | Err(CompileError::Graph(_) | CompileError::Limit(_) | CompileError::Loops(_)) => {}
-        // What loops cannot say, the validation of the simplifier cannot run either.
-        Err(CompileError::Validation(ValidationError::Loops(_))) => {}
-        Err(CompileError::Simplified(error)) => panic!("simplified: {error}\n{graph}"),
-        Err(error) => panic!("{error}\n{graph}"),
     }
 }
 

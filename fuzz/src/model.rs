@@ -1,14 +1,12 @@
 //! Models made of bytes: every layer and option, compiled in every way, beside the reference.
 
-use schur::compiler::codegen::Features;
-use schur::compiler::loops::LoopOptions;
 use schur::ir::graph::{Graph, Op};
 use schur::runtime::executor::Outputs;
 use schur::runtime::reference::{Arrays, Evaluated, evaluate};
-use schur::{Array, CompileOptions, DType, Data, Mode, Model, ParamStore, Pass, Source};
+use schur::{Array, DType, Data, Mode, Model, ParamStore, Pass, Source};
 use serde_json::{Map, Value, json};
 
-use super::{limits, no_bug};
+use super::{limits, no_bug, ways};
 
 /// The bytes that decide; zeros where they have an end.
 struct Choices<'a> {
@@ -161,20 +159,9 @@ fn layer(c: &mut Choices<'_>, names: &[String], name: &str) -> (Value, bool) {
     (Value::Object(layer), kinked)
 }
 
-fn ways(c: &mut Choices<'_>) -> CompileOptions {
-    let best = CompileOptions { limits: limits(), verify_code: true, ..CompileOptions::default() };
-    let unfused = LoopOptions { fuse: false, ..LoopOptions::default() };
-    match c.below(4) {
-        1 => CompileOptions { simplify: None, ..best },
-        2 => CompileOptions { loops: unfused, features: Features::Baseline, ..best },
-        3 => CompileOptions { simplify: None, loops: unfused, features: Features::Baseline, ..best },
-        _ => best,
-    }
-}
-
 pub(super) fn run(data: &[u8]) {
     let mut c = Choices { bytes: data.iter(), state: data.len() as u64 };
-    let (options, pass) = (ways(&mut c), c.one_of(&[Pass::Forward, Pass::Joint]));
+    let (options, pass) = (ways(c.below(4)), c.one_of(&[Pass::Forward, Pass::Joint]));
     let mode = c.one_of(&[Mode::Train, Mode::Infer]);
     let sizes = [c.one_of(&[3, 1, 0, 2, 7, 13, 31, 131]), c.one_of(&[2, 1, 0, 3, 5])];
     let (text, kinked) = spec(&mut c);

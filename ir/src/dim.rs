@@ -69,6 +69,17 @@ impl Dim {
         }
     }
 
+    /// The symbol, where a size is nothing else: an axis of an input with this size tells its value.
+    pub fn as_symbol(&self) -> Option<&Symbol> {
+        match self.0.as_slice() {
+            [(monomial, 1)] => match monomial.as_slice() {
+                [symbol] => Some(symbol),
+                [..] => None,
+            },
+            [..] => None,
+        }
+    }
+
     /// True for the size one.
     pub fn is_one(&self) -> bool {
         self.constant() == Some(1)

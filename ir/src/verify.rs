@@ -11,11 +11,13 @@
 //! - maxima keep a prefix of the sizes and the width; reshapes keep the number of elements;
 //! - a chunk that is said to be zero is: no path of a contraction writes it; a map gives zero there, where operands that are
 //!   zero are; a reshape reads nothing else. Of leaves and maxima nothing is known;
+//! - inputs are floats, or one integer or boolean a row; parameters are floats;
 //!
 //! and of the graph: names of inputs, of parameters, and of outputs of one kind are unique; outputs exist, and shapes of their
-//! own hold as many elements as a row.
+//! own hold as many elements as a row of floats; what is required is required of inputs.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::dim::Dim;
 use crate::expr::Expr;
@@ -57,15 +59,36 @@ pub fn verify(graph: &Graph) -> Result<(), VerifyError> {
             .map_err(fault)?;
         shape_rules(output, graph.ty(output.value)).map_err(fault)?;
     }
-    Ok(())
+    graph.requirements.iter().try_for_each(|requirement| requirement_rules(graph, requirement))
+}
+
+fn requirement_rules(graph: &Graph, requirement: &Requirement) -> Result<(), VerifyError> {
+    let last = ValueId(u32::try_from(graph.nodes.len().saturating_sub(1)).unwrap_or(u32::MAX));
+    let is_input = |name: &Arc<str>, dtype: DType| {
+        let of_input = |node: &Node| matches!(&node.op, Op::Input(input) if input == name);
+        let found = graph.values().find(|(_, node)| of_input(node));
+        let value = found.map_or(last, |(value, _)| value);
+        let fits = found.is_some_and(|(_, node)| node.ty.dtype == dtype);
+        ensure(fits, || format!("a requirement is of `{name}`, which is no input of type {dtype}"))
+            .map_err(|rule| VerifyError { value, rule })
+    };
+    match requirement {
+        Requirement::IndexBelow { input, .. } => is_input(input, DType::I32),
+        Requirement::AnyTrue { input, .. } => is_input(input, DType::Bool),
+        Requirement::NotEmpty { dims, .. } => {
+            ensure(dims.iter().all(Dim::is_exact), || "a size that is required is too large".into())
+                .map_err(|rule| VerifyError { value: last, rule })
+        }
+    }
 }
 
 fn shape_rules(output: &Output, ty: &Type) -> Check {
     let Some(shape) = &output.shape else { return Ok(()) };
     let elements = shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size));
     ensure(elements == Some(ty.width()), || format!("the shape of `{}` is not its width", output.name))?;
+    ensure(ty.dtype.is_float(), || format!("`{}` has a shape, and is {}", output.name, ty.dtype))?;
     let is_fixed = ty.dims.iter().all(|dim| dim.constant().is_some());
-    ensure(is_fixed || !ty.dtype.is_float(), || format!("`{}` has a shape, and sizes that are no numbers", output.name))
+    ensure(is_fixed, || format!("`{}` has a shape, and sizes that are no numbers", output.name))
 }
 
 fn node_rules<'g>(graph: &'g Graph, value: ValueId, node: &'g Node, leaves: &mut HashSet<&'g str>) -> Check {
@@ -76,8 +99,13 @@ fn node_rules<'g>(graph: &'g Graph, value: ValueId, node: &'g Node, leaves: &mut
     ensure(node.ty.has_exact_size(), || format!("an array of {} fits in no memory", node.ty))?;
     zeros::rules(graph, node)?;
     match &node.op {
-        Op::Input(name) => ensure(leaves.insert(name), || format!("two leaves are named `{name}`")),
+        Op::Input(name) => {
+            ensure(leaves.insert(name), || format!("two leaves are named `{name}`"))?;
+            let fits = node.ty.dtype.is_float() || node.ty.width() == 1;
+            ensure(fits, || format!("`{name}` is {} of width {}, not 1", node.ty.dtype, node.ty.width()))
+        }
         Op::Param(param) => {
+            ensure(node.ty.dtype.is_float(), || format!("the parameter `{}` is {}", param.name, node.ty.dtype))?;
             ensure(leaves.insert(&param.name), || format!("two leaves are named `{}`", param.name))?;
             let elements = node.ty.rows().times(&Dim::from(node.ty.width() as i64));
             let shape = param.shape.iter().try_fold(1i64, |n, size| n.checked_mul(i64::try_from(*size).ok()?));

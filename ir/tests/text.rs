@@ -186,6 +186,21 @@ fn sizes_whose_product_has_too_many_terms_are_invalid() {
 }
 
 #[test]
+fn what_is_required_is_required_of_inputs() {
+    let graph = |leaf: &str, requirement: &str| {
+        let text = format!("graph \"g\"\n%0: {leaf}\n{requirement}\noutput \"y\" = %0\n");
+        verify(&text.parse().unwrap()).map_err(|error| error.to_string())
+    };
+    assert_eq!(graph("bool[N] 1x0e = input \"m\"", "require any \"m\""), Ok(()));
+    assert_eq!(graph("i32[N] 1x0e = input \"m\"", "require index \"m\" < 3"), Ok(()));
+    let of_no_input = |name, ty| Err(format!("%0: a requirement is of `{name}`, which is no input of type {ty}"));
+    assert_eq!(graph("f32[N] 1x0e = input \"m\"", "require any \"m\""), of_no_input("m", "bool"));
+    assert_eq!(graph("i32[N] 1x0e = input \"m\"", "require index \"n\" < 3"), of_no_input("n", "i32"));
+    assert_eq!(graph("i32[N] 2x0e = input \"m\"", ""), Err("%0: `m` is i32 of width 2, not 1".into()));
+    assert_eq!(graph("i32[] 1x0e = param \"p\" [1] constant(0)", ""), Err("%0: the parameter `p` is i32".into()));
+}
+
+#[test]
 fn shapes_of_outputs_hold_a_row() {
     let output = |dims: &str, shape: &str| {
         let text = format!("graph \"g\"\n%0: f32{dims} 4x0e = input \"x\"\noutput \"y\" = %0 as {shape}");

@@ -10,7 +10,6 @@ use schur_ir::program::{Buffer, Program};
 
 use crate::argument::{ArgumentError, Fault, Role};
 use crate::array::with_rank;
-use crate::plan::bare;
 use crate::store::StoreError;
 use crate::view::{ArrayView, Elements};
 
@@ -107,10 +106,10 @@ pub(crate) fn bind(
     }
     for (name, view, buffer) in each() {
         for (dim, &size) in buffer.dims.iter().zip(view.shape()) {
-            let Some(symbol) = bare(dim) else { continue };
+            let Some(symbol) = dim.as_symbol() else { continue };
             let bound = *bindings.entry(symbol.clone()).or_insert(size);
             if bound != size {
-                let first = each().find(|(.., buffer)| buffer.dims.iter().any(|dim| bare(dim) == Some(symbol)));
+                let first = each().find(|(.., buffer)| buffer.dims.iter().any(|dim| dim.as_symbol() == Some(symbol)));
                 let first = first.map_or(name, |(first, ..)| first).to_owned();
                 let (symbol, other) = (symbol.clone(), name.to_owned());
                 return Err(CallError::Symbol { symbol, name: first, size: bound, other, other_size: size });
@@ -173,7 +172,7 @@ fn wanted(buffer: &Buffer, bindings: &Bindings) -> String {
     for dim in &buffer.dims {
         let mut part = dim.to_string();
         if dim.constant().is_none()
-            && bare(dim).is_none()
+            && dim.as_symbol().is_none()
             && let Ok(value) = dim.evaluate(bindings)
         {
             let _ = write!(part, " = {value}");

@@ -142,18 +142,9 @@ fn check_requirements(program: &Program) -> Check {
     })
 }
 
-/// The symbol, where a size is nothing else.
-pub(crate) fn bare(dim: &Dim) -> Option<&Symbol> {
-    let mut terms = dim.terms();
-    match (terms.next(), terms.next()) {
-        (Some((1, [symbol])), None) => Some(symbol),
-        (Some(_) | None, _) => None,
-    }
-}
-
 fn check_symbols(program: &Program) -> Check {
     let axes = program.inputs.iter().flat_map(|slot| &program.buffers[slot.buffer.index()].dims);
-    let bound: HashSet<&Symbol> = axes.filter_map(bare).collect();
+    let bound: HashSet<&Symbol> = axes.filter_map(Dim::as_symbol).collect();
     let required = program.requirements.iter().flat_map(|requirement| match requirement {
         Requirement::NotEmpty { dims, .. } => dims.as_slice(),
         Requirement::IndexBelow { .. } | Requirement::AnyTrue { .. } => &[],

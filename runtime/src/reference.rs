@@ -155,9 +155,7 @@ pub fn bind(graph: &Graph, inputs: &Arrays) -> Result<Bindings> {
             return Err(shape_error(name, shape, format!("{} axes, as in {}", rank, node.ty)));
         }
         for (dim, &size) in node.ty.dims.iter().zip(shape) {
-            if let Some(symbol) = dim.symbols().next()
-                && *dim == Dim::symbol(symbol.clone())
-            {
+            if let Some(symbol) = dim.as_symbol() {
                 sizes.entry(symbol.clone()).or_insert(size);
             }
         }

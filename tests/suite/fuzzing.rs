@@ -54,7 +54,11 @@ fn replay(target: Target, count: usize) {
     seeds.iter().for_each(|seed| target.run(seed));
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     for _ in 0..count {
-        let bytes = mutated(&mut rng, &seeds);
+        let mut bytes = mutated(&mut rng, &seeds);
+        if target == Target::Graph && rng.random_bool(0.2) {
+            let seed = &seeds[rng.random_range(0..seeds.len())];
+            bytes = targets::edited(seed, rng.random()).map_or(bytes, String::into_bytes);
+        }
         // On a panic, the bytes are what is needed.
         if std::panic::catch_unwind(|| target.run(&bytes)).is_err() {
             panic!("{}: {:?}", target.name(), String::from_utf8_lossy(&bytes));

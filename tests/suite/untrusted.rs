@@ -191,4 +191,22 @@ output "y" = %2
     let loops = lower(&graph, &LoopOptions { fuse: false, ..LoopOptions::default() }).unwrap();
     let refused = interpret(&loops, &[("N".into(), 1000)].into(), &Default::default()).unwrap_err();
     assert!(matches!(refused, InterpretError::Memory(_)), "{refused}");
+    let leaves =
+        "graph \"wide\"\n%0: f32[N, 100000, 100000] 1000x0e = input \"x\"\noutput \"y\" = %0\n".parse().unwrap();
+    let refused = validate(&leaves, &leaves, 0).unwrap_err();
+    assert!(matches!(refused, ValidationError::Interpret(InterpretError::Memory(_))), "{refused}");
+}
+
+/// A symbol is known where it is an axis of an input, not where it is in a product or a sum.
+#[test]
+fn sizes_that_no_call_tells_are_not_compiled() {
+    let graph = |dims: &str, requirement: &str| {
+        let text = format!("graph \"g\"\n%0: f32[{dims}] 2x0e = input \"x\"\n{requirement}\noutput \"y\" = %0\n");
+        lower(&text.parse().unwrap(), &LoopOptions::default()).map(drop)
+    };
+    assert!(graph("N, N*N+1", "require rows [N]").is_ok());
+    for dims in ["M*N", "N, M+1", "2*N"] {
+        assert!(matches!(graph(dims, ""), Err(LoopsError::UnknownSize(..))), "{dims}");
+    }
+    assert!(matches!(graph("N", "require rows [K]"), Err(LoopsError::UnknownRequired(_))));
 }

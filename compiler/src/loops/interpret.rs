@@ -49,7 +49,7 @@ pub enum InterpretError {
 }
 
 /// The bytes of all buffers, and of the largest scratch.
-fn bytes(loops: &Loops, bindings: &Bindings) -> Result<usize, DimError> {
+pub(crate) fn bytes(loops: &Loops, bindings: &Bindings) -> Result<usize, DimError> {
     let scratch = loops.kernels.iter().map(|kernel| kernel.scratch_width().saturating_mul(kernel.tile));
     let mut elements = scratch.max().unwrap_or(0);
     for buffer in &loops.buffers {

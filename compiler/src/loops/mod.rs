@@ -32,6 +32,7 @@ use schur_ir::verify::{VerifyError, verify};
 
 use copies::{Packed, cheap, divisors, flat, inline, live, once, rows, sums, weights};
 
+pub(crate) use interpret::bytes as interpreted_bytes;
 pub use interpret::{InterpretError, interpret};
 pub use kernel::{Access, Ahead, Array, Kernel, Layout, Loops, Pick, RowAddress, RowTerm, Scratch, ScratchId};
 pub use stmt::{MapStmt, MicroCall, Nest, Stmt, Write};
@@ -63,8 +64,11 @@ pub enum LoopsError {
     #[error("a program has one float type, but {0} is not {1}")]
     MixedTypes(ValueId, DType),
     /// A size that no call tells.
-    #[error("{0} has to do with a size `{1}`, which no input has")]
+    #[error("{0} has to do with a size `{1}`, which is no axis of an input")]
     UnknownSize(ValueId, Symbol),
+    /// A requirement on a size that no call tells.
+    #[error("a requirement has to do with a size `{0}`, which is no axis of an input")]
+    UnknownRequired(Symbol),
     /// An index that a kernel would have to compute.
     #[error("index {0} is not an input")]
     ComputedIndex(ValueId),

@@ -13,7 +13,9 @@ use std::collections::HashSet;
 
 use schur_ir::dim::{Dim, Symbol};
 use schur_ir::expr::Scalar;
-use schur_ir::graph::{Axis, Contract, Factor, Graph, Op, Operand, Output, OutputKind, Path, RowMap, Segment, ValueId};
+use schur_ir::graph::{
+    Axis, Contract, Factor, Graph, Op, Operand, Output, OutputKind, Path, Requirement, RowMap, Segment, ValueId,
+};
 use schur_ir::program::{Buffer, BufferId, BufferKind, InputSlot, OutputSlot, ParamSlot, Step};
 use schur_ir::ty::{DType, Type};
 use smallvec::smallvec;
@@ -98,10 +100,10 @@ pub(super) fn float_type(graph: &Graph) -> Result<DType, LoopsError> {
     Ok(found.unwrap_or(DType::F32))
 }
 
-/// Checks that all sizes can be found in the shapes of inputs.
+/// Checks that all sizes can be found in the shapes of inputs: every symbol is an axis of one.
 pub(super) fn check_sizes(graph: &Graph) -> Result<(), LoopsError> {
     let inputs = graph.nodes.iter().filter(|node| matches!(node.op, Op::Input(_)));
-    let known: HashSet<&Symbol> = inputs.flat_map(|node| &node.ty.dims).flat_map(Dim::symbols).collect();
+    let known: HashSet<&Symbol> = inputs.flat_map(|node| &node.ty.dims).filter_map(Dim::as_symbol).collect();
     for (value, node) in graph.values() {
         let of_op: Vec<&Dim> = match &node.op {
             Op::Contract(contract) => contract.rows.iter().chain([&contract.divisor]).collect(),
@@ -113,7 +115,13 @@ pub(super) fn check_sizes(graph: &Graph) -> Result<(), LoopsError> {
             return Err(LoopsError::UnknownSize(value, unknown.clone()));
         }
     }
-    Ok(())
+    let required = graph.requirements.iter().flat_map(|requirement| match requirement {
+        Requirement::NotEmpty { dims, .. } => dims.as_slice(),
+        Requirement::IndexBelow { .. } | Requirement::AnyTrue { .. } => &[],
+    });
+    let mut required = required.flat_map(Dim::symbols);
+    let unknown = required.find(|symbol| !known.contains(symbol));
+    unknown.map_or(Ok(()), |symbol| Err(LoopsError::UnknownRequired(symbol.clone())))
 }
 
 /// Assigns a place to every value.
