@@ -63,6 +63,15 @@ fn kill_and_resume(wanted_kills: usize) {
         printed(&run.arguments(&LONG));
     }
     assert!(std::fs::read(&run.out).unwrap() == whole);
+    assert_nothing_half_written(&run);
+}
+
+/// No temporary file is left.
+fn assert_nothing_half_written(run: &Run) {
+    let names = std::fs::read_dir(Path::new(&run.out).parent().unwrap()).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = names.filter(|name| name.to_string_lossy().starts_with('.')).collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]
@@ -107,11 +116,7 @@ fn a_full_disk_is_told_and_the_old_file_stays() {
     assert_eq!(std::fs::read(&page).unwrap(), b"old");
     assert!(std::fs::read(&run.out).unwrap() == old);
     assert!(std::fs::read(&outputs).unwrap() == old_outputs);
-    // Nothing half written is left behind.
-    let names = std::fs::read_dir(Path::new(&run.out).parent().unwrap()).unwrap();
-    let left: Vec<_> =
-        names.map(|entry| entry.unwrap().file_name()).filter(|n| n.to_string_lossy().starts_with('.')).collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert_nothing_half_written(&run);
 }
 
 /// Who reads what is said may go away, and a log may be full: a run goes on.
