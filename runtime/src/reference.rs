@@ -95,7 +95,8 @@ pub fn evaluate(graph: &Graph, inputs: &Arrays, params: &Arrays) -> Result<Evalu
     for output in &graph.outputs {
         let value = &values[output.value.index()];
         let leading = value.shape().len() - 1;
-        let last = output.shape.as_deref().unwrap_or(&value.shape()[leading..]);
+        let own = if has_last_axis(graph.ty(output.value)) { &value.shape()[leading..] } else { &[] };
+        let last = output.shape.as_deref().unwrap_or(own);
         let shape = [&value.shape()[..leading], last].concat();
         let misfit = |_| shape_error(&output.name, value.shape(), format!("{shape:?}"));
         let array = value.to_shape(shape.as_slice()).map_err(misfit)?.into_owned();
@@ -163,7 +164,7 @@ pub fn bind(graph: &Graph, inputs: &Arrays) -> Result<Bindings> {
     Ok(sizes)
 }
 
-/// False for an index or a mask: such an input has one element a row and no axis for it.
+/// False for an index or a mask: such an array has one element a row and no axis for it.
 fn has_last_axis(ty: &Type) -> bool {
     ty.dtype.is_float() || ty.width() != 1
 }
