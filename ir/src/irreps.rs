@@ -215,6 +215,9 @@ impl Irreps {
     }
 
     /// All chunks `n` times over, in order: what an axis of length `n` before the irreps is when it is read as features.
+    ///
+    /// # Panics
+    /// Where the list does not fit in memory.
     pub fn repeat(&self, n: usize) -> Self {
         Irreps(self.0.repeat(n))
     }

@@ -14,7 +14,7 @@
 //! - inputs are floats, or one integer or boolean a row; parameters are floats;
 //!
 //! and of the graph: names of inputs, of parameters, and of outputs of one kind are unique; outputs exist, and shapes of their
-//! own hold as many elements as a row of floats; what is required is required of inputs.
+//! own hold as many elements as a row; what is required is required of inputs.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -86,9 +86,8 @@ fn shape_rules(output: &Output, ty: &Type) -> Check {
     let Some(shape) = &output.shape else { return Ok(()) };
     let elements = shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size));
     ensure(elements == Some(ty.width()), || format!("the shape of `{}` is not its width", output.name))?;
-    ensure(ty.dtype.is_float(), || format!("`{}` has a shape, and is {}", output.name, ty.dtype))?;
     let is_fixed = ty.dims.iter().all(|dim| dim.constant().is_some());
-    ensure(is_fixed, || format!("`{}` has a shape, and sizes that are no numbers", output.name))
+    ensure(is_fixed || !ty.dtype.is_float(), || format!("`{}` has a shape, and sizes that are no numbers", output.name))
 }
 
 fn node_rules<'g>(graph: &'g Graph, value: ValueId, node: &'g Node, leaves: &mut HashSet<&'g str>) -> Check {

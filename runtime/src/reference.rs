@@ -95,8 +95,12 @@ pub fn evaluate(graph: &Graph, inputs: &Arrays, params: &Arrays) -> Result<Evalu
     for output in &graph.outputs {
         let value = &values[output.value.index()];
         let leading = value.shape().len() - 1;
-        let own = if has_last_axis(graph.ty(output.value)) { &value.shape()[leading..] } else { &[] };
-        let last = output.shape.as_deref().unwrap_or(own);
+        // Indices and masks have no axis but the leading ones.
+        let last = match &output.shape {
+            _ if !has_last_axis(graph.ty(output.value)) => &[],
+            Some(shape) => shape.as_slice(),
+            None => &value.shape()[leading..],
+        };
         let shape = [&value.shape()[..leading], last].concat();
         let misfit = |_| shape_error(&output.name, value.shape(), format!("{shape:?}"));
         let array = value.to_shape(shape.as_slice()).map_err(misfit)?.into_owned();

@@ -28,7 +28,10 @@ impl Rotation {
         Rotation { inversion: !self.inversion, ..self }
     }
 
-    /// The matrix of this element in an irrep.
+    /// The matrix of this element in an irrep; NaN where coordinates are too large to be turned by.
+    ///
+    /// # Panics
+    /// Where a matrix of that degree does not fit in memory.
     pub fn matrix(&self, ir: Irrep) -> Array2<f64> {
         let mut generator = Array2::zeros((ir.dim(), ir.dim()));
         for (axis, coordinate) in Axes::ALL.into_iter().zip(self.log_coordinates) {
@@ -96,6 +99,9 @@ fn add_generator(out: &mut Array2<f64>, l: usize, axis: Axes, factor: f64) {
 /// The exponential of a matrix: Taylor's series of a small power of two of it, squared back.
 fn exponential(matrix: Array2<f64>) -> Array2<f64> {
     let norm = matrix.rows().into_iter().map(|row| row.iter().map(|x| x.abs()).sum::<f64>()).fold(0.0, f64::max);
+    if !norm.is_finite() {
+        return matrix * f64::NAN;
+    }
     let squarings = (norm * 4.0).max(1.0).log2().ceil() as i32;
     let small = matrix * 0.5f64.powi(squarings);
     let mut term = Array2::eye(small.nrows());
@@ -156,6 +162,16 @@ mod tests {
         for (column, expected) in [(0, 0.229801814941), (11, -0.001879867838), (22, -0.026199357584)] {
             assert!((eleventh[[0, column]] - expected).abs() < 1e-11);
         }
+    }
+
+    #[test]
+    fn coordinates_that_are_no_numbers_make_matrices_that_are_none() {
+        for coordinate in [f64::INFINITY, f64::NAN, f64::MAX] {
+            let rotation = Rotation { log_coordinates: [coordinate, 0.0, 0.0], inversion: false };
+            assert!(rotation.matrix(even(3)).iter().all(|x| x.is_nan() || x.abs() <= 2.0), "{coordinate}");
+        }
+        let infinite = Rotation { log_coordinates: [f64::INFINITY, 0.0, 0.0], inversion: false };
+        assert!(infinite.matrix(even(3)).iter().all(|x| x.is_nan()));
     }
 
     #[test]

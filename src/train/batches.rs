@@ -157,6 +157,9 @@ impl DataSet {
     }
 
     /// The set of some of the rows, in this order.
+    ///
+    /// # Panics
+    /// Where the set has no such row.
     pub fn rows(&self, rows: &[usize]) -> Self {
         let cut = |(name, array): (&String, &Array)| {
             let array = if self.layout.is_cut(name) { gather(array, rows) } else { array.clone() };
@@ -242,6 +245,9 @@ fn gather_over(array: &Array, rows: &[usize], to: &mut Array) {
 
 /// The rows of a set in the order in which an epoch, counted from 0, goes through them: a uniform permutation that
 /// depends on the seed and the epoch alone, and is the same on every machine.
+///
+/// # Panics
+/// Where the list does not fit in memory.
 pub fn order(seed: u64, epoch: u64, rows: usize) -> Vec<usize> {
     let init = Init::Uniform { low: Scalar(0.0), high: Scalar(1.0) };
     let random = Param { name: format!("order/{epoch}").into(), shape: vec![rows], init };

@@ -48,10 +48,12 @@ impl Panel {
     fn draw(&self, out: &mut String) {
         let values = self.points.iter().map(|(_, value)| *value).filter(|value| value.is_finite() && *value > 0.0);
         let (low, high) = values.fold((f64::INFINITY, 0.0f64), |(low, high), x| (low.min(x), high.max(x)));
-        // A loss of zero has no logarithm: it is drawn at the bottom.
+        // A loss of zero has no logarithm: it is drawn at the bottom, and one that is no number at the top.
         let (low, high) = if high > 0.0 { (low / 1.05, high * 1.05) } else { (0.1, 1.0) };
+        let (low, high) = (low.max(f64::MIN_POSITIVE), high.clamp(2.0 * f64::MIN_POSITIVE, f64::MAX));
+        let shown = |value: f64| if value.is_nan() { high } else { value.clamp(low, high) };
         let x = |epoch: f64| LEFT + epoch / self.last * (WIDTH - LEFT - RIGHT);
-        let y = |value: f64| self.top + HEIGHT * (high / value.clamp(low, high)).ln() / (high / low).ln();
+        let y = |value: f64| self.top + HEIGHT * (high.ln() - shown(value).ln()) / (high.ln() - low.ln());
         let (top, bottom, right) = (self.top, self.top + HEIGHT, WIDTH - RIGHT);
 
         let _ = writeln!(out, "<text x=\"{LEFT}\" y=\"{}\" fill=\"{}\">{}</text>", top - 8.0, self.colour, self.name);
@@ -142,6 +144,8 @@ mod tests {
         let epoch = |loss, error| Epoch { loss, error };
         for epochs in
             [vec![], vec![epoch(0.0, 0.0)], vec![epoch(1.0, 2.0), epoch(1e-9, 1.0)], vec![epoch(1.0, 1.0); 500]]
+                .into_iter()
+                .chain([f64::MAX, 5e-324].map(|x| vec![epoch(x, 1.0), epoch(1.0, x), epoch(x, x)]))
         {
             let picture = svg("a < b", 3.0, &epochs);
             assert!(picture.contains("a &lt; b") && picture.ends_with("</svg>\n"));

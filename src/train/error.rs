@@ -64,6 +64,9 @@ pub enum TrainError {
 /// What is wrong with a data set.
 #[derive(Debug, thiserror::Error)]
 pub enum DataFault {
+    /// It is for another model, or for another output.
+    #[error("it is laid out for another model, or for another output than the training set")]
+    Layout,
     /// It lacks an array.
     #[error("there is no array `{name}`{nearest}")]
     Missing {

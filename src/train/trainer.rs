@@ -17,7 +17,7 @@ use schur_runtime::store::ParamStore;
 use schur_runtime::view::Elements;
 use smallvec::SmallVec;
 
-use super::batches::{DataSet, order};
+use super::batches::{DataSet, Layout, order};
 use super::error::{DataFault, TrainError};
 use super::loss::{COTANGENT, LOSS, Loss, target_input, training_graph};
 use super::optimizer::{Method, Optimizer, norm};
@@ -111,6 +111,10 @@ impl Trainer {
             return Err(TrainError::Batch { batch: settings.batch, rows: train.len() }.into());
         }
         let target = train.layout().target.clone();
+        let layout = Layout::new(model, &target)?;
+        if let Some(set) = [&train, &test].into_iter().find(|set| *set.layout() != layout) {
+            return Err(set.fault(DataFault::Layout).into());
+        }
         let target_input = target_input(&target);
         let stepping = executor(&training_graph(&model.graph(Mode::Train)?, &target, settings.loss)?)?;
         let program = stepping.program();

@@ -101,6 +101,26 @@ fn params_of(store: &ParamStore) -> Arrays {
     store.iter().map(|(name, array)| (name.to_owned(), array.clone())).collect()
 }
 
+/// Sets for another output, or for another model with arrays of the same names, would be trained on in silence.
+#[test]
+fn sets_are_of_the_model_that_is_trained() {
+    let model = network(DType::F64);
+    let data = network_data(16, DType::F64, 0);
+    let set = |model: &Model, target: &str| {
+        DataSet::new(&Arc::new(Layout::new(model, target).unwrap()), "the set", &data, target)
+    };
+    let other = crate::specs::model(&NETWORK.replace("2x1o\" }", "1x1o + 1x1e\" }"));
+    let train = |train: DataSet, test: DataSet| {
+        let settings = settings(Loss::Mse, Method::adam(), 1e-3);
+        Trainer::new(&model, model.init(0).unwrap(), settings, train, test).map(drop).map_err(|error| error.to_string())
+    };
+    let own = || set(&model, "y").unwrap();
+    let refused = "the set: it is laid out for another model, or for another output than the training set";
+    assert_eq!(train(own(), own()), Ok(()));
+    assert_eq!(train(own(), set(&other, "y").unwrap()), Err(refused.to_owned()));
+    assert_eq!(train(set(&other, "y").unwrap(), own()), Err(refused.to_owned()));
+}
+
 #[test]
 fn losses_are_means_of_optaxs() {
     let text = r#"
