@@ -34,8 +34,9 @@ fn compiled(graph: &Graph, options: &CompileOptions) -> Option<Program> {
     match compile(graph, options, &mut |_, _| {}) {
         Ok(program) => Some(program),
         Err(CompileError::Graph(_) | CompileError::Limit(_) | CompileError::Loops(_)) => None,
-        // What loops cannot say, the validation of the simplifier cannot run either.
-        Err(CompileError::Validation(ValidationError::Loops(_))) => None,
+        // What loops cannot say, the validation of the simplifier cannot run either; nor a graph that has no size for some
+        // symbols.
+        Err(CompileError::Validation(ValidationError::Loops(_) | ValidationError::Sizes(_))) => None,
         Err(CompileError::Simplified(error)) => panic!("simplified: {error}\n{graph}"),
         Err(error) => panic!("{error}\n{graph}"),
     }

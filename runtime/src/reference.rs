@@ -202,13 +202,23 @@ impl Evaluator<'_> {
         dims.iter().map(|dim| self.size(dim)).collect()
     }
 
-    /// The bytes of all values, of the outputs that are made of them, and of the lists of the largest contraction.
+    /// The bytes of all values, of the outputs that are made of them, and of the lists of the largest contraction; where rows
+    /// have no elements, one for each.
     fn bytes(&self) -> Result<usize> {
         let size = |ty: &Type| self.size(&ty.rows().times(&Dim::from(ty.width() as i64)));
         let mut elements = 0usize;
         let outputs = self.graph.outputs.iter().map(|output| self.graph.ty(output.value));
         for ty in self.graph.nodes.iter().map(|node| &node.ty).chain(outputs) {
             elements = elements.saturating_add(size(ty)?);
+        }
+        for node in &self.graph.nodes {
+            let rows = match &node.op {
+                Op::Contract(contract) => &contract.rows,
+                Op::Map(map) => &map.rows,
+                Op::Max(max) => &self.graph.ty(max.value).dims,
+                Op::Input(_) | Op::Param(_) | Op::Reshape(_) => continue,
+            };
+            elements = elements.max(self.size(&Dim::product(rows))?);
         }
         let listed = |path: &Path| path.axes.iter().fold(1usize, |count, axis| count.saturating_mul(axis.size));
         let lists = self.graph.nodes.iter().map(|node| match &node.op {

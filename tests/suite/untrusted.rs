@@ -197,6 +197,28 @@ output "y" = %2
     assert!(matches!(refused, ValidationError::Interpret(InterpretError::Memory(_))), "{refused}");
 }
 
+/// Rows without elements take no memory, but would take time.
+#[test]
+fn calls_go_over_no_more_rows_than_there_are_bytes() {
+    let text = "graph \"g\"\n%0: f32[N] 0x0e = input \"x\"\n%1: f32[N] 0x0e = contract %0[0] over [N]\n\
+                output \"y\" = %1\n";
+    let graph: schur::Graph = text.parse().unwrap();
+    let x = |rows| Array::new([rows, 0], Data::F32(vec![])).unwrap();
+    let inputs = [("x".to_owned(), x(1 << 62))].into();
+    assert!(matches!(evaluate(&graph, &inputs, &Default::default()), Err(ReferenceError::Memory(_))));
+    let loops = lower(&graph, &LoopOptions::default()).unwrap();
+    let interpreted = interpret(&loops, &[("N".into(), 1 << 62)].into(), &Default::default());
+    assert!(matches!(interpreted, Err(InterpretError::Memory(_))));
+    let spec = "name = 'm'\noutputs = ['y']\ninputs.x = { shape = ['N'], irreps = '0x0e' }\n\
+                [[layers]]\nname = 'y'\nop = 'scalar_activation'\ninput = 'x'\n";
+    let model = Model::parse(&Source::new("m.toml", spec).unwrap()).unwrap();
+    let mut compiled = model.compile(Mode::Infer, &CompileOptions::default()).unwrap();
+    let params = model.init(0).unwrap();
+    assert_eq!(compiled.run([("x", &x(1000))], &params).unwrap().outputs["y"].shape(), [1000, 0]);
+    let error = compiled.run([("x", &x(1 << 62))], &params).map(drop).unwrap_err().to_string();
+    assert_eq!(error, "an array of the 4611686018427387904 rows that this call goes over does not fit in memory");
+}
+
 /// A symbol is known where it is an axis of an input, not where it is in a product or a sum.
 #[test]
 fn sizes_that_no_call_tells_are_not_compiled() {

@@ -48,12 +48,15 @@ pub enum InterpretError {
     Memory(#[from] MemoryError),
 }
 
-/// The bytes of all buffers, and of the largest scratch.
+/// The bytes of all buffers, and of the largest scratch; where rows have no elements, one for each.
 pub(crate) fn bytes(loops: &Loops, bindings: &Bindings) -> Result<usize, DimError> {
     let scratch = loops.kernels.iter().map(|kernel| kernel.scratch_width().saturating_mul(kernel.tile));
     let mut elements = scratch.max().unwrap_or(0);
     for buffer in &loops.buffers {
         elements = elements.saturating_add(buffer.elements().evaluate(bindings)?);
+    }
+    for kernel in &loops.kernels {
+        elements = elements.max(Dim::product(&kernel.rows).evaluate(bindings)?);
     }
     Ok(elements.saturating_mul(size_of::<f64>()))
 }

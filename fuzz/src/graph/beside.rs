@@ -94,7 +94,7 @@ fn work(graph: &Graph, sizes: &Bindings) -> Option<usize> {
             Op::Max(max) => &graph.ty(max.value).dims,
             Op::Input(_) | Op::Param(_) | Op::Reshape(_) => &node.ty.dims,
         };
-        let mut each = node.ty.width();
+        let mut each = node.ty.width().max(1);
         if let Op::Contract(contract) = &node.op {
             each = contract.paths.iter().map(terms).fold(each, usize::saturating_add);
         }
@@ -205,7 +205,8 @@ fn bounds(graph: &Graph, sizes: &Bindings, dtype: DType) -> Option<Vec<f64>> {
             return None;
         }
     }
-    Some(known.into_iter().map(|(_, error)| error * 10.0).collect())
+    let errors: Vec<f64> = known.into_iter().map(|(_, error)| error * 10.0).collect();
+    errors.iter().all(|error| error.is_finite()).then_some(errors)
 }
 
 fn contract_bound(contract: &Contract, known: &[(f64, f64)], sizes: &Bindings, rounding: f64) -> Option<(f64, f64)> {
