@@ -185,9 +185,9 @@ macro_rules! functions {
             /// # Safety
             /// The machine has the instructions, and the tile names elements of its arrays.
             $(#[$features])?
-            unsafe fn tile<const G: usize, const J: usize, const NV: usize>(tile: &Tile<$float>) {
+            unsafe fn tile<const G: usize, const J: usize, const NV: usize>(tile: Tile<$float>, times: usize) {
                 // SAFETY: the caller's.
-                unsafe { tile::tile::<$simd, G, J, NV>(tile) }
+                tile.repeat(G, times, |tile| unsafe { tile::tile::<$simd, G, J, NV>(tile) })
             }
 
             fn get(items: usize, groups: usize, vectors: usize) -> Option<TileFn<$float>> {
@@ -200,9 +200,9 @@ macro_rules! functions {
             /// # Safety
             /// The machine has the instructions, and the tile names elements of its arrays.
             $(#[$features])?
-            unsafe fn tile_of_pairs<const G: usize, const H: usize, const ITEMS: usize>(tile: &Tile<$float>) {
+            unsafe fn tile_of_pairs<const G: usize, const H: usize, const ITEMS: usize>(tile: Tile<$float>, times: usize) {
                 // SAFETY: the caller's.
-                unsafe { tile::pairs::<$simd, G, H, ITEMS>(tile) }
+                tile.repeat(G, times, |tile| unsafe { tile::pairs::<$simd, G, H, ITEMS>(tile) })
             }
 
             fn pairs(items: usize, groups: usize) -> Option<TileFn<$float>> {
@@ -215,9 +215,9 @@ macro_rules! functions {
             /// # Safety
             /// The machine has the instructions, and the tile names elements of its arrays.
             $(#[$features])?
-            unsafe fn tile_of_terms<const G: usize, const J: usize>(tile: &Tile<$float>) {
+            unsafe fn tile_of_terms<const G: usize, const J: usize>(tile: Tile<$float>, times: usize) {
                 // SAFETY: the caller's.
-                unsafe { tile::terms::<$simd, G, J>(tile) }
+                tile.repeat(G, times, |tile| unsafe { tile::terms::<$simd, G, J>(tile) })
             }
 
             fn terms(items: usize, groups: usize) -> Option<TileFn<$float>> {

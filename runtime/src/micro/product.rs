@@ -7,8 +7,8 @@ use super::tile::Tile;
 /// Elements of `k` after which sums go to memory, so that a panel of `b` stays in the first cache.
 const DEPTH: usize = 256;
 
-/// A register tile of some size.
-pub(super) type TileFn<T> = unsafe fn(&Tile<T>);
+/// Register tiles of some size: so many, one after the other.
+pub(super) type TileFn<T> = unsafe fn(Tile<T>, usize);
 
 /// What an instruction set offers.
 pub(super) struct Tiles<T: 'static> {
@@ -147,7 +147,7 @@ impl<T: Copy> Plan<T> {
             // SAFETY: the caller's.
             unsafe {
                 let tile = Tile { b: whole.b.add(n), out: whole.out.add(n * self.n_stride), last, ..whole };
-                if is_alone { self.alone[vectors - 1](&tile) } else { self.rows(tile, m, vectors) }
+                if is_alone { self.alone[vectors - 1](tile, 1) } else { self.rows(tile, m, vectors) }
             }
             n += columns;
         }
@@ -197,15 +197,16 @@ fn is_items<T>(tiles: &Tiles<T>, along: &Along) -> bool {
 
 /// Calls tiles for `count` groups, the largest first.
 unsafe fn groups<T: Copy>(tiles: &[TileFn<T>], mut tile: Tile<T>, count: usize) {
-    let mut left = count;
-    while left > 0 {
-        let here = left.min(tiles.len());
-        // SAFETY: the caller's.
-        unsafe {
-            tiles[here - 1](&tile);
-            tile.a = tile.a.add(here * tile.group[0]);
-            tile.out = tile.out.add(here * tile.group[1]);
+    let whole = count / tiles.len();
+    // SAFETY: the caller's.
+    unsafe {
+        if whole > 0 {
+            tiles[tiles.len() - 1](tile, whole);
         }
-        left -= here;
+        let rest = count - whole * tiles.len();
+        if rest > 0 {
+            tile.advance(whole * tiles.len());
+            tiles[rest - 1](tile, 1);
+        }
     }
 }

@@ -29,6 +29,24 @@ pub(super) struct Tile<T> {
     pub(super) accumulate: bool,
 }
 
+impl<T: Copy> Tile<T> {
+    /// Computes the tile of `groups` groups, and those that follow it: `times` in all.
+    #[inline(always)]
+    pub(super) fn repeat(mut self, groups: usize, times: usize, compute: impl Fn(&Self)) {
+        for _ in 0..times {
+            compute(&self);
+            self.advance(groups);
+        }
+    }
+
+    /// Moves on by so many groups.
+    #[inline(always)]
+    pub(super) fn advance(&mut self, groups: usize) {
+        self.a = self.a.wrapping_add(groups * self.group[0]);
+        self.out = self.out.wrapping_add(groups * self.group[1]);
+    }
+}
+
 /// A register tile of at most half a vector of columns, whose `ITEMS` items are neighbours in `a`: `H` vectors a group hold
 /// two items each.
 ///
