@@ -22,7 +22,7 @@ use schur_ir::ty::DType;
 
 use crate::loops::{Array, Kernel, Loops, Stmt};
 
-use super::groups::groups;
+use super::groups::{Group, Sums, groups};
 use super::listing::location;
 use super::native::{micro_signature, signature};
 use super::target::Target;
@@ -131,7 +131,8 @@ impl<'a> KernelBuilder<'a> {
             let size = self.b.ins().load(types::I64, flags, sizes, (k * 8) as i32);
             self.symbols.insert(symbol.clone(), size);
         }
-        let (kernel, mut needed) = (self.kernel, Vec::new());
+        let kernel = self.kernel;
+        let mut needed: Vec<Dim> = kernel.by_row_above.map(|_| Dim::product(&kernel.rows)).into_iter().collect();
         for (k, dim) in kernel.rows.iter().enumerate() {
             needed.push(dim.clone());
             needed.push(Dim::product(&kernel.rows[k + 1..]));
@@ -168,19 +169,38 @@ impl<'a> KernelBuilder<'a> {
         self.tile_first = row;
         self.tile_rows = self.smaller(left, tile);
         self.ask_ahead(end);
-        for together in groups(self.kernel) {
-            if together.len() == 1 {
-                self.statement(together.start);
-            } else {
-                self.row_by_row(&mut |cx| together.clone().for_each(|k| cx.statement(k)));
-            }
-        }
+        self.body();
         self.b.set_srcloc(SourceLoc::default());
         let next = self.b.ins().iadd_imm_s(row, self.kernel.tile as i64);
         self.b.ins().jump(head, &[BlockArg::Value(next)]);
         self.b.seal_block(head);
         self.b.switch_to_block(done);
         self.b.seal_block(done);
+    }
+
+    /// Emits the statements for the rows of the tile; in both ways where the number of all rows decides on one.
+    fn body(&mut self) {
+        let Some(most) = self.kernel.by_row_above else { return self.groups(Sums::Across) };
+        let (large, small, done) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
+        let rows = self.size(&Dim::product(&self.kernel.rows));
+        let is_large = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, rows, i64::try_from(most).unwrap_or(i64::MAX));
+        self.b.ins().brif(is_large, large, &[], small, &[]);
+        for (block, sums) in [(large, Sums::ByRow), (small, Sums::Across)] {
+            self.b.switch_to_block(block);
+            self.b.seal_block(block);
+            self.groups(sums);
+            self.b.ins().jump(done, &[]);
+        }
+        self.b.switch_to_block(done);
+        self.b.seal_block(done);
+    }
+
+    /// Emits the statements, group by group.
+    fn groups(&mut self, sums: Sums) {
+        for Group { statements, by_row } in groups(self.kernel, sums) {
+            let mut all = |cx: &mut Self| statements.clone().for_each(|k| cx.statement(k));
+            if by_row { self.row_by_row(&mut all) } else { all(self) }
+        }
     }
 
     /// Emits the `k`-th statement for the row that is being emitted, or for all rows of the tile.

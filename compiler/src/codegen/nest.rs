@@ -45,7 +45,7 @@ impl<'a> KernelBuilder<'a> {
             return self.around(nest, call, 0, &places, self.tile_rows);
         }
         let regular = accesses.iter().all(|a| is_regular(a));
-        let rows = regular && !self.kernel.rows.is_empty();
+        let rows = regular && !self.kernel.rows.is_empty() && self.row.is_none();
         let loops = loops(nest, rows);
         let plan = plan(&loops, self.lanes);
         let flags = accesses.iter().map(|a| self.load_flags(a.array)).collect();

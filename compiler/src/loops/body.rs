@@ -33,6 +33,7 @@ pub(super) fn kernels(graph: &Graph, schedule: &Schedule, storage: &Storage) -> 
             serial: values.iter().any(|&v| is_serial(graph, v)),
             scratch: storage.scratch[k].clone(),
             ahead: Vec::new(),
+            by_row_above: None,
             body,
             values: computes,
         }

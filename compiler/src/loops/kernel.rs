@@ -53,6 +53,9 @@ pub struct Kernel {
     pub scratch: Vec<Scratch>,
     /// Rows of the next tile that are asked for at the start of a tile.
     pub ahead: Vec<Ahead>,
+    /// For kernels of nothing but elements and sums over rows: above so many rows, which are larger than the caches, the sums
+    /// go row by row too, so that memory is met in its order.
+    pub by_row_above: Option<usize>,
     /// What a tile computes, in order.
     pub body: Vec<Stmt>,
     /// For every statement the value of the graph that it computes: for people. Values beyond the graph's are copies for

@@ -44,13 +44,15 @@ pub struct LoopOptions {
     pub fuse: bool,
     /// Bytes that the rows of a tile may take in all arrays touched: a share of the L2 cache.
     pub tile_bytes: usize,
+    /// Bytes of arrays that the caches hold; what is larger is met in the order of its memory.
+    pub cache_bytes: usize,
     /// Call the runtime's micro-kernels, which use the machine's whole width; without, all loops are generated code.
     pub micro_kernels: bool,
 }
 
 impl Default for LoopOptions {
     fn default() -> Self {
-        LoopOptions { fuse: true, tile_bytes: 384 * 1024, micro_kernels: true }
+        LoopOptions { fuse: true, tile_bytes: 384 * 1024, cache_bytes: 16 << 20, micro_kernels: true }
     }
 }
 
@@ -118,7 +120,10 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
     if options.micro_kernels {
         kernels.iter_mut().for_each(|kernel| select::select(kernel, dtype, &mut micros));
     }
-    kernels.iter_mut().for_each(|kernel| kernel.tile = tile::rows(kernel, &storage.buffers, dtype.size(), options));
+    for kernel in &mut kernels {
+        kernel.tile = tile::rows(kernel, &storage.buffers, dtype.size(), options);
+        kernel.by_row_above = tile::by_row_above(kernel, &storage.buffers, dtype.size(), options);
+    }
     let (steps, prologue) = storage.steps(graph, &schedule);
     Ok(Loops {
         name: graph.name.clone(),

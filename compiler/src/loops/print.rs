@@ -54,6 +54,9 @@ impl fmt::Display for Kernel {
         for ahead in &self.ahead {
             writeln!(f, "    next rows of {} by micro-kernel {}", ahead.buffer, ahead.micro)?;
         }
+        if let Some(rows) = self.by_row_above {
+            writeln!(f, "    above {rows} rows: sums over rows row by row")?;
+        }
         for stmt in &self.body {
             writeln!(f, "    {stmt}")?;
         }

@@ -5,7 +5,7 @@ use schur_ir::expr::{Expr, Scalar};
 use schur_ir::path::Axes;
 use schur_ir::ty::DType;
 
-use super::Access;
+use super::{Access, RowAddress};
 
 /// How a nest writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +49,18 @@ impl Stmt {
             Stmt::Map(map) => map.call.is_some(),
             Stmt::Zero { .. } | Stmt::Max { .. } => false,
         }
+    }
+
+    /// True where elements of all rows are added by generated code, each a product of elements at its place.
+    pub fn adds_rows(&self) -> bool {
+        let Stmt::Nest(nest) = self else { return false };
+        let over_rows = nest.factors.iter().any(|factor| factor.row == RowAddress::Row);
+        let adds = nest.write == Write::Add && nest.out.row == RowAddress::Fixed && over_rows && nest.call.is_none();
+        let follows = |access: &Access| {
+            let strides = access.segment.strides.iter().zip(&nest.axes);
+            strides.filter(|(_, axis)| axis.size > 1).all(|(stride, _)| *stride > 0)
+        };
+        adds && nest.accesses().all(follows)
     }
 
     /// The array that is written.

@@ -1,4 +1,4 @@
-//! How many rows a tile has.
+//! How many rows a tile has, and above how many it is gone through row by row.
 
 use schur_ir::program::Buffer;
 
@@ -13,7 +13,7 @@ pub(super) fn rows(kernel: &Kernel, buffers: &[Buffer], element: usize, options:
     if kernel.rows.is_empty() {
         return 1;
     }
-    let row = element * width(kernel, buffers).max(1);
+    let row = element * (kernel.scratch_width() + width(kernel, buffers)).max(1);
     let multiplies = |stmt: &Stmt| stmt.calls() || matches!(stmt, Stmt::Nest(nest) if is_product(nest));
     if kernel.body.iter().any(multiplies) {
         (options.tile_bytes / row).clamp(24, 96) / 12 * 12
@@ -22,10 +22,23 @@ pub(super) fn rows(kernel: &Kernel, buffers: &[Buffer], element: usize, options:
     }
 }
 
-/// Elements of a row in all arrays that follow the kernel's rows.
+/// The rows above which sums over rows go row by row: as many as the caches hold, for a kernel that has such sums and
+/// foresees nothing itself.
+pub(super) fn by_row_above(
+    kernel: &Kernel,
+    buffers: &[Buffer],
+    element: usize,
+    options: &LoopOptions,
+) -> Option<usize> {
+    let is_simple = kernel.ahead.is_empty() && kernel.body.iter().any(Stmt::adds_rows);
+    let row = element * width(kernel, buffers);
+    (is_simple && row > 0).then(|| options.cache_bytes / row)
+}
+
+/// Elements of a row in all arrays in memory that follow the kernel's rows.
 fn width(kernel: &Kernel, buffers: &[Buffer]) -> usize {
     let mut known = Vec::new();
-    let mut width = kernel.scratch_width();
+    let mut width = 0;
     for access in kernel.body.iter().flat_map(Stmt::accesses).filter(|access| access.row == RowAddress::Row) {
         if let Array::Memory(buffer) = access.array
             && !known.contains(&buffer)
