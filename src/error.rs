@@ -77,8 +77,8 @@ impl Error {
                 | CompileError::Graph(_)
                 | CompileError::Simplified(_)
                 | CompileError::Simplify(_)
-                | CompileError::Validation(_)
                 | CompileError::Loops(_) => true,
+                CompileError::Validation(error) => error.is_bug(),
             },
             Error::Autodiff(_) | Error::Program(_) => true,
             Error::Read { .. }

@@ -55,6 +55,16 @@ pub enum ValidationError {
     Interpret(#[from] InterpretError),
 }
 
+impl ValidationError {
+    /// True where the compiler is at fault; false where arrays are too large to compare anything.
+    pub fn is_bug(&self) -> bool {
+        match self {
+            ValidationError::Differs { .. } | ValidationError::Interface(_) | ValidationError::Loops(_) => true,
+            ValidationError::Sizes(_) | ValidationError::Interpret(_) => false,
+        }
+    }
+}
+
 /// What was compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Validation {

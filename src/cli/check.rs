@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use schur::compiler::compile::CompileError;
 use schur::compiler::simplify::{Simplified, SimplifyOptions, simplify};
 use schur::compiler::validate::{Validation, validate};
 use schur::ir::dim::Dim;
@@ -115,7 +116,7 @@ fn validation(model: &Model) -> Result<Validation, Failure> {
                 simplify(&graph, &SimplifyOptions::default()).map_err(|e| bug(&e))?;
             for after in others.iter().chain([&simplified]) {
                 for seed in 0..SEEDS {
-                    let found = validate(&graph, after, seed).map_err(|e| bug(&e))?;
+                    let found = validate(&graph, after, seed).map_err(CompileError::from)?;
                     all.elements += found.elements;
                     all.error = all.error.max(found.error);
                 }

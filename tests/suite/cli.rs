@@ -106,6 +106,19 @@ fn check_prints_every_layer_with_its_type() {
 }
 
 #[test]
+fn a_spec_whose_rows_are_too_many_is_not_validated_and_no_bug() {
+    let folder = Folder::new();
+    for shape in ["2147483647, 2147483647", "'N', 2147483647, 2147483647"] {
+        let layer = "layers = [{ name = 'y', op = 'batch_norm', input = 'x' }]";
+        let input = format!("inputs.x = {{ shape = [{shape}], irreps = '0x1o + 0x0e' }}");
+        let spec = folder.write("m.toml", &format!("name = 'm'\noutputs = ['y']\n{layer}\n{input}\n"));
+        let said = refused(1, &["check", &spec, "--validate"]);
+        assert!(said.contains("all values together take") || said.contains("does not fit in memory"), "{said}");
+        refused(1, &["bench", &spec, "--rows", "3"]);
+    }
+}
+
+#[test]
 fn a_spec_is_validated_on_random_arrays() {
     assert!(printed(&["check", FORCES, "--validate"]).contains("elements are equal but for rounding"));
     let report = json(&["check", "tests/specs/batch_norm.toml", "--validate", "--json"]);
