@@ -20,6 +20,7 @@ mod neighbours;
 mod pack;
 mod path_algebra;
 mod ranges;
+mod regroup;
 mod rules;
 mod saturate;
 mod search;

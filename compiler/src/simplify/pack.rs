@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::FxHashMap;
 use schur_ir::dim::Dim;
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Axis, Contract, Factor, Operand, Path, RowMap, Segment};
@@ -214,6 +215,32 @@ impl Term {
     }
 }
 
+/// Terms of one family by the matrix that they are parts of: those that read or write the same elements are of one, as
+/// chunks of one irrep are in a linear layer.
+fn connected(terms: Vec<Term>) -> Vec<Vec<Term>> {
+    fn root(roots: &mut [usize], mut k: usize) -> usize {
+        while roots[k] != k {
+            roots[k] = roots[roots[k]];
+            k = roots[k];
+        }
+        k
+    }
+    let mut roots: Vec<usize> = (0..terms.len()).collect();
+    let mut first: FxHashMap<(usize, (usize, usize)), usize> = FxHashMap::default();
+    for (k, term) in terms.iter().enumerate() {
+        for range in term.block().into_iter().enumerate() {
+            let other = *first.entry(range).or_insert(k);
+            let [a, b] = [other, k].map(|k| root(&mut roots, k));
+            roots[a.max(b)] = a.min(b);
+        }
+    }
+    let mut matrices: BTreeMap<usize, Vec<Term>> = BTreeMap::new();
+    for (k, term) in terms.into_iter().enumerate() {
+        matrices.entry(root(&mut roots, k)).or_default().push(term);
+    }
+    matrices.into_values().collect()
+}
+
 struct Packing<'f> {
     fixed: &'f [bool],
     /// The place of the packed value among the operands.
@@ -235,7 +262,7 @@ impl Packing<'_> {
                 None => single.push(term),
             }
         }
-        for terms in families.into_values() {
+        for terms in families.into_values().flat_map(connected) {
             single.extend(self.matrix(terms));
         }
         self.blocks(single);

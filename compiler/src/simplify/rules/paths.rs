@@ -96,6 +96,14 @@ fn join_neighbours(contract: &mut Contract, ty: &Type) -> bool {
     changed
 }
 
+/// The rules on paths that two contractions may need before one is read through the other, once each.
+pub(in crate::simplify) fn tidy_paths(contract: &mut Contract, ty: &Type) {
+    every(contract, drop_unit_axes);
+    every(contract, merge_axes);
+    sort(contract, ty);
+    join_neighbours(contract, ty);
+}
+
 /// True where the path reaches into no chunk that the type says is zero, as the verifier sees it: what lies between the
 /// first and the last element counts as reached, and so does an empty chunk there.
 pub(super) fn is_honest(path: &Path, ty: &Type) -> bool {

@@ -10,6 +10,7 @@ use super::{Action, BUILT, Built, Found, Rule, Site};
 use crate::simplify::compose::{Reading, is_sum, read_through};
 use crate::simplify::cost::contract_flops;
 use crate::simplify::pack::pack;
+use crate::simplify::regroup::Regrouping;
 
 /// `(x A) B = x (A B)`, and `(x A + b) s = x (A s) + b s`: linears of linears, batch norms and biases meet in one product
 /// where that is less to do in every row.
@@ -34,7 +35,7 @@ fn multiply_weights(site: &Site<'_>) -> Vec<Found> {
         let read = site.newest(operand.value, |op| match op {
             Op::Contract(writer) if row_wise(writer) && !single(writer) => {
                 let reader = out.as_ref().map_or(reader, |(read, _)| read);
-                let read = read_through(reader, k, writer, Reading::Fixed(site.fixed), site.tried)?;
+                let read = read_product(reader, k, writer, site)?;
                 let merged = packed(&read, site, many_weights)?;
                 let less = contract_flops(&merged.main) < contract_flops(reader) + contract_flops(writer);
                 less.then_some((read, merged))
@@ -44,6 +45,21 @@ fn multiply_weights(site: &Site<'_>) -> Vec<Found> {
         out = read.or(out);
     }
     out.map(|(_, merged)| merged.into_found()).into_iter().collect()
+}
+
+/// `reader` with `writer` in place of its operand `k`.
+fn read_product(reader: &Contract, k: usize, writer: &Contract, site: &Site<'_>) -> Option<Contract> {
+    let value = reader.operands[k].value;
+    let regrouped = Regrouping::of(value, site.ty(value)).and_then(|order| {
+        Some((order.read(reader, k, site.ty, site.tried)?, order.written(writer, site.tried)?))
+    });
+    match &regrouped {
+        Some((reader, writer)) => {
+            let last = reader.operands.len() - 1;
+            read_through(reader, last, writer, Reading::Fixed(site.fixed), site.tried)
+        }
+        None => read_through(reader, k, writer, Reading::Fixed(site.fixed), site.tried),
+    }
 }
 
 /// True where an operand is multiplied by a fixed one.
