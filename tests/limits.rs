@@ -26,8 +26,9 @@ fn check(name: &str, graph: &Graph) {
         bytes >> 20,
         report.stop
     );
-    // Of a hundred layers of many chunks, rules find more than the limit of paths lets them.
-    let limited = name.contains("chunks") && report.stop == Stop::Paths;
+    // One spec is too large for rules, and of two, forward and backward, they find more than the limit of paths lets them.
+    let limited = ["most chunks", "most chunks, joint", "more chunks, joint", "many chunks, joint"].contains(&name);
+    let limited = limited && report.stop == Stop::Paths;
     assert!(limited || report.stop == Stop::Saturated, "{name}: {:?}", report.stop);
     assert!(report.iterations <= 4 && found < 4000, "{name}: {} passes, {found} e-nodes found", report.iterations);
     assert!(bytes < 200 << 20, "{name}: {bytes} bytes at once");

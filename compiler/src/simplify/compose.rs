@@ -10,7 +10,7 @@ use schur_ir::graph::{Contract, Map, Operand, Path, RowIndex, RowMap, ValueId};
 
 use super::meet::meet;
 use super::path_algebra::merge_axes;
-use super::written::Written;
+use super::written::Writer;
 
 /// Where an axis of a value's rows lies for the reader of the value.
 enum Place {
@@ -123,17 +123,16 @@ impl Reading<'_> {
 pub(super) fn read_through(
     reader: &Contract,
     k: usize,
-    writer: &Contract,
+    writer: &Writer<'_>,
     reading: Reading<'_>,
     tried: &Cell<usize>,
 ) -> Option<Contract> {
     let count = |paths: usize| tried.set(tried.get() + paths);
-    count(reader.paths.len() + writer.paths.len());
-    let written = Written::new(&writer.paths);
+    count(reader.paths.len());
     let reads = |path: &Path| path.factors.iter().position(|f| f.operand == k);
     // A term of too many factors is found before anything is copied.
     let exceeds = |path: &Path| {
-        let met = reads(path).map(|at| written.meeting(&path.factors[at].segment.hull(&path.axes)));
+        let met = reads(path).map(|at| writer.meeting(&path.factors[at].segment.hull(&path.axes)));
         met.into_iter().flatten().any(|writer| path.factors.len() + writer.factors.len() > reading.most() + 1)
     };
     if reader.paths.iter().any(exceeds) {
@@ -142,10 +141,10 @@ pub(super) fn read_through(
     let map = &reader.operands[k].map;
     let base = reader.operands.len();
     let mut operands = reader.operands.clone();
-    for operand in &writer.operands {
-        operands.push(Operand { value: operand.value, map: through(map, &writer.out, &operand.map)? });
+    for operand in &writer.contract.operands {
+        operands.push(Operand { value: operand.value, map: through(map, &writer.contract.out, &operand.map)? });
     }
-    let limit = 32 + 8 * (reader.paths.len() + writer.paths.len());
+    let limit = 32 + 8 * (reader.paths.len() + writer.contract.paths.len());
     let (mut open, mut paths) = (reader.paths.clone(), Vec::new());
     while let Some(path) = open.pop() {
         let Some(factor) = reads(&path) else {
@@ -153,7 +152,7 @@ pub(super) fn read_through(
             continue;
         };
         let mut met = Vec::new();
-        for writer in written.meeting(&path.factors[factor].segment.hull(&path.axes)) {
+        for writer in writer.meeting(&path.factors[factor].segment.hull(&path.axes)) {
             let pieces = meet(&path, factor, writer, base, reading.most())?;
             if !pieces.iter().all(|piece| reading.allows(piece, &operands)) {
                 return None;
@@ -183,7 +182,7 @@ pub(super) fn read_unchanged(reader: &Contract, k: usize, writer: &Contract) -> 
         return None;
     }
     let base = reader.operands.len();
-    let written = Written::new(&writer.paths);
+    let written = Writer::new(writer);
     let mut out = reader.clone();
     for operand in &writer.operands {
         out.operands.push(Operand { value: operand.value, map: through(map, &writer.out, &operand.map)? });
@@ -201,7 +200,7 @@ pub(super) fn read_unchanged(reader: &Contract, k: usize, writer: &Contract) -> 
 }
 
 /// The path, reading the one factor that a copy by `writer` puts where it reads factor `factor`.
-fn unchanged(path: &Path, factor: usize, writer: &Written<'_>, base: usize) -> Option<Path> {
+fn unchanged(path: &Path, factor: usize, writer: &Writer<'_>, base: usize) -> Option<Path> {
     let mut met = Vec::new();
     for written in writer.meeting(&path.factors[factor].segment.hull(&path.axes)) {
         met.extend(meet(path, factor, written, base, MAX_FACTORS + 1)?);
@@ -239,7 +238,7 @@ pub(super) fn write_through(reader: &Contract, writer: &Contract) -> Option<Cont
             None => return None,
         }
     }
-    let (mut paths, written) = (Vec::new(), Written::new(&writer.paths));
+    let (mut paths, written) = (Vec::new(), Writer::new(writer));
     for path in &reader.paths {
         for written in written.meeting(&path.factors[0].segment.hull(&path.axes)) {
             paths.extend(meet(path, 0, written, 0, MAX_FACTORS)?);

@@ -75,7 +75,7 @@ impl Default for SimplifyOptions {
             iterations: 12,
             nodes: 10_000,
             ops: 250,
-            paths: 120_000,
+            paths: 150_000,
             size: 75_000,
             nominal: 1000,
             other_sizes,

@@ -13,6 +13,7 @@ use schur_ir::ty::Type;
 
 use super::compose::{Reading, read_through, write_through};
 use super::rules::tidy_paths;
+use super::written::Writer;
 
 /// The copies of a value to one with the chunks of each irrep side by side, and back.
 pub(super) struct Regrouping {
@@ -29,7 +30,8 @@ impl Regrouping {
         }
         let sorted = ty.irreps.sort();
         let (from, to) = (ty.irreps.offsets(), sorted.irreps.offsets());
-        let places = || ty.irreps.iter().enumerate().map(|(k, chunk)| (chunk.dim(), from[k], to[sorted.permutation[k]]));
+        let places =
+            || ty.irreps.iter().enumerate().map(|(k, chunk)| (chunk.dim(), from[k], to[sorted.permutation[k]]));
         let copy = |paths| Contract {
             rows: ty.dims.clone(),
             operands: vec![Operand { value, map: RowMap::identity(ty.dims.len()) }],
@@ -46,7 +48,7 @@ impl Regrouping {
 
     /// `reader`, which makes a value of type `ty`, with the regrouped value behind its other operands, in place of operand `k`.
     pub(super) fn read(&self, reader: &Contract, k: usize, ty: &Type, tried: &Cell<usize>) -> Option<Contract> {
-        let mut read = read_through(reader, k, &self.back, Reading::Plain, tried)?;
+        let mut read = read_through(reader, k, &Writer::new(&self.back), Reading::Plain, tried)?;
         tidy_paths(&mut read, ty);
         Some(read)
     }

@@ -7,6 +7,7 @@ use schur_ir::graph::{Contract, Op, ValueId};
 use super::{Action, Found, Pass, Rule, Site};
 use crate::simplify::compose::{Reading, read_through, write_through};
 use crate::simplify::path_algebra::is_run;
+use crate::simplify::written::Writer;
 
 /// `f(x − mean)`, where some chunks have no mean, reads these from `x`: what a value holds unchanged is read where it
 /// takes it from. Before saturation; see [`super::super::narrow`], which then drops these chunks.
@@ -52,13 +53,13 @@ pub(in crate::simplify) fn row_wise(contract: &Contract) -> bool {
 /// The contraction with every operand replaced for which `writer` gives one, as far as they align.
 fn replace<'s>(
     reader: &Contract,
-    writer: impl Fn(ValueId) -> Option<&'s Contract>,
+    writer: impl Fn(ValueId) -> Option<Writer<'s>>,
     tried: &Cell<usize>,
 ) -> Option<Found> {
     let mut out: Option<Contract> = None;
     for (k, operand) in reader.operands.iter().enumerate() {
         if let Some(writer) = writer(operand.value)
-            && let Some(next) = read_through(out.as_ref().unwrap_or(reader), k, writer, Reading::Plain, tried)
+            && let Some(next) = read_through(out.as_ref().unwrap_or(reader), k, &writer, Reading::Plain, tried)
         {
             out = Some(next);
         }
@@ -68,23 +69,13 @@ fn replace<'s>(
 
 fn read_through_copies(site: &Site<'_>) -> Vec<Found> {
     let Op::Contract(reader) = site.op else { return Vec::new() };
-    let copy = |value| {
-        site.newest(value, |op| match op {
-            Op::Contract(c) if row_wise(c) && single(c) && !(site.packed)(value) => Some(c),
-            Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => None,
-        })
-    };
+    let copy = |value| site.writers(value, true).next().filter(|_| !(site.packed)(value));
     replace(reader, copy, site.tried).into_iter().collect()
 }
 
 fn inline_products(site: &Site<'_>) -> Vec<Found> {
     let Op::Contract(reader) = site.op else { return Vec::new() };
-    let product = |value| {
-        site.newest(value, |op| match op {
-            Op::Contract(c) if row_wise(c) && !single(c) && !(site.packed)(value) => Some(c),
-            Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => None,
-        })
-    };
+    let product = |value| site.writers(value, false).next().filter(|_| !(site.packed)(value));
     let all = replace(reader, product, site.tried);
     let own = |value| product(value).filter(|_| site.is_exclusive(value));
     let own = if all.is_some() && site.shares() { replace(reader, own, site.tried) } else { None };

@@ -22,6 +22,9 @@ use std::sync::Arc;
 use schur_ir::graph::{Contract, Map, Op, ValueId};
 use schur_ir::ty::Type;
 
+use super::written::{Indexed, Writer};
+use irreps::single;
+
 /// One rule.
 #[derive(Debug)]
 pub struct Rule {
@@ -78,6 +81,9 @@ pub static RULES: [&Rule; 30] = [
     &irreps::INLINE_INTO_COPY,
     &irreps::WRITE_THROUGH_COPY,
     &irreps::DROP_COPY,
+    &structure::DROP_UNIT_ROWS,
+    &structure::MERGE_OPERANDS,
+    &structure::MERGE_MAP_OPERANDS,
     &paths::DROP_VOID,
     &paths::DROP_UNIT_AXES,
     &paths::SUM_FREE_AXES,
@@ -95,9 +101,6 @@ pub static RULES: [&Rule; 30] = [
     &scales::MAP_AS_CONTRACT,
     &scales::SCALE_OUT_OF_MAP,
     &scales::SCALE_OUT_OF_PRODUCT,
-    &structure::DROP_UNIT_ROWS,
-    &structure::MERGE_OPERANDS,
-    &structure::MERGE_MAP_OPERANDS,
     &structure::RESHAPE_OF_RESHAPE,
     &structure::DROP_RESHAPE,
     &structure::RESHAPE_AS_COPY,
@@ -130,7 +133,7 @@ pub(super) struct Site<'a> {
 pub(super) struct Inner {
     pub(super) value: ValueId,
     /// Its ops, oldest first, without those that read the class itself or the site.
-    pub(super) ops: Vec<Arc<Op>>,
+    pub(super) ops: Vec<Arc<Indexed>>,
     /// True where nothing else reads it, and it is not returned.
     pub(super) exclusive: bool,
 }
@@ -166,8 +169,21 @@ impl Site<'_> {
     }
 
     /// The ops of a class that is read, oldest first.
-    fn ops(&self, value: ValueId) -> impl DoubleEndedIterator<Item = &Op> {
+    fn indexed(&self, value: ValueId) -> impl DoubleEndedIterator<Item = &Indexed> {
         self.inner(value).into_iter().flat_map(|inner| &inner.ops).map(|op| &**op)
+    }
+
+    fn ops(&self, value: ValueId) -> impl DoubleEndedIterator<Item = &Op> {
+        self.indexed(value).map(|indexed| &indexed.op)
+    }
+
+    /// The contractions of a class that make each row by itself, copies or products, newest first.
+    fn writers(&self, value: ValueId, copies: bool) -> impl Iterator<Item = Writer<'_>> {
+        let wanted = move |op: &Op| match op {
+            Op::Contract(c) => row_wise(c) && single(c) == copies,
+            Op::Input(_) | Op::Param(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => false,
+        };
+        self.indexed(value).rev().filter(move |indexed| wanted(&indexed.op)).filter_map(Indexed::writer)
     }
 
     fn newest<'s, T>(&'s self, value: ValueId, accept: impl Fn(&'s Op) -> Option<T>) -> Option<T> {

@@ -112,7 +112,7 @@ fn fuse(site: &Site<'_>) -> Vec<Found> {
 }
 
 fn contract_as_map(site: &Site<'_>) -> Vec<Found> {
-    let reads_map = site.inner.iter().any(|i| i.ops.iter().any(|op| matches!(&**op, Op::Map(_))));
+    let reads_map = site.inner.iter().any(|i| i.ops.iter().any(|op| matches!(op.op, Op::Map(_))));
     let map = if reads_map { elementwise(site, site.op, site.ty) } else { None };
     map.map(|map| Found::Op(Op::Map(map))).into_iter().collect()
 }

@@ -5,12 +5,12 @@ use schur_ir::graph::{Contract, Factor, Op, Operand, Path};
 use schur_ir::irreps::Irreps;
 use schur_ir::ty::Type;
 
-use super::irreps::{row_wise, single};
 use super::{Action, BUILT, Built, Found, Rule, Site};
-use crate::simplify::compose::{Reading, is_sum, read_through};
+use crate::simplify::compose::{MAX_FACTORS, Reading, is_sum, read_through};
 use crate::simplify::cost::contract_flops;
 use crate::simplify::pack::pack;
 use crate::simplify::regroup::Regrouping;
+use crate::simplify::written::Writer;
 
 /// `(x A) B = x (A B)`, and `(x A + b) s = x (A s) + b s`: linears of linears, batch norms and biases meet in one product
 /// where that is less to do in every row.
@@ -32,31 +32,58 @@ fn multiply_weights(site: &Site<'_>) -> Vec<Found> {
         if (site.fixed)(operand.value) || !scaled(reader, k, site) {
             continue;
         }
-        let read = site.newest(operand.value, |op| match op {
-            Op::Contract(writer) if row_wise(writer) && !single(writer) => {
-                let reader = out.as_ref().map_or(reader, |(read, _)| read);
-                let read = read_product(reader, k, writer, site)?;
-                let merged = packed(&read, site, many_weights)?;
-                let less = contract_flops(&merged.main) < contract_flops(reader) + contract_flops(writer);
-                less.then_some((read, merged))
+        let read = site.writers(operand.value, false).find_map(|writer| {
+            let reader = out.as_ref().map_or(reader, |(read, _)| read);
+            if !may_multiply(reader, k, &writer, site) {
+                return None;
             }
-            Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => None,
+            let read = read_product(reader, k, &writer, site)?;
+            let merged = packed(&read, site, many_weights)?;
+            let less = contract_flops(&merged.main) < contract_flops(reader) + contract_flops(writer.contract);
+            less.then_some((read, merged))
         });
         out = read.or(out);
     }
     out.map(|(_, merged)| merged.into_found()).into_iter().collect()
 }
 
+/// False where a term would be a product of more than one factor that is not fixed, or none would be one of several that
+/// are: before anything is copied.
+fn may_multiply(reader: &Contract, k: usize, writer: &Writer<'_>, site: &Site<'_>) -> bool {
+    let fixed = |contract: &Contract| contract.operands.iter().map(|o| (site.fixed)(o.value)).collect::<Vec<_>>();
+    let [of_reader, of_writer] = [fixed(reader), fixed(writer.contract)];
+    let count = |path: &Path, fixed: &[bool]| {
+        let still = path.factors.iter().filter(|f| fixed[f.operand]).count();
+        [still, path.factors.len() - still]
+    };
+    let mut found = false;
+    for path in &reader.paths {
+        let Some(read) = path.factors.iter().find(|f| f.operand == k) else { continue };
+        let [still, moving] = count(path, &of_reader);
+        for written in writer.meeting(&read.segment.hull(&path.axes)) {
+            site.tried.set(site.tried.get() + 1);
+            let [more_still, more_moving] = count(written, &of_writer);
+            // The factor that is read is not fixed itself.
+            let (still, moving) = (still + more_still, moving - 1 + more_moving);
+            if still + moving > MAX_FACTORS && moving != 1 {
+                return false;
+            }
+            found |= still > 1 && moving == 1;
+        }
+    }
+    found
+}
+
 /// `reader` with `writer` in place of its operand `k`.
-fn read_product(reader: &Contract, k: usize, writer: &Contract, site: &Site<'_>) -> Option<Contract> {
+fn read_product(reader: &Contract, k: usize, writer: &Writer<'_>, site: &Site<'_>) -> Option<Contract> {
     let value = reader.operands[k].value;
     let regrouped = Regrouping::of(value, site.ty(value)).and_then(|order| {
-        Some((order.read(reader, k, site.ty, site.tried)?, order.written(writer, site.tried)?))
+        Some((order.read(reader, k, site.ty, site.tried)?, order.written(writer.contract, site.tried)?))
     });
     match &regrouped {
         Some((reader, writer)) => {
             let last = reader.operands.len() - 1;
-            read_through(reader, last, writer, Reading::Fixed(site.fixed), site.tried)
+            read_through(reader, last, &Writer::new(writer), Reading::Fixed(site.fixed), site.tried)
         }
         None => read_through(reader, k, writer, Reading::Fixed(site.fixed), site.tried),
     }

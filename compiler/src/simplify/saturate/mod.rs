@@ -7,6 +7,9 @@
 
 #![expect(clippy::indexing_slicing, reason = "e-classes are those of the e-graph that the lists were made for")]
 
+mod normal;
+mod sites;
+
 use std::cell::Cell;
 use std::sync::Arc;
 
@@ -14,13 +17,15 @@ use egg::{EGraph, Id, Language};
 use indexmap::IndexMap;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use schur_ir::graph::{Graph, Op, ValueId};
-use schur_ir::ty::{DType, Type};
+use schur_ir::ty::Type;
 
 use super::analysis::Types;
 use super::cost::Cost;
 use super::language::{Enode, id_of, value_of};
-use super::rules::{Action, BUILT, Built, Found, Inner, MAX_ROUNDS, RULES, Rule, Site, is_copy};
+use super::rules::{BUILT, Built, Found, RULES, Rule};
+use super::written::Indexed;
 use super::{Report, SimplifyError, SimplifyOptions, Stop};
+use normal::holds_coefficients;
 
 /// The e-graph of a graph with all that the rules find.
 pub(super) fn saturate(
@@ -69,7 +74,7 @@ pub(super) struct Saturation {
     /// The rules of normal form that an op went through before it became an e-node.
     pub(super) normalised_by: FxHashMap<Enode, Vec<&'static str>>,
     /// The resolved ops of e-nodes, and whether they are known to be normal.
-    ops: FxHashMap<Enode, (Arc<Op>, bool)>,
+    ops: FxHashMap<Enode, (Arc<Indexed>, bool)>,
     /// How many e-nodes the children of an e-node had when the rules last looked at it.
     seen: FxHashMap<Enode, usize>,
     /// The e-nodes where a rule that is applied once found something.
@@ -213,59 +218,12 @@ impl Saturation {
         let op = self.resolved(&enode);
         let ty = self.egraph[class].data.ty.clone();
         let inner = self.inner(class, &enode);
-        let found = self.matches(class, &enode, &op, &ty, &inner);
+        let found = self.matches(class, &enode, &op.op, &ty, &inner);
         let mut changed = self.normal_again(class, &enode, &ty);
         for (rule, found) in found {
             changed |= self.apply(class, &enode, &ty, rule, found);
         }
         changed
-    }
-
-    fn matches(&mut self, class: Id, enode: &Enode, op: &Op, ty: &Type, inner: &[Inner]) -> Vec<(usize, Found)> {
-        let types = |value: ValueId| &*self.egraph[id_of(value)].data.ty;
-        let fixed = |value: ValueId| {
-            let data = &self.egraph[id_of(value)].data;
-            data.fixed && data.ty.dims.iter().all(|dim| dim.constant().is_some())
-        };
-        let packed = |value: ValueId| self.egraph[id_of(value)].data.packed;
-        let mut heads = self.egraph[class].nodes.iter().map(|enode| self.egraph.analysis.interner.head(enode));
-        let copies = heads.any(|head| is_copy(&head.op));
-        let site = Site {
-            op,
-            class: value_of(class),
-            copies,
-            ty,
-            inner,
-            types: &types,
-            fixed: &fixed,
-            packed: &packed,
-            tried: &self.tried,
-        };
-        let mut found: Vec<(usize, Found)> = Vec::new();
-        let packs = |(_, found): &(usize, Found)| matches!(found, Found::Built(built) if built.packed);
-        for (k, rule) in self.rules.iter().enumerate() {
-            match rule.action {
-                Action::Rewrite(rewrite) => found.extend(rewrite(&site).into_iter().map(|f| (k, f))),
-                Action::Once(rewrite) if !found.iter().any(packs) && !self.done.contains(&(k, enode.clone())) => {
-                    found.extend(rewrite(&site).into_iter().map(|f| (k, f)));
-                }
-                Action::Once(_) => {}
-                Action::Graph(_) | Action::Contract(_) | Action::Map(_) => {}
-            }
-        }
-        let once = found.iter().filter(|(k, _)| matches!(self.rules[*k].action, Action::Once(_)));
-        let once: Vec<_> = once.map(|(k, _)| (*k, enode.clone())).collect();
-        self.done.extend(once);
-        found
-    }
-
-    /// Classes that were merged can leave an op with operands out of order or double.
-    fn normal_again(&mut self, class: Id, enode: &Enode, ty: &Arc<Type>) -> bool {
-        let Some((op, known @ false)) = self.ops.get_mut(enode) else { return false };
-        *known = true;
-        let op = (**op).clone();
-        let (id, _) = self.add(op, ty);
-        self.egraph.union(class, id)
     }
 
     fn apply(&mut self, class: Id, from: &Enode, ty: &Arc<Type>, rule: usize, found: Found) -> bool {
@@ -305,76 +263,5 @@ impl Saturation {
             self.made_by.entry(enode).or_insert(made);
         }
         id
-    }
-
-    /// Adds an op in normal form.
-    fn add(&mut self, op: Op, ty: &Arc<Type>) -> (Id, Enode) {
-        self.paths += match &op {
-            Op::Contract(c) => c.paths.len(),
-            Op::Map(map) => map.expr.size() / PARTS,
-            Op::Input(_) | Op::Param(_) | Op::Max(_) | Op::Reshape(_) => 0,
-        };
-        let (op, rules) = self.normal(op, ty);
-        let enode = self.egraph.analysis.interner.enode(&op, ty.clone());
-        self.normalised_by.entry(enode.clone()).or_insert(rules);
-        self.ops.entry(enode.clone()).or_insert_with(|| (Arc::new(op), true));
-        (self.egraph.add(enode.clone()), enode)
-    }
-
-    /// The op in normal form, and the rules that brought it there.
-    fn normal(&mut self, mut op: Op, ty: &Type) -> (Op, Vec<&'static str>) {
-        let mut rules = Vec::new();
-        for _ in 0..MAX_ROUNDS {
-            let mut changed = false;
-            for (rule, count) in self.rules.iter().zip(&mut self.counts) {
-                let applied = match (rule.action, &mut op) {
-                    (Action::Contract(rewrite), Op::Contract(c)) => rewrite(c, ty),
-                    (Action::Map(rewrite), Op::Map(m)) => rewrite(m),
-                    (
-                        Action::Graph(_) | Action::Rewrite(_) | Action::Once(_) | Action::Contract(_) | Action::Map(_),
-                        _,
-                    ) => false,
-                };
-                *count += usize::from(applied);
-                changed |= applied;
-                rules.extend(applied.then_some(rule.name));
-            }
-            if !changed {
-                break;
-            }
-        }
-        (op, rules)
-    }
-
-    /// The op of a canonical e-node.
-    fn resolved(&mut self, enode: &Enode) -> Arc<Op> {
-        let interner = &self.egraph.analysis.interner;
-        self.ops.entry(enode.clone()).or_insert_with(|| (Arc::new(interner.resolve(enode)), false)).0.clone()
-    }
-
-    fn inner(&mut self, class: Id, enode: &Enode) -> Vec<Inner> {
-        let mut children = enode.children.to_vec();
-        children.sort_unstable();
-        children.dedup();
-        let mut inner = Vec::with_capacity(children.len());
-        for child in children {
-            let nodes = self.egraph[child].nodes.iter().map(|n| self.canonical(n));
-            let nodes: Vec<Enode> =
-                nodes.filter(|n| !n.children.iter().any(|read| *read == child || *read == class)).collect();
-            let ops = nodes.iter().map(|n| self.resolved(n)).collect();
-            let apart = |parent: Id| self.egraph.find(parent) != class;
-            let of = &self.egraph[child];
-            inner.push(Inner { value: value_of(child), ops, exclusive: !of.data.returned && !of.parents().any(apart) });
-        }
-        inner
-    }
-}
-
-/// True where every coefficient of an op is zero or a normal number of its type: one that is beyond would make an infinity,
-/// a NaN or a zero of what is none, where the factors that it is a product of are applied one by one.
-fn holds_coefficients(op: &Op, dtype: DType) -> bool {
-    match op {
-        Op::Contract(contract) => contract.paths.iter().all(|path| dtype.holds(path.coefficient.0)),
-        Op::Input(_) | Op::Param(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => true,
     }
 }
