@@ -358,6 +358,19 @@ impl Graph {
         &self.node(value).ty
     }
 
+    /// The sizes that an op of this graph iterates over.
+    ///
+    /// # Panics
+    /// Where a value that it reads is not of this graph.
+    pub fn rows_of<'g>(&'g self, op: &'g Op) -> &'g [Dim] {
+        match op {
+            Op::Contract(contract) => &contract.rows,
+            Op::Map(map) => &map.rows,
+            Op::Max(max) => &self.ty(max.value).dims,
+            Op::Input(_) | Op::Param(_) | Op::Reshape(_) => &[],
+        }
+    }
+
     /// All values, in order.
     pub fn values(&self) -> impl Iterator<Item = (ValueId, &Node)> {
         self.nodes.iter().enumerate().map(|(k, node)| (ValueId(k as u32), node))

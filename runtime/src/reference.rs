@@ -212,13 +212,7 @@ impl Evaluator<'_> {
             elements = elements.saturating_add(size(ty)?);
         }
         for node in &self.graph.nodes {
-            let rows = match &node.op {
-                Op::Contract(contract) => &contract.rows,
-                Op::Map(map) => &map.rows,
-                Op::Max(max) => &self.graph.ty(max.value).dims,
-                Op::Input(_) | Op::Param(_) | Op::Reshape(_) => continue,
-            };
-            elements = elements.max(self.size(&Dim::product(rows))?);
+            elements = elements.max(self.size(&Dim::product(self.graph.rows_of(&node.op)))?);
         }
         let listed = |path: &Path| path.axes.iter().fold(1usize, |count, axis| count.saturating_mul(axis.size));
         let lists = self.graph.nodes.iter().map(|node| match &node.op {

@@ -10,7 +10,7 @@
 use schur_ir::dim::Dim;
 use schur_ir::graph::{Graph, Node, Op};
 
-use super::reads::{aligned_reads, root, rows_of};
+use super::reads::{aligned_reads, root};
 
 /// One flag a value: true where it is of the prologue. All that such a value reads is of the prologue, or a parameter.
 pub(super) fn of_prologue(graph: &Graph, live: &[bool]) -> Vec<bool> {
@@ -38,14 +38,14 @@ fn depends_on_params_alone(graph: &Graph, node: &Node, of_params: &[bool]) -> bo
         Op::Map(_) | Op::Max(_) | Op::Reshape(_) => true,
     };
     let read = node.op.reads().into_iter().all(|read| of_params[read.index()]);
-    sizes && read && rows_of(graph, &node.op).iter().chain(&node.ty.dims).all(is_number)
+    sizes && read && graph.rows_of(&node.op).iter().chain(&node.ty.dims).all(is_number)
 }
 
 /// Takes values out of the prologue that read, or are read row by row by, what is not of it; false where there are none.
 fn exclude(graph: &Graph, live: &[bool], flags: &mut [bool]) -> bool {
     let mut changed = false;
     for (value, node) in graph.values().filter(|(value, _)| live[value.index()]) {
-        let has_rows = !rows_of(graph, &node.op).is_empty();
+        let has_rows = !graph.rows_of(&node.op).is_empty();
         for (read, aligned) in aligned_reads(graph, &node.op) {
             let of = root(graph, read);
             let is_param = matches!(graph.node(of).op, Op::Param(_));

@@ -11,16 +11,6 @@ pub(super) fn root(graph: &Graph, value: ValueId) -> ValueId {
     }
 }
 
-/// The space of rows that an op iterates over.
-pub(super) fn rows_of<'g>(graph: &'g Graph, op: &'g Op) -> &'g [Dim] {
-    match op {
-        Op::Contract(c) => &c.rows,
-        Op::Map(m) => &m.rows,
-        Op::Max(m) => &graph.ty(m.value).dims,
-        Op::Input(_) | Op::Param(_) | Op::Reshape(_) => &[],
-    }
-}
-
 /// True where an op gives one row of output for every row it iterates over, in order.
 pub(super) fn writes_own_row(node: &Node) -> bool {
     match &node.op {
@@ -43,7 +33,7 @@ fn is_aligned(graph: &Graph, rows: &[Dim], value: ValueId, identity: bool) -> bo
 
 /// What an op reads, with whether it reads its own row alone.
 pub(super) fn aligned_reads(graph: &Graph, op: &Op) -> Vec<(ValueId, bool)> {
-    let rows = rows_of(graph, op);
+    let rows = graph.rows_of(op);
     let operand = |o: &Operand| (o.value, is_aligned(graph, rows, o.value, o.map.is_identity(rows.len())));
     match op {
         Op::Contract(c) => c.operands.iter().map(operand).collect(),

@@ -10,7 +10,7 @@ use schur_ir::dim::Dim;
 use schur_ir::graph::{Graph, Op, ValueId};
 
 use super::prologue::of_prologue;
-use super::reads::{aligned_reads, root, rows_of, writes_own_row};
+use super::reads::{aligned_reads, root, writes_own_row};
 
 /// The kernels' row spaces and the kernel of every value.
 pub(super) struct Schedule {
@@ -53,7 +53,7 @@ fn is_of_leaves_alone(graph: &Graph, value: ValueId, prologue: &[bool]) -> bool 
         let of = root(graph, v);
         prologue[of.index()] || matches!(graph.node(of).op, Op::Input(_) | Op::Param(_))
     };
-    matches!(op, Op::Contract(_) | Op::Map(_)) && rows_of(graph, op).is_empty() && op.reads().into_iter().all(is_there)
+    matches!(op, Op::Contract(_) | Op::Map(_)) && graph.rows_of(op).is_empty() && op.reads().into_iter().all(is_there)
 }
 
 /// Assigns every value that an output needs to a kernel. Without `fuse`, each has its own. Values of `with_reader` are
@@ -84,7 +84,7 @@ impl Schedule {
     /// Puts a value, and the copies that nobody read before it, in the first kernel that can have it.
     fn place(&mut self, graph: &Graph, value: ValueId, fuse: bool, with_reader: &[ValueId]) {
         let op = &graph.node(value).op;
-        let rows = rows_of(graph, op);
+        let rows = graph.rows_of(op);
         // A copy that several values read is computed with the first of them; the others wait for it.
         let copies = self.unplaced(graph, value, with_reader);
         let reads = aligned_reads(graph, op).into_iter().filter(|(read, _)| !copies.contains(read));

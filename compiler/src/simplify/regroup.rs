@@ -12,7 +12,6 @@ use schur_ir::graph::{Contract, Operand, Path, RowMap, ValueId};
 use schur_ir::ty::Type;
 
 use super::compose::{Reading, read_through, write_through};
-use super::rules::tidy_paths;
 use super::written::Writer;
 
 /// The copies of a value to one with the chunks of each irrep side by side, and back.
@@ -46,18 +45,19 @@ impl Regrouping {
         })
     }
 
-    /// `reader`, which makes a value of type `ty`, with the regrouped value behind its other operands, in place of operand `k`.
-    pub(super) fn read(&self, reader: &Contract, k: usize, ty: &Type, tried: &Cell<usize>) -> Option<Contract> {
-        let mut read = read_through(reader, k, &Writer::new(&self.back), Reading::Plain, tried)?;
-        tidy_paths(&mut read, ty);
-        Some(read)
+    /// The type of the regrouped value.
+    pub(super) fn ty(&self) -> &Type {
+        &self.ty
     }
 
-    /// `writer`, which makes the value, making the regrouped one.
+    /// `reader` with the regrouped value behind its other operands, in place of operand `k`; paths lie in no order.
+    pub(super) fn read(&self, reader: &Contract, k: usize, tried: &Cell<usize>) -> Option<Contract> {
+        read_through(reader, k, &Writer::new(&self.back), Reading::Plain, tried)
+    }
+
+    /// `writer`, which makes the value, making the regrouped one; paths lie in no order.
     pub(super) fn written(&self, writer: &Contract, tried: &Cell<usize>) -> Option<Contract> {
         tried.set(tried.get() + writer.paths.len());
-        let mut written = write_through(&self.there, writer)?;
-        tidy_paths(&mut written, &self.ty);
-        Some(written)
+        write_through(&self.there, writer)
     }
 }

@@ -89,9 +89,7 @@ fn work(graph: &Graph, sizes: &Bindings) -> Option<usize> {
     let mut work = 0usize;
     for node in &graph.nodes {
         let rows = match &node.op {
-            Op::Contract(contract) => &contract.rows,
-            Op::Map(map) => &map.rows,
-            Op::Max(max) => &graph.ty(max.value).dims,
+            Op::Contract(_) | Op::Map(_) | Op::Max(_) => graph.rows_of(&node.op),
             Op::Input(_) | Op::Param(_) | Op::Reshape(_) => &node.ty.dims,
         };
         let mut each = node.ty.width().max(1);
@@ -116,7 +114,7 @@ fn arrays(graph: &Graph, sizes: &Bindings, zeros: bool, random: &mut Random) -> 
         let (name, shape, to) = match &node.op {
             Op::Input(name) => {
                 let mut shape = node.ty.dims.iter().map(|dim| dim.evaluate(sizes).ok()).collect::<Option<Vec<_>>>()?;
-                shape.extend((node.ty.dtype.is_float() || node.ty.width() != 1).then_some(node.ty.width()));
+                shape.extend(node.ty.dtype.is_float().then_some(node.ty.width()));
                 (name, shape, &mut inputs)
             }
             Op::Param(param) => (&param.name, param.shape.clone(), &mut params),

@@ -8,7 +8,7 @@ use schur_ir::irreps::Irreps;
 use schur_ir::ty::Type;
 
 use super::{Packed, Rebuild, drop_unread};
-use crate::loops::reads::{is_own_row, root, rows_of, writes_own_row};
+use crate::loops::reads::{is_own_row, root, writes_own_row};
 use crate::loops::schedule::Schedule;
 use crate::loops::select::is_costly;
 use crate::loops::storage::Storage;
@@ -96,7 +96,7 @@ impl<'a> Plan<'a> {
         let own = self.schedule.kernel_of[value.index()]?;
         let node = self.graph.node(value);
         let is_output = self.graph.outputs.iter().any(|o| root(self.graph, o.value) == value);
-        if is_output || !writes_own_row(node) || rows_of(self.graph, &node.op).is_empty() || !is_elementwise(&node.op) {
+        if is_output || !writes_own_row(node) || self.graph.rows_of(&node.op).is_empty() || !is_elementwise(&node.op) {
             return None;
         }
         let readers = self.readers[value.index()].as_ref()?;
@@ -157,7 +157,7 @@ struct Read {
 }
 
 fn reads(graph: &Graph, op: &Op) -> Vec<Read> {
-    let rows = rows_of(graph, op);
+    let rows = graph.rows_of(op);
     let read = |operand: &Operand, end: usize| {
         let is_itself = root(graph, operand.value) == operand.value;
         let row = is_itself && is_own_row(graph, rows, operand);

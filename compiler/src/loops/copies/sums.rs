@@ -12,7 +12,7 @@ use schur_ir::irreps::Irreps;
 use schur_ir::ty::Type;
 
 use super::{Packed, Rebuild, drop_unread};
-use crate::loops::reads::{is_own_row, rows_of};
+use crate::loops::reads::is_own_row;
 
 /// The graph in which sums over rows that later rows wait for are sums of what they are linear in, where these end in an
 /// earlier pass over the rows.
@@ -55,7 +55,7 @@ impl<'g> Passes<'g> {
             passes.sum[value.index()] = passes.linear(value).map_or(plain, |c| passes.of_terms(c).min(plain));
         }
         for (value, node) in graph.values().collect::<Vec<_>>().into_iter().rev() {
-            let waits = !rows_of(graph, &node.op).is_empty() || passes.is_awaited[value.index()];
+            let waits = !graph.rows_of(&node.op).is_empty() || passes.is_awaited[value.index()];
             node.op.reads().iter().for_each(|read| passes.is_awaited[read.index()] |= waits);
         }
         passes

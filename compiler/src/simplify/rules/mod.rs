@@ -13,7 +13,6 @@ mod structure;
 mod weights;
 
 pub(super) use irreps::{is_copy, row_wise};
-pub(super) use paths::tidy_paths;
 pub(super) use structure::{merge_map_operands, merge_operands};
 
 use std::cell::Cell;

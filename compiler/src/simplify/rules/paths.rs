@@ -97,7 +97,7 @@ fn join_neighbours(contract: &mut Contract, ty: &Type) -> bool {
 }
 
 /// The rules on paths that two contractions may need before one is read through the other, once each.
-pub(in crate::simplify) fn tidy_paths(contract: &mut Contract, ty: &Type) {
+pub(super) fn tidy_paths(contract: &mut Contract, ty: &Type) {
     every(contract, drop_unit_axes);
     every(contract, merge_axes);
     sort(contract, ty);

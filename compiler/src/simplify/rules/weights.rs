@@ -5,6 +5,7 @@ use schur_ir::graph::{Contract, Factor, Op, Operand, Path};
 use schur_ir::irreps::Irreps;
 use schur_ir::ty::Type;
 
+use super::paths::tidy_paths;
 use super::{Action, BUILT, Built, Found, Rule, Site};
 use crate::simplify::compose::{MAX_FACTORS, Reading, is_sum, read_through};
 use crate::simplify::cost::contract_flops;
@@ -78,7 +79,11 @@ fn may_multiply(reader: &Contract, k: usize, writer: &Writer<'_>, site: &Site<'_
 fn read_product(reader: &Contract, k: usize, writer: &Writer<'_>, site: &Site<'_>) -> Option<Contract> {
     let value = reader.operands[k].value;
     let regrouped = Regrouping::of(value, site.ty(value)).and_then(|order| {
-        Some((order.read(reader, k, site.ty, site.tried)?, order.written(writer.contract, site.tried)?))
+        let mut reader = order.read(reader, k, site.tried)?;
+        tidy_paths(&mut reader, site.ty);
+        let mut writer = order.written(writer.contract, site.tried)?;
+        tidy_paths(&mut writer, order.ty());
+        Some((reader, writer))
     });
     match &regrouped {
         Some((reader, writer)) => {
