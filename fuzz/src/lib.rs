@@ -6,6 +6,8 @@
 use std::path::Path;
 use std::{fs, io};
 
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
 use schur::checkpoint::{self, Format};
 use schur::ir::verify::verify;
 use schur::{CompileOptions, Error, Features, Limits, LoopOptions, Mode, Model, Source};
@@ -60,19 +62,16 @@ fn ways(which: usize) -> CompileOptions {
     }
 }
 
-/// SplitMix64.
-struct Random(u64);
+/// Choices that a seed decides.
+struct Random(ChaCha8Rng);
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+    fn new(seed: u64) -> Self {
+        Random(ChaCha8Rng::seed_from_u64(seed))
     }
 
     fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
+        self.0.random_range(0..n)
     }
 
     fn one_of<T: Clone>(&mut self, list: &[T]) -> T {

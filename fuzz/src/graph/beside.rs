@@ -55,7 +55,7 @@ fn growth(op: &Op) -> f64 {
 
 /// Runs a program with numbers and with zeros, and fails where it is not what the reference says.
 pub(super) fn compare(graph: &Graph, program: Program) {
-    let mut random = Random(graph.nodes.len() as u64);
+    let mut random = Random::new(graph.nodes.len() as u64);
     let Some(sizes) = sizes(graph, &mut random) else { return };
     let dtype = program.dtype;
     let mut executor = Executor::new(Arc::new(program)).unwrap_or_else(|error| panic!("{error}\n{graph}"));

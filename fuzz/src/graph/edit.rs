@@ -12,7 +12,7 @@ use super::super::Random;
 /// Another graph, where the text is one.
 pub fn edited(text: &[u8], seed: u64) -> Option<String> {
     let mut graph = Graph::parse_within(str::from_utf8(text).ok()?, &super::limits()).ok()?;
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     for _ in 0..1 + random.below(3) {
         match random.below(6) {
             0 => sizes(&mut graph, &mut random),
