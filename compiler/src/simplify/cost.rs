@@ -94,7 +94,8 @@ impl Cost {
             // `powi` may round differently from machine to machine.
             symbols.iter().try_fold(coefficient as f64, |value, symbol| Some(value * size(symbol)? as f64))
         };
-        let value = |dim: &Dim| dim.terms().map(term).sum::<Option<f64>>();
+        // No call has a negative size, which a trial size may give; a negative cost would have no cheapest tree.
+        let value = |dim: &Dim| dim.terms().map(term).sum::<Option<f64>>().map(|value| value.max(0.0));
         Some(
             NANOSECONDS_PER_FLOP * value(&self.flops)?
                 + NANOSECONDS_PER_BYTE * value(&self.bytes)?

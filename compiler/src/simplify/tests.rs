@@ -1,12 +1,14 @@
 //! Tests of the path algebra: paths are evaluated one by one, before and after.
 
 use proptest::prelude::*;
+use schur_ir::dim::Dim;
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Axis, Factor, Path, Segment};
 use schur_ir::ty::DType;
 use smallvec::smallvec;
 
 use super::compose::MAX_FACTORS;
+use super::cost::Cost;
 use super::meet::meet;
 use super::neighbours::Neighbours;
 use super::path_algebra::{drop_unit_axes, join, merge_axes, sort_path, sum_free_axes};
@@ -213,6 +215,13 @@ fn neighbouring_products_join() {
     sort_path(&mut joined);
     assert_eq!(joined, path(1.0, &[2, 3], (0, &[3, 1]), &[(0, 0, &[3, 1]), (1, 0, &[1, 0])]));
     assert_eq!(join(&half(0), &path(0.2, &[64], (32, &[0]), &[(0, 32, &[1]), (1, 0, &[1])])), None);
+}
+
+#[test]
+fn nothing_costs_less_than_nothing() {
+    let rows = Dim::symbol("K").times(&Dim::from(-1));
+    let cost = Cost { flops: rows.clone(), bytes: rows.clone(), loops: rows, starts: Dim::one() };
+    assert_eq!(cost.nanoseconds(64), Cost { starts: Dim::one(), ..Cost::default() }.nanoseconds(64));
 }
 
 #[test]
