@@ -4,8 +4,9 @@
 //! Invariants: every access of a kernel stays inside buffers of the sizes given here (each buffer's size is
 //! `copies × Π dims × width × dtype.size()` bytes), inside `scratch` bytes of scratch, and inside the rows it is called
 //! with. A step reads only buffers that are inputs, parameters, or written by earlier steps. A kernel adds to a partial
-//! buffer only between a step that fills it and the last one that combines it, and no step touches what it is combined
-//! into meanwhile; a kernel that adds to none gives the same for any cut of its rows in whole tiles.
+//! buffer only between a step that fills or begins it and the last one that combines it, and no step touches what it is
+//! combined into meanwhile; where it was begun, one kernel adds to it, once, and sets what a chunk adds to first. A kernel
+//! that adds to none gives the same for any cut of its rows in whole tiles.
 //!
 //! The first [`Parts::prologue`] steps depend on parameters alone: they read parameters and what they wrote
 //! themselves, and their rows are constant. Prepared buffers are written by them and by no later step, and are all that
@@ -111,7 +112,7 @@ pub fn part_rows(rows: usize, parts: usize, tile: usize) -> usize {
 ///
 /// - `buffers`: one pointer a buffer of the program, in order;
 /// - `sizes`: one `i64` a symbol of the program, in order;
-/// - `begin..end`: the rows to compute;
+/// - `begin..end`: the rows to compute: of a kernel that adds to partial buffers, a whole chunk;
 /// - `chunk`: which copy of partial buffers to add to;
 /// - `scratch`: [`Kernel::scratch`] bytes aligned to 64, nobody else's during the call;
 /// - `micro`: one entry a micro-kernel of [`Parts::micros`], in order.
@@ -152,6 +153,8 @@ pub struct Kernel {
 pub enum Step {
     /// Fill a float buffer, all copies, with a value.
     Fill(BufferId, f64),
+    /// Begin the sums of a partial buffer, whose copies hold anything: the kernel that adds to it sets each copy first.
+    Begin(BufferId),
     /// Run a kernel over all its rows, in chunks.
     Run(usize),
     /// `into = Σ copies of from`, in order.

@@ -38,7 +38,7 @@ unsafe impl Sync for Table {}
 ///
 /// Invariant: a pointer is null, or points to as many bytes as the buffer has, aligned for its elements, borrowed for
 /// `'a`: exclusively, but for buffers of inputs and parameters. A partial buffer of which a call uses one copy is, until it
-/// is combined, the array that it is combined into ([`Frame::fill`]).
+/// is combined, the array that it is combined into ([`Frame::begin`]).
 pub(crate) struct Frame<'a> {
     program: &'a Program,
     plan: &'a Plan,
@@ -84,6 +84,9 @@ impl<'a> Frame<'a> {
         for (at, step) in self.program.steps.iter().enumerate().skip(from) {
             match step {
                 Step::Fill(id, value) => self.fill(*id, *value, at, scratch.threads),
+                Step::Begin(id) => {
+                    self.begin(*id, at);
+                }
                 Step::Run(kernel) => self.run_kernel(*kernel, &mut scratch, &mut paces[*kernel]),
                 Step::Combine { from, into } => match self.program.buffers[from.index()].dtype {
                     DType::F32 => self.combine::<f32>(*from, *into, at, scratch.threads),
@@ -180,18 +183,25 @@ impl<'a> Frame<'a> {
         let steps = &self.program.steps[self.plan.writers[at].clone()];
         let chunks = steps.iter().map(|step| match step {
             Step::Run(kernel) => Cut::fixed(&self.program.kernels[*kernel], self.sizes.rows[*kernel]).count(),
-            Step::Fill(..) | Step::Combine { .. } => 0,
+            Step::Fill(..) | Step::Begin(_) | Step::Combine { .. } => 0,
         });
         chunks.max().unwrap_or(0)
     }
 
-    /// Fills what kernels add to. Where they add to one copy of a partial buffer, that is the very array that it will be
-    /// combined into: nobody else touches it meanwhile, and the sum of one copy is that copy.
-    fn fill(&mut self, id: BufferId, value: f64, at: usize, threads: usize) {
+    /// Gives kernels the array that they add to, and says how many copies it has. Where they add to one copy of a partial
+    /// buffer, that is the very array that it will be combined into: nobody else touches it meanwhile, and the sum of one
+    /// copy is that copy.
+    fn begin(&mut self, id: BufferId, at: usize) -> usize {
         let copies = self.copies(id, at);
         if let (1, Some(into)) = (copies, self.plan.sums_of[at]) {
             self.pointers[id.index()] = self.pointers[into.index()];
         }
+        copies
+    }
+
+    /// Fills what kernels add to.
+    fn fill(&mut self, id: BufferId, value: f64, at: usize, threads: usize) {
+        let copies = self.begin(id, at);
         match self.program.buffers[id.index()].dtype {
             DType::F32 => fill(self.floats::<f32>(id, copies), value as f32, threads),
             DType::F64 => fill(self.floats::<f64>(id, copies), value, threads),

@@ -2,7 +2,7 @@
 //!
 //! It checks:
 //! - every kernel has code; every step names a kernel, or buffers of fitting kinds, types and sizes;
-//! - a partial buffer is filled before it is combined;
+//! - a partial buffer is filled or begun before it is combined; one kernel runs between where it is begun and combined;
 //! - what depends on parameters alone is of constant size: prepared buffers, and the rows of the prologue's kernels;
 //!   the prologue fills and combines no buffers but prepared and partial ones, and no later step fills what is prepared;
 //! - inputs, parameters and outputs each have one slot, of their kind, with a unique name; indices and masks are one
@@ -43,9 +43,9 @@ pub(crate) struct Plan {
     pub(crate) entries: Vec<KernelFn>,
     /// The micro-kernels that they call.
     pub(crate) micros: Table,
-    /// One a step. Of a step that fills or combines a partial buffer: the steps whose kernels add to it meanwhile.
+    /// One a step. Of a step that fills, begins or combines a partial buffer: the steps whose kernels add to it meanwhile.
     pub(crate) writers: Vec<Range<usize>>,
-    /// One a step. Of a step that fills a partial buffer which is combined once: into what.
+    /// One a step. Of a step that fills or begins a partial buffer which is combined once: into what.
     pub(crate) sums_of: Vec<Option<BufferId>>,
     /// One a kernel: whether it runs while partial sums are being added to.
     pub(crate) sums: Vec<bool>,
@@ -176,13 +176,13 @@ fn check_prologue(program: &Program) -> Check {
                 let again = rest.contains(step);
                 ensure(!again, || format!("kernel {kernel} of the prologue runs again"))?;
             }
-            Step::Fill(id, _) => is_own(*id)?,
+            Step::Fill(id, _) | Step::Begin(id) => is_own(*id)?,
             Step::Combine { into, .. } => is_own(*into)?,
         }
     }
     for step in rest {
         match step {
-            Step::Run(_) => {}
+            Step::Run(_) | Step::Begin(_) => {}
             Step::Fill(id, _) | Step::Combine { into: id, .. } => {
                 ensure(!is_kept(*id)?, || format!("{id} is prepared, but written at every call"))?;
             }
@@ -191,10 +191,10 @@ fn check_prologue(program: &Program) -> Check {
     Ok(())
 }
 
-/// Checks the steps, and finds those between the filling of a partial buffer and its last combination.
+/// Checks the steps, and finds those between the filling or the beginning of a partial buffer and its last combination.
 fn writers(program: &Program) -> Check<Vec<Range<usize>>> {
     let mut writers = vec![0..0; program.steps.len()];
-    let mut filled: Vec<Option<usize>> = vec![None; program.buffers.len()];
+    let mut started: Vec<Option<usize>> = vec![None; program.buffers.len()];
     for (at, step) in program.steps.iter().enumerate() {
         match step {
             Step::Run(kernel) => ensure(*kernel < program.kernels.len(), || format!("there is no kernel {kernel}"))?,
@@ -203,7 +203,12 @@ fn writers(program: &Program) -> Check<Vec<Range<usize>>> {
                 let fits = buffer.dtype.is_float() && !matches!(buffer.kind, BufferKind::Input | BufferKind::Param);
                 ensure(fits, || format!("{id} cannot be filled"))?;
                 writers[at] = at..at;
-                filled[id.index()] = Some(at);
+                started[id.index()] = Some(at);
+            }
+            Step::Begin(id) => {
+                ensure(buffer(program, *id)?.kind == BufferKind::Partial, || format!("{id} cannot be begun"))?;
+                writers[at] = at..at;
+                started[id.index()] = Some(at);
             }
             Step::Combine { from, into } => {
                 let (a, b) = (buffer(program, *from)?, buffer(program, *into)?);
@@ -212,16 +217,19 @@ fn writers(program: &Program) -> Check<Vec<Range<usize>>> {
                     && a.dtype.is_float()
                     && (&a.dims, a.width, a.dtype) == (&b.dims, b.width, b.dtype);
                 ensure(fits, || format!("{from} cannot be combined into {into}"))?;
-                let start = filled[from.index()].ok_or_else(|| format!("{from} is combined but not filled"))?;
+                let start = started[from.index()].ok_or_else(|| format!("{from} is combined but not filled"))?;
                 writers[start].end = at;
                 writers[at] = start..at;
+                let runs = program.steps[start..at].iter().filter(|step| matches!(step, Step::Run(_))).count();
+                let is_set = !matches!(program.steps[start], Step::Begin(_)) || runs == 1;
+                ensure(is_set, || format!("{from} is begun for one kernel, but {runs} run before it is combined"))?;
             }
         }
     }
     Ok(writers)
 }
 
-/// What partial buffers are combined into, by the steps that fill them; none where that is done more than once.
+/// What partial buffers are combined into, by the steps that fill or begin them; none where that is done more than once.
 fn sums_of(program: &Program, writers: &[Range<usize>]) -> Vec<Option<BufferId>> {
     let mut combined = vec![Vec::new(); program.steps.len()];
     for (step, range) in program.steps.iter().zip(writers) {
@@ -232,13 +240,13 @@ fn sums_of(program: &Program, writers: &[Range<usize>]) -> Vec<Option<BufferId>>
     combined.into_iter().map(|into| if let [into] = into[..] { Some(into) } else { None }).collect()
 }
 
-/// The kernels that run between the filling of a partial buffer and its last combination.
+/// The kernels that run between the filling or the beginning of a partial buffer and its last combination.
 fn sums(program: &Program, writers: &[Range<usize>]) -> Vec<bool> {
     let mut sums = vec![false; program.kernels.len()];
     for step in writers.iter().flat_map(|range| &program.steps[range.clone()]) {
         match step {
             Step::Run(kernel) => sums[*kernel] = true,
-            Step::Fill(..) | Step::Combine { .. } => {}
+            Step::Fill(..) | Step::Begin(_) | Step::Combine { .. } => {}
         }
     }
     sums

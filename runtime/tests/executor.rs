@@ -15,7 +15,7 @@ use schur_runtime::array::{Array, Data};
 use schur_runtime::executor::Outputs;
 use schur_runtime::store::ParamStore;
 use schur_runtime::view::ArrayView;
-use support::{Run, buffer, code, executor, input, kernel, model, output, runs, store};
+use support::{Run, buffer, code, executor, finish, input, kernel, model, output, runs, set_and_scale, store};
 
 fn f32s(shape: &[usize], values: impl IntoIterator<Item = f32>) -> Array {
     Array::new(shape, Data::F32(values.into_iter().collect())).unwrap()
@@ -97,6 +97,22 @@ fn partial_sums_go_on_until_they_are_filled_again() {
             let got = executor.call(&[("x", x.view()), ("species", species.view())], &store).unwrap();
             assert_eq!(got.statistics[0].data(), &Data::F32(vec![n as f32 * times; 2]), "N = {n}");
         }
+    }
+}
+
+#[test]
+fn partial_sums_that_a_kernel_begins_are_not_filled() {
+    let mut program = model();
+    program.steps[0] = Step::Begin(BufferId(4));
+    program.code = code(&[set_and_scale, finish]);
+    let mut executor = executor(program);
+    let store = store(executor.program());
+    for n in [5000, 0, 1, 191, 193, 1000, 0] {
+        let (x, species) = inputs(n);
+        let mut got = expected(n);
+        got.statistics[0] = f32s(&[2, 1], [f32::NAN; 2]);
+        executor.call_over(&[("x", x.view()), ("species", species.view())], &store, &mut got).unwrap();
+        assert_eq!(got, expected(n), "N = {n}");
     }
 }
 

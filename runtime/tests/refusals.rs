@@ -237,6 +237,11 @@ fn programs_that_contradict_themselves() {
     );
     broken(|p| p.steps.push(Step::Run(2)), "there is no kernel 2");
     broken(|p| p.steps.push(Step::Fill(BufferId(0), 0.0)), "m0 cannot be filled");
+    broken(|p| p.steps.push(Step::Begin(BufferId(3))), "m3 cannot be begun");
     broken(|p| p.steps[0] = Step::Run(0), "m4 is combined but not filled");
+    broken(
+        |p| p.steps.splice(0..1, [Step::Begin(BufferId(4)), Step::Run(0)]).for_each(drop),
+        "m4 is begun for one kernel, but 2 run before it is combined",
+    );
     broken(|p| p.steps.push(Step::Combine { from: BufferId(4), into: BufferId(5) }), "m4 cannot be combined into m5");
 }

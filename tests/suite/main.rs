@@ -24,6 +24,7 @@ mod simplify;
 mod specs;
 mod stability;
 mod stages;
+mod sums;
 mod text;
 mod textbook;
 mod train;

@@ -20,7 +20,7 @@ use schur_ir::micro::{Entry, MAX_ARRAYS};
 use schur_ir::program::BufferId;
 use schur_ir::ty::DType;
 
-use crate::loops::{Array, Kernel, Loops, Stmt};
+use crate::loops::{Array, Kernel, Loops, MicroCall, Stmt};
 
 use super::groups::{Group, Sums, groups};
 use super::listing::location;
@@ -48,6 +48,8 @@ pub(super) struct KernelBuilder<'a> {
     pub(super) micros: Option<Micros>,
     /// Buffers that the kernel writes.
     pub(super) written: Vec<BufferId>,
+    /// The first row of the chunk.
+    chunk_first: Value,
     /// The tile: its first row and its number of rows.
     pub(super) tile_first: Value,
     pub(super) tile_rows: Value,
@@ -112,6 +114,7 @@ pub(super) fn build(
         scratch,
         micros,
         written: kernel.body.iter().filter_map(|s| s.written().array.memory()).collect(),
+        chunk_first: begin,
         tile_first: begin,
         tile_rows: begin,
         row: None,
@@ -230,25 +233,43 @@ impl<'a> KernelBuilder<'a> {
         for ahead in &self.kernel.ahead {
             let bytes = self.b.ins().imul_imm_s(next, ahead.row_bytes as i64);
             let first = self.b.ins().iadd(self.bases[&ahead.buffer], bytes);
-            self.call_micro(ahead.micro, &[first], rows);
+            let entry = self.entry_of(ahead.micro);
+            self.call_entry(entry, &[first], rows);
         }
         self.b.ins().jump(done, &[]);
         self.b.switch_to_block(done);
         self.b.seal_block(done);
     }
 
-    /// Calls a micro-kernel for some rows.
-    pub(super) fn call_micro(&mut self, micro: usize, arrays: &[Value], rows: Value) {
-        let Some(Micros { table, arrays: slot, signature }) = self.micros else {
-            unreachable!("the kernel was searched for calls")
-        };
+    /// Calls the micro-kernel of a statement for some rows: in the first tile of a chunk the one that sets, where there is one.
+    pub(super) fn call_micro(&mut self, call: &MicroCall, arrays: &[Value], rows: Value) {
+        let mut entry = self.entry_of(call.micro);
+        if let Some(first) = call.first {
+            let setting = self.entry_of(first);
+            let is_first = self.b.ins().icmp(IntCC::Equal, self.tile_first, self.chunk_first);
+            entry = self.b.ins().select(is_first, setting, entry);
+        }
+        self.call_entry(entry, arrays, rows);
+    }
+
+    /// Where the entry of a micro-kernel is.
+    fn entry_of(&mut self, micro: usize) -> Value {
+        let table = self.micros().table;
+        self.b.ins().iadd_imm_s(table, (micro * size_of::<Entry>()) as i64)
+    }
+
+    fn micros(&self) -> Micros {
+        self.micros.unwrap_or_else(|| unreachable!("the kernel was searched for calls"))
+    }
+
+    fn call_entry(&mut self, entry: Value, arrays: &[Value], rows: Value) {
+        let Micros { arrays: slot, signature, .. } = self.micros();
         for (k, &array) in arrays.iter().enumerate() {
             self.b.ins().stack_store(types::I64, array, slot, (k * size_of::<*mut u8>()) as i32);
         }
         let flags = MemFlagsData::trusted().with_readonly().with_can_move();
-        let at = |field: usize| (micro * size_of::<Entry>() + field) as i32;
-        let run = self.b.ins().load(types::I64, flags, table, at(offset_of!(Entry, run)));
-        let plan = self.b.ins().load(types::I64, flags, table, at(offset_of!(Entry, plan)));
+        let run = self.b.ins().load(types::I64, flags, entry, offset_of!(Entry, run) as i32);
+        let plan = self.b.ins().load(types::I64, flags, entry, offset_of!(Entry, plan) as i32);
         let arrays = self.b.ins().stack_addr(types::I64, slot, 0);
         self.b.ins().call_indirect(signature, run, &[plan, arrays, rows]);
     }

@@ -26,7 +26,7 @@ impl<'a> KernelBuilder<'a> {
         if let Some(call) = &map.call {
             let arrays: Vec<Value> = accesses.iter().map(|a| self.first_pointer(a)).collect();
             let rows = self.tile_rows;
-            return self.call_micro(call.micro, &arrays, rows);
+            return self.call_micro(call, &arrays, rows);
         }
         let contiguous = |a: &&Access| a.row == RowAddress::Row && a.width == map.count && a.segment.offset == 0;
         if !self.kernel.rows.is_empty() && self.row.is_none() && accesses.iter().all(contiguous) {

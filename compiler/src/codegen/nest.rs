@@ -63,7 +63,7 @@ impl<'a> KernelBuilder<'a> {
     fn around(&mut self, nest: &Nest, call: &MicroCall, depth: usize, places: &[Value], rows: Value) {
         let Some(&axis) = call.outer.get(depth) else {
             let arrays: Vec<Value> = call.arrays.iter().map(|&k| places[k]).collect();
-            return self.call_micro(call.micro, &arrays, rows);
+            return self.call_micro(call, &arrays, rows);
         };
         let size = self.loops.dtype.size();
         let accesses = nest.accesses();

@@ -209,7 +209,7 @@ fn choose_writes(nests: &mut [Nest], width: usize, maps: impl Iterator<Item = Ra
 
 /// Lets nests set what is not `written` before them, and gives all that is written in the end; `None` where a nest would
 /// do both.
-fn set_first(nests: &mut [Nest], mut written: Vec<bool>) -> Option<Vec<bool>> {
+pub(super) fn set_first(nests: &mut [Nest], mut written: Vec<bool>) -> Option<Vec<bool>> {
     for nest in nests.iter_mut() {
         let elements = elements(&nest.out.segment, &nest.axes);
         let fresh = elements.iter().filter(|&&e| !written[e]).count();

@@ -26,10 +26,12 @@ pub fn interpret(
         array.resize(elements, f64::NAN);
         buffers.push(array);
     }
-    let mut machine = Machine { loops, bindings, buffers, scratch: Vec::new() };
+    let copies = vec![0; loops.buffers.len()];
+    let mut machine = Machine { loops, bindings, buffers, copies, scratch: Vec::new() };
     for step in &loops.steps {
         match step {
-            Step::Fill(buffer, value) => machine.buffers[buffer.index()].fill(*value),
+            Step::Fill(buffer, value) => machine.begin(*buffer, *value),
+            Step::Begin(buffer) => machine.begin(*buffer, f64::NAN),
             Step::Run(kernel) => machine.run(&loops.kernels[*kernel])?,
             Step::Combine { from, into } => machine.combine(*from, *into),
         }
@@ -65,6 +67,8 @@ struct Machine<'a> {
     loops: &'a Loops,
     bindings: &'a Bindings,
     buffers: Vec<Vec<f64>>,
+    /// The copies of partial buffers that kernels added to since these were started.
+    copies: Vec<usize>,
     scratch: Vec<f64>,
 }
 
@@ -75,13 +79,19 @@ struct Here<'a> {
     row: usize,
     in_tile: usize,
     chunk: usize,
+    is_first_of_chunk: bool,
 }
 
 impl Machine<'_> {
+    fn begin(&mut self, buffer: BufferId, value: f64) {
+        self.buffers[buffer.index()].fill(value);
+        self.copies[buffer.index()] = 0;
+    }
+
     fn combine(&mut self, from: BufferId, into: BufferId) {
         let count = self.buffers[into.index()].len();
         for k in 0..count {
-            let copies = (0..MAX_CHUNKS).map(|c| self.buffers[from.index()][c * count + k]);
+            let copies = (0..self.copies[from.index()]).map(|c| self.buffers[from.index()][c * count + k]);
             self.buffers[into.index()][k] = copies.sum();
         }
     }
@@ -90,6 +100,10 @@ impl Machine<'_> {
         let sizes = kernel.rows.iter().map(|d| d.evaluate(self.bindings)).collect::<Result<Vec<_>, _>>()?;
         let rows: usize = sizes.iter().product();
         let chunk = if kernel.serial { rows.max(1) } else { chunk_rows(rows, kernel.tile) };
+        for buffer in kernel.body.iter().filter_map(|stmt| stmt.written().array.memory()) {
+            let copies = &mut self.copies[buffer.index()];
+            *copies = rows.div_ceil(chunk).max(*copies);
+        }
         self.scratch = vec![f64::NAN; kernel.scratch_width() * kernel.tile];
         for row in 0..rows {
             let mut rest = row;
@@ -98,7 +112,8 @@ impl Machine<'_> {
                 *coordinate = rest % size;
                 rest /= size;
             }
-            let here = Here { kernel, coordinates, row, in_tile: row % kernel.tile, chunk: row / chunk };
+            let (in_tile, is_first_of_chunk) = (row % kernel.tile, row % chunk == 0);
+            let here = Here { kernel, coordinates, row, in_tile, chunk: row / chunk, is_first_of_chunk };
             for stmt in &kernel.body {
                 self.statement(&here, stmt)?;
             }
@@ -141,6 +156,10 @@ impl Machine<'_> {
         let scale = nest.coefficient.0 / nest.divisor.evaluate(self.bindings)? as f64;
         let starts = nest.factors.iter().map(|a| self.start(here, a)).collect::<Result<Vec<_>, _>>()?;
         let into = self.start(here, &nest.out)?;
+        let sets = match nest.write {
+            Write::Set => true,
+            Write::Add => here.is_first_of_chunk && nest.begins_sums(),
+        };
         let mut fresh = std::collections::HashSet::new();
         for index in indices(&nest.axes) {
             let along = |a: &Access| a.segment.strides.iter().zip(&index).map(|(s, k)| s * k).sum::<usize>();
@@ -150,7 +169,7 @@ impl Machine<'_> {
             }
             let place = into + along(&nest.out);
             let out = self.element(&nest.out, place);
-            if nest.write == Write::Set && fresh.insert(place) {
+            if sets && fresh.insert(place) {
                 *out = 0.0;
             }
             *out += product;

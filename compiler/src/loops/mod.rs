@@ -9,6 +9,7 @@
 //! it; an access to scratch or to [`RowAddress::Row`] touches the statement's own row only; every segment stays inside
 //! its array's width.
 
+mod begin;
 mod body;
 mod copies;
 mod elementwise;
@@ -124,7 +125,9 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
         kernel.tile = tile::rows(kernel, &storage.buffers, dtype.size(), options);
         kernel.by_row_above = tile::by_row_above(kernel, &storage.buffers, dtype.size(), options);
     }
-    let (steps, prologue) = storage.steps(graph, &schedule);
+    let begun =
+        kernels.iter_mut().flat_map(|kernel| begin::sums(kernel, &storage.buffers, &mut micros)).collect::<Vec<_>>();
+    let (steps, prologue) = storage.steps(graph, &schedule, &begun);
     Ok(Loops {
         name: graph.name.clone(),
         dtype,

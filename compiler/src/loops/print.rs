@@ -32,6 +32,7 @@ impl fmt::Display for Loops {
             }
             match step {
                 Step::Fill(buffer, value) => writeln!(f, "  fill {buffer} = {value}")?,
+                Step::Begin(buffer) => writeln!(f, "  begin {buffer}")?,
                 Step::Combine { from, into } => writeln!(f, "  {into} = sum of the partial sums {from}")?,
                 Step::Run(k) => self.kernels.get(*k).map_or(Ok(()), |kernel| write!(f, "{kernel}"))?,
             }
@@ -87,7 +88,8 @@ impl fmt::Display for Stmt {
 
 fn by(f: &mut fmt::Formatter<'_>, call: &Option<MicroCall>) -> fmt::Result {
     let Some(call) = call else { return Ok(()) };
-    write!(f, "  by micro-kernel {}{}", call.micro, if call.by_row { ", row by row" } else { "" })
+    write!(f, "  by micro-kernel {}{}", call.micro, if call.by_row { ", row by row" } else { "" })?;
+    call.first.map_or(Ok(()), |first| write!(f, ", which {first} sets in the first tile"))
 }
 
 impl fmt::Display for Nest {

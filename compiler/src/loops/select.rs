@@ -39,7 +39,7 @@ pub(super) fn select(kernel: &mut Kernel, dtype: DType, micros: &mut Vec<Micro>)
 }
 
 /// The place of a micro-kernel in the list, to which it is added where it is not there yet.
-fn place(micros: &mut Vec<Micro>, micro: Micro) -> usize {
+pub(super) fn place(micros: &mut Vec<Micro>, micro: Micro) -> usize {
     let known = micros.iter().position(|m| *m == micro);
     known.unwrap_or_else(|| {
         micros.push(micro);
@@ -80,7 +80,8 @@ struct Chosen {
 
 impl Chosen {
     fn call(self, micros: &mut Vec<Micro>) -> MicroCall {
-        MicroCall { micro: place(micros, self.micro), arrays: self.arrays, outer: self.outer, by_row: self.by_row }
+        let Chosen { micro, arrays, outer, by_row } = self;
+        MicroCall { micro: place(micros, micro), arrays, outer, by_row, first: None }
     }
 }
 

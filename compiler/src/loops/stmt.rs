@@ -107,6 +107,11 @@ impl Nest {
     pub fn accesses(&self) -> impl Iterator<Item = &Access> {
         std::iter::once(&self.out).chain(&self.factors)
     }
+
+    /// True where the first tile of a chunk of rows sets what the others add to.
+    pub fn begins_sums(&self) -> bool {
+        self.call.as_ref().is_some_and(|call| call.first.is_some())
+    }
 }
 
 /// How a statement is computed by a micro-kernel.
@@ -120,6 +125,8 @@ pub struct MicroCall {
     pub outer: Vec<usize>,
     /// True where every row of the tile is a call of its own.
     pub by_row: bool,
+    /// The micro-kernel of the first tile of a chunk of rows, where that one sets what the others add to.
+    pub first: Option<usize>,
 }
 
 /// `out[k] = expr(operand_0[k], …)` for `k` in `0..count`.

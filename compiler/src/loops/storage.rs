@@ -272,9 +272,9 @@ impl Storage {
         }
     }
 
-    /// What to do, in order, and how many of these steps are the prologue: fill what is accumulated into, run the kernel,
-    /// combine its partial sums.
-    pub(super) fn steps(&self, graph: &Graph, schedule: &Schedule) -> (Vec<Step>, usize) {
+    /// What to do, in order, and how many of these steps are the prologue: fill what is accumulated into, but for the partial
+    /// sums that kernels begin themselves, run the kernel, combine its partial sums.
+    pub(super) fn steps(&self, graph: &Graph, schedule: &Schedule, begun: &[BufferId]) -> (Vec<Step>, usize) {
         let (mut steps, mut prologue) = (Vec::new(), 0);
         for kernel in 0..schedule.kernels.len() {
             if kernel == schedule.prologue {
@@ -283,7 +283,8 @@ impl Storage {
             let values = || graph.values().filter(|(v, _)| schedule.kernel_of[v.index()] == Some(kernel));
             for (value, node) in values() {
                 if let (Some(start), Array::Memory(buffer)) = (start_value(&node.op), self.written(value).array) {
-                    steps.push(Step::Fill(buffer, start));
+                    let is_begun = begun.contains(&buffer);
+                    steps.push(if is_begun { Step::Begin(buffer) } else { Step::Fill(buffer, start) });
                 }
             }
             steps.push(Step::Run(kernel));

@@ -111,8 +111,25 @@ unsafe extern "C" fn scale(
     }
 }
 
+/// The same, where the chunk sets its partial sums first.
+pub(crate) unsafe extern "C" fn set_and_scale(
+    buffers: *const *mut u8,
+    sizes: *const i64,
+    begin: i64,
+    end: i64,
+    chunk: i64,
+    scratch: *mut u8,
+    micros: *const Entry,
+) {
+    unsafe {
+        let partial = *buffers.add(4).cast::<*mut f32>();
+        (0..2).for_each(|j| *partial.add(2 * chunk as usize + j) = 0.0);
+        scale(buffers, sizes, begin, end, chunk, scratch, micros);
+    }
+}
+
 /// `y = t + species`
-unsafe extern "C" fn finish(
+pub(crate) unsafe extern "C" fn finish(
     buffers: *const *mut u8,
     _sizes: *const i64,
     begin: i64,

@@ -1,0 +1,74 @@
+//! Sums over rows, for numbers of rows that make one tile, several, and several chunks: the first tile of a chunk may set
+//! what the others add to.
+
+use std::sync::Arc;
+
+use schur::spec::{SpecBuilder, linear};
+use schur::{Array, CompileOptions, Data, Mode, Model};
+use schur_compiler::loops::{LoopOptions, lower};
+use schur_ir::program::Step;
+use schur_runtime::executor::Executor;
+use schur_runtime::reference::evaluate;
+use schur_runtime::view::ArrayView;
+
+use crate::levels::{Arrays, distance, interpreted, ways};
+use crate::random_graph::random_arrays;
+
+/// Whole vectors and tails, components and scalars.
+fn model() -> Model {
+    let spec = SpecBuilder::new("mix").input("x", ["N"], "17x0e + 16x1o + 5x2e");
+    Model::new(spec.layer("y", linear("x", "16x0e + 33x1o + 8x2e")).outputs(["y"])).unwrap()
+}
+
+/// The arrays of a call over so many rows.
+fn arrays(model: &Model, rows: usize) -> (Arrays, Arrays) {
+    random_arrays(&model.joint(Mode::Infer).unwrap(), &[("N".into(), rows)].into(), 7)
+}
+
+#[test]
+fn gradients_of_weights_agree_at_every_level_for_any_number_of_tiles_and_chunks() {
+    let model = model();
+    let graph = model.joint(Mode::Infer).unwrap();
+    for rows in [0, 1, 23, 24, 97, 191, 193, 400, 1000] {
+        let (inputs, params) = arrays(&model, rows);
+        let wanted = evaluate(&graph, &inputs, &params).unwrap().gradients;
+        let check = |name: &str, found: &_| {
+            let (apart, of) = distance(found, &wanted);
+            assert!(apart < 2e-5, "{rows} rows, {name}: `{of}` is {apart:e} off");
+        };
+        for fuse in [true, false] {
+            check("interpreted", &interpreted(&graph, &inputs, &params, fuse).gradients);
+        }
+        for way in ways() {
+            check(way.name, &way.run(&graph, &inputs, &params).gradients);
+        }
+    }
+}
+
+#[test]
+fn sums_that_micro_kernels_begin_are_not_filled() {
+    let loops = lower(&model().joint(Mode::Infer).unwrap(), &LoopOptions::default()).unwrap();
+    assert_eq!(loops.steps.iter().filter(|step| matches!(step, Step::Begin(_))).count(), 3);
+    assert!(!loops.steps.iter().any(|step| matches!(step, Step::Fill(..))), "{loops}");
+}
+
+#[test]
+fn what_arrays_held_before_does_not_show_in_sums() {
+    let model = model();
+    let params = model.init(0).unwrap();
+    let compiled = model.compile_joint(Mode::Infer, &CompileOptions::default()).unwrap();
+    let mut used = Executor::new(Arc::clone(compiled.program())).unwrap();
+    // Large before small: partial sums of earlier calls are left in the arena.
+    for rows in [1000, 400, 193, 191, 24, 1, 0] {
+        let (inputs, _) = arrays(&model, rows);
+        let views: Vec<(&str, ArrayView<'_>)> = inputs.iter().map(|(name, array)| (&**name, array.view())).collect();
+        let wanted = Executor::new(Arc::clone(compiled.program())).unwrap().call(&views, &params).unwrap();
+        let mut found = wanted.clone();
+        for array in found.outputs.values_mut().chain(found.gradients.values_mut()) {
+            let nans = vec![f32::NAN; array.shape().iter().product()];
+            *array = Array::new(array.shape().to_vec(), Data::F32(nans)).unwrap();
+        }
+        used.call_over(&views, &params, &mut found).unwrap();
+        assert_eq!(found, wanted, "{rows} rows");
+    }
+}
