@@ -1,6 +1,6 @@
 //! Scalar expressions at every element, some vectors at a time.
 //!
-//! An expression becomes a list of instructions on registers of several vectors, equal parts once; a block of elements
+//! An expression becomes a list of instructions on registers of several vectors, equal parts once; a strip of elements
 //! goes through all of them while it is in the first cache. Registers are places in memory: an operand's elements are
 //! read, and the result's are written, where they are.
 
@@ -13,9 +13,13 @@ use schur_ir::micro::{MAX_MAP_PARTS, Map};
 
 use super::functions::{absolute, exp, sigmoid, silu, silu_slope, softplus, tanh};
 use super::simd::Simd;
+use super::vectors::Vectors;
 
-/// Vectors that an instruction works on at once.
+/// Vectors that are computed at once.
 const BLOCK: usize = 4;
+
+/// The most vectors that go through an instruction before the next.
+const STRIP: usize = 4 * BLOCK;
 
 /// Functions of one argument: those of expressions, and some of their compositions.
 #[derive(Clone, Copy, Debug)]
@@ -163,15 +167,25 @@ fn factors(expr: &Expr) -> Vec<&Expr> {
 
 /// Writes a function of vectors, one behind the other.
 macro_rules! each {
-    ($out:ident, $N:ident, ($($x:ident),*) $value:expr) => {
-        for v in 0..$N {
+    ($out:ident, $count:expr, ($($x:ident),*) $value:expr) => {
+        for v in 0..$count {
             $(let $x = S::load($x.add(v * S::LANES));)*
             S::store($out.add(v * S::LANES), $value);
         }
     };
 }
 
-/// A run of elements: blocks, then single vectors.
+/// Writes a function of blocks, one behind the other.
+macro_rules! each_block {
+    ($out:ident, $blocks:ident, $x:ident, $function:expr) => {
+        for block in 0..$blocks {
+            let at = block * N * S::LANES;
+            $function(Vectors::<S, N>::load($x.add(at))).store($out.add(at));
+        }
+    };
+}
+
+/// A run of elements: strips of blocks, then single vectors.
 ///
 /// # Safety
 /// As for [`Simd`]; the arrays hold `count` elements.
@@ -179,18 +193,19 @@ macro_rules! each {
 pub(super) unsafe fn run<S: Simd>(code: &Code<'_>, arrays: &[*mut S::T; MAX_ARRAYS], count: usize) {
     // SAFETY: the caller's; the last vectors are copied to whole ones.
     unsafe {
-        let mut registers = MaybeUninit::<[[S::V; BLOCK]; MAX_MAP_PARTS]>::uninit();
+        let mut registers = MaybeUninit::<[[S::V; STRIP]; MAX_MAP_PARTS]>::uninit();
         let registers = registers.as_mut_ptr().cast::<S::T>();
         for (k, instruction) in code.0.iter().enumerate() {
             if let Instruction::Constant(c) = instruction {
-                let (out, value) = (registers.add(k * BLOCK * S::LANES), S::constant(*c));
-                each!(out, BLOCK, () value);
+                let (out, value) = (registers.add(k * STRIP * S::LANES), S::constant(*c));
+                each!(out, STRIP.min(count.div_ceil(S::LANES)), () value);
             }
         }
         let mut done = 0;
         while done + BLOCK * S::LANES <= count {
-            block::<S, BLOCK>(code, registers, &arrays.map(|array| array.wrapping_add(done)));
-            done += BLOCK * S::LANES;
+            let blocks = (STRIP / BLOCK).min((count - done) / (BLOCK * S::LANES));
+            strip::<S, BLOCK>(code, registers, &arrays.map(|array| array.wrapping_add(done)), blocks);
+            done += blocks * BLOCK * S::LANES;
         }
         while done < count {
             let mask = S::first(S::LANES.min(count - done));
@@ -198,36 +213,41 @@ pub(super) unsafe fn run<S: Simd>(code: &Code<'_>, arrays: &[*mut S::T; MAX_ARRA
             for (vector, array) in vectors.iter_mut().zip(arrays).skip(1).filter(|(_, array)| !array.is_null()) {
                 *vector = S::load_first(array.add(done), mask);
             }
-            block::<S, 1>(code, registers, &std::array::from_fn(|k| (&raw mut vectors[k]).cast()));
+            strip::<S, 1>(code, registers, &std::array::from_fn(|k| (&raw mut vectors[k]).cast()), 1);
             S::store_first(arrays[0].add(done), vectors[0], mask);
             done += S::LANES;
         }
     }
 }
 
-/// The first `N` vectors of a block.
+/// Some blocks of `N` vectors.
 #[inline(always)]
-unsafe fn block<S: Simd, const N: usize>(code: &Code<'_>, registers: *mut S::T, arrays: &[*mut S::T; MAX_ARRAYS]) {
-    let register = |k: usize| registers.wrapping_add(k * BLOCK * S::LANES);
+unsafe fn strip<S: Simd, const N: usize>(
+    code: &Code<'_>,
+    registers: *mut S::T,
+    arrays: &[*mut S::T; MAX_ARRAYS],
+    blocks: usize,
+) {
+    let register = |k: usize| registers.wrapping_add(k * STRIP * S::LANES);
     let place = |place: Place| match place {
         Place::Array(k) => arrays[k].cast_const(),
         Place::Register(k) => register(k).cast_const(),
     };
     for (k, instruction) in code.0.iter().enumerate() {
         let out = if k + 1 == code.0.len() { arrays[0] } else { register(k) };
-        // SAFETY: the caller's; instructions name registers before their own, and each holds a block.
+        // SAFETY: the caller's; instructions name registers before their own, and each holds a strip.
         unsafe {
             match *instruction {
                 Instruction::Constant(_) => {}
-                Instruction::Unary(function, x) => unary::<S, N>(function, place(x), out),
-                Instruction::Binary(op, x, y) => binary::<S, N>(op, place(x), place(y), out),
+                Instruction::Unary(function, x) => unary::<S, N>(function, place(x), out, blocks),
+                Instruction::Binary(op, x, y) => binary::<S>(op, place(x), place(y), out, blocks * N),
                 Instruction::Select(c, x, y) => {
                     let (c, x, y) = (place(c), place(x), place(y));
-                    each!(out, N, (c, x, y) S::choose(S::is_equal(c, S::zero()), y, x));
+                    each!(out, blocks * N, (c, x, y) S::choose(S::is_equal(c, S::zero()), y, x));
                 }
                 Instruction::Copy(x) => {
                     let x = place(x);
-                    each!(out, N, (x) x);
+                    each!(out, blocks * N, (x) x);
                 }
             }
         }
@@ -235,36 +255,36 @@ unsafe fn block<S: Simd, const N: usize>(code: &Code<'_>, registers: *mut S::T, 
 }
 
 #[inline(always)]
-unsafe fn unary<S: Simd, const N: usize>(function: Function, x: *const S::T, out: *mut S::T) {
+unsafe fn unary<S: Simd, const N: usize>(function: Function, x: *const S::T, out: *mut S::T, blocks: usize) {
     // SAFETY: the caller's.
     unsafe {
         match function {
-            Function::Unary(Unary::Neg) => each!(out, N, (x) S::multiply(x, S::constant(-1.0))),
-            Function::Unary(Unary::Abs) => each!(out, N, (x) absolute::<S>(x)),
-            Function::Unary(Unary::Sqrt) => each!(out, N, (x) S::root(x)),
-            Function::Unary(Unary::Exp) => each!(out, N, (x) exp::<S>(x)),
-            Function::Unary(Unary::Tanh) => each!(out, N, (x) tanh::<S>(x)),
-            Function::Unary(Unary::Sigmoid) => each!(out, N, (x) sigmoid::<S>(x)),
-            Function::Unary(Unary::Softplus) => each!(out, N, (x) softplus::<S>(x)),
-            Function::Silu => each!(out, N, (x) silu::<S>(x)),
-            Function::SiluSlope => each!(out, N, (x) silu_slope::<S>(x)),
+            Function::Unary(Unary::Neg) => each!(out, blocks * N, (x) S::multiply(x, S::constant(-1.0))),
+            Function::Unary(Unary::Abs) => each_block!(out, blocks, x, absolute),
+            Function::Unary(Unary::Sqrt) => each!(out, blocks * N, (x) S::root(x)),
+            Function::Unary(Unary::Exp) => each_block!(out, blocks, x, exp),
+            Function::Unary(Unary::Tanh) => each_block!(out, blocks, x, tanh),
+            Function::Unary(Unary::Sigmoid) => each_block!(out, blocks, x, sigmoid),
+            Function::Unary(Unary::Softplus) => each_block!(out, blocks, x, softplus),
+            Function::Silu => each_block!(out, blocks, x, silu),
+            Function::SiluSlope => each_block!(out, blocks, x, silu_slope),
         }
     }
 }
 
 #[inline(always)]
-unsafe fn binary<S: Simd, const N: usize>(op: Binary, x: *const S::T, y: *const S::T, out: *mut S::T) {
+unsafe fn binary<S: Simd>(op: Binary, x: *const S::T, y: *const S::T, out: *mut S::T, count: usize) {
     // SAFETY: the caller's.
     unsafe {
         let one = S::constant(1.0);
         match op {
-            Binary::Add => each!(out, N, (x, y) S::add(x, y)),
-            Binary::Sub => each!(out, N, (x, y) S::subtract(x, y)),
-            Binary::Mul => each!(out, N, (x, y) S::multiply(x, y)),
-            Binary::Div => each!(out, N, (x, y) S::divide(x, y)),
-            Binary::Max => each!(out, N, (x, y) S::larger(x, y)),
-            Binary::Gt => each!(out, N, (x, y) S::choose(S::is_greater(x, y), one, S::zero())),
-            Binary::Eq => each!(out, N, (x, y) S::choose(S::is_equal(x, y), one, S::zero())),
+            Binary::Add => each!(out, count, (x, y) S::add(x, y)),
+            Binary::Sub => each!(out, count, (x, y) S::subtract(x, y)),
+            Binary::Mul => each!(out, count, (x, y) S::multiply(x, y)),
+            Binary::Div => each!(out, count, (x, y) S::divide(x, y)),
+            Binary::Max => each!(out, count, (x, y) S::larger(x, y)),
+            Binary::Gt => each!(out, count, (x, y) S::choose(S::is_greater(x, y), one, S::zero())),
+            Binary::Eq => each!(out, count, (x, y) S::choose(S::is_equal(x, y), one, S::zero())),
         }
     }
 }

@@ -16,6 +16,7 @@ mod simd;
 mod tests;
 mod tile;
 mod transpose;
+mod vectors;
 mod weave;
 #[cfg(target_arch = "x86_64")]
 mod x86;

@@ -59,8 +59,15 @@ pub(super) trait Simd: Copy {
     unsafe fn at_most(a: Self::V, bound: Self::V) -> Self::V;
     /// `a`, or the bound where it is below that; NaN stays.
     unsafe fn at_least(a: Self::V, bound: Self::V) -> Self::V;
-    /// `a 2ⁿ` for whole numbers n that are at most twice an exponent of normal numbers.
+    /// `a 2ⁿ` for whole numbers n that are at most twice an exponent of normal numbers; where there are
+    /// [`sixteenths`](Self::sixteenths), for the whole number below n.
     unsafe fn scale(a: Self::V, n: Self::V) -> Self::V;
+    /// The multiple `n` of 1/16 that is nearest to `a b`, of products up to 2^18, and 2 to the power of what `n` has beyond the whole
+    /// number below it; none where no instruction looks that up.
+    unsafe fn sixteenths(a: Self::V, b: Self::V) -> Option<[Self::V; 2]> {
+        let _ = (a, b);
+        None
+    }
     /// `a > b`; false where either is NaN.
     unsafe fn is_greater(a: Self::V, b: Self::V) -> Self::Lanes;
     /// `a = b`; false where either is NaN.

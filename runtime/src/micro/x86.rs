@@ -59,6 +59,30 @@ macro_rules! arithmetic {
     };
 }
 
+/// The number to which the last bit of a float is 1/16.
+const SIXTEENTHS: f32 = 1.5 * (1 << 19) as f32;
+
+/// 2^(k/16).
+#[allow(clippy::excessive_precision, reason = "the digits from which the nearest floats are found")]
+const POWERS: [f32; 16] = [
+    1.0,
+    1.044_273_782_427_413_8,
+    1.090_507_732_665_257_7,
+    1.138_788_634_756_691_7,
+    1.189_207_115_002_721_1,
+    1.241_857_812_073_484,
+    1.296_839_554_651_009_7,
+    1.354_255_546_936_892_7,
+    std::f32::consts::SQRT_2,
+    1.476_826_145_939_499_3,
+    1.542_210_825_407_940_8,
+    1.610_490_331_949_254_3,
+    1.681_792_830_507_429,
+    1.756_252_160_373_299_5,
+    1.834_008_086_409_342_5,
+    1.915_206_561_397_147_3,
+];
+
 // In all of these: the caller answers for the instruction set and for pointers, as the trait says.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "every block has the reason that the trait's header gives")]
 mod implementations {
@@ -134,6 +158,16 @@ mod implementations {
         #[inline(always)]
         unsafe fn scale(a: __m512, n: __m512) -> __m512 {
             unsafe { _mm512_scalef_ps(a, n) }
+        }
+        #[inline(always)]
+        unsafe fn sixteenths(a: __m512, b: __m512) -> Option<[__m512; 2]> {
+            unsafe {
+                let large = _mm512_set1_ps(SIXTEENTHS);
+                let sum = _mm512_fmadd_ps(a, b, large);
+                // The last four bits of the sum are what it has beyond a whole number.
+                let powers = _mm512_permutexvar_ps(_mm512_castps_si512(sum), _mm512_loadu_ps(POWERS.as_ptr()));
+                Some([_mm512_sub_ps(sum, large), powers])
+            }
         }
         #[inline(always)]
         unsafe fn is_greater(a: __m512, b: __m512) -> __mmask16 {
