@@ -63,7 +63,7 @@ fn bits(results: &Outputs) -> Vec<u64> {
     arrays.map(Array::to_f64).flat_map(|array| array.iter().map(|x| x.to_bits()).collect::<Vec<_>>()).collect()
 }
 
-const SETS: [InstructionSet; 3] = [InstructionSet::Avx512, InstructionSet::Avx2, InstructionSet::Portable];
+const SETS: [InstructionSet; 4] = InstructionSet::ALL;
 const ROWS: [usize; 7] = [1, 2, 7, 131, 1000, 1237, 4096];
 
 #[test]

@@ -8,9 +8,12 @@
 
 mod functions;
 mod map;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 mod prefetch;
 mod product;
+mod sets;
 mod simd;
 #[cfg(test)]
 mod tests;
@@ -24,13 +27,10 @@ mod x86;
 use std::any::Any;
 use std::fmt;
 
-use schur_ir::micro::{Entry, Micro, MicroFn, Prefetch, Transpose};
+use schur_ir::micro::{Entry, Micro, MicroFn, Prefetch};
 use schur_ir::ty::DType;
 
-use portable::Plain;
-use product::{TileFn, Tiles};
-use simd::Simd;
-use tile::Tile;
+use sets::Float;
 
 /// A set of vector instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,13 +39,16 @@ pub enum InstructionSet {
     Avx512,
     /// 256-bit vectors: AVX2 and FMA.
     Avx2,
+    /// 128-bit vectors of AArch64.
+    Neon,
     /// Plain Rust, compiled for every machine of the architecture.
     Portable,
 }
 
 impl InstructionSet {
     /// All sets, the widest first.
-    pub const ALL: [InstructionSet; 3] = [InstructionSet::Avx512, InstructionSet::Avx2, InstructionSet::Portable];
+    pub const ALL: [InstructionSet; 4] =
+        [InstructionSet::Avx512, InstructionSet::Avx2, InstructionSet::Neon, InstructionSet::Portable];
 
     /// True where this machine has the instructions.
     pub fn is_available(self) -> bool {
@@ -56,6 +59,8 @@ impl InstructionSet {
             InstructionSet::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(not(target_arch = "x86_64"))]
             InstructionSet::Avx512 | InstructionSet::Avx2 => false,
+            // A part of what every AArch64 target of Rust's has.
+            InstructionSet::Neon => cfg!(target_arch = "aarch64"),
             InstructionSet::Portable => true,
         }
     }
@@ -71,6 +76,7 @@ impl fmt::Display for InstructionSet {
         f.write_str(match self {
             InstructionSet::Avx512 => "AVX-512",
             InstructionSet::Avx2 => "AVX2",
+            InstructionSet::Neon => "NEON",
             InstructionSet::Portable => "portable",
         })
     }
@@ -109,17 +115,18 @@ impl Table {
     }
 
     fn push<T: Float>(&mut self, micro: &Micro, set: InstructionSet) {
+        let functions = T::functions(set);
         match micro {
             Micro::Product(product) => {
-                let plan = product::Plan::new(product, &T::tiles(set), T::rounded(product.coefficient));
+                let plan = product::Plan::new(product, &functions.tiles, T::rounded(product.coefficient));
                 self.add(plan, run_product::<T>);
             }
             Micro::Transpose(transpose) => {
                 let coefficient = T::rounded(transpose.coefficient);
-                let (lanes, row) = (T::tiles(set).lanes, T::row(set, transpose));
+                let (lanes, row) = (functions.tiles.lanes, (functions.row)(transpose));
                 self.add(transpose::Plan::new(transpose, coefficient, lanes, row), run_transpose::<T>);
             }
-            Micro::Map(map) => self.add(map::Plan::new(map, T::map(set)), run_map::<T>),
+            Micro::Map(map) => self.add(map::Plan::new(map, functions.map), run_map::<T>),
             Micro::Prefetch(prefetch) => self.add(prefetch.clone(), run_prefetch),
         }
     }
@@ -164,239 +171,3 @@ unsafe extern "C" fn run_prefetch(plan: *const u8, given: *const *mut u8, rows: 
     // SAFETY: the plan is the entry's; there is one array.
     unsafe { prefetch::run(&*plan.cast::<Prefetch>(), *given, rows as usize) }
 }
-
-/// A float, with the functions of every instruction set.
-trait Float: Copy + Send + Sync + 'static {
-    /// The nearest to `x`.
-    fn rounded(x: f64) -> Self;
-    /// Register tiles.
-    fn tiles(set: InstructionSet) -> Tiles<Self>;
-    /// The copy of a row.
-    fn row(set: InstructionSet, transpose: &Transpose) -> transpose::RowFn<Self>;
-    /// A run of elements of a map.
-    fn map(set: InstructionSet) -> map::RunFn<Self>;
-}
-
-/// The functions of one instruction set for one float.
-macro_rules! functions {
-    ($name:ident, $float:ty, $simd:ty, [$(#[$features:meta])?], [$(($j:literal, $g:literal, $v:literal))*], [$(($items:literal, $pairs:literal, $groups:literal))*]) => {
-        mod $name {
-            use super::*;
-
-            /// # Safety
-            /// The machine has the instructions, and the tile names elements of its arrays.
-            $(#[$features])?
-            unsafe fn tile<const G: usize, const J: usize, const NV: usize>(tile: Tile<$float>, times: usize) {
-                // SAFETY: the caller's.
-                tile.repeat(G, times, |tile| unsafe { tile::tile::<$simd, G, J, NV>(tile) })
-            }
-
-            fn get(items: usize, groups: usize, vectors: usize) -> Option<TileFn<$float>> {
-                match (items, groups, vectors) {
-                    $(($j, $g, $v) => Some(tile::<$g, $j, $v>),)*
-                    _ => None,
-                }
-            }
-
-            /// # Safety
-            /// The machine has the instructions, and the tile names elements of its arrays.
-            $(#[$features])?
-            unsafe fn tile_of_pairs<const G: usize, const H: usize, const ITEMS: usize>(tile: Tile<$float>, times: usize) {
-                // SAFETY: the caller's.
-                tile.repeat(G, times, |tile| unsafe { tile::pairs::<$simd, G, H, ITEMS>(tile) })
-            }
-
-            fn pairs(items: usize, groups: usize) -> Option<TileFn<$float>> {
-                match (items, groups) {
-                    $(($items, $groups) => Some(tile_of_pairs::<$groups, $pairs, $items>),)*
-                    _ => None,
-                }
-            }
-
-            /// # Safety
-            /// The machine has the instructions, and the tile names elements of its arrays.
-            $(#[$features])?
-            unsafe fn tile_of_terms<const G: usize, const J: usize>(tile: Tile<$float>, times: usize) {
-                // SAFETY: the caller's.
-                tile.repeat(G, times, |tile| unsafe { tile::terms::<$simd, G, J>(tile) })
-            }
-
-            fn terms(items: usize, groups: usize) -> Option<TileFn<$float>> {
-                match (items, groups) {
-                    (4, 1) => Some(tile_of_terms::<1, 4>),
-                    (4, 2) => Some(tile_of_terms::<2, 4>),
-                    (4, 3) => Some(tile_of_terms::<3, 4>),
-                    _ => None,
-                }
-            }
-
-            pub(super) const TILES: Tiles<$float> = Tiles { lanes: <$simd as Simd>::LANES, get, pairs, terms };
-
-            /// # Safety
-            /// The machine has the instructions, and the arrays hold a row.
-            $(#[$features])?
-            unsafe fn row_of<const D: usize>(
-                out: *mut $float,
-                from: *const $float,
-                plan: &transpose::Plan<$float>,
-            ) {
-                // SAFETY: the caller's.
-                unsafe { transpose::row::<$simd, D>(out, from, plan) }
-            }
-
-            /// # Safety
-            /// The machine has the instructions, and the arrays hold a row.
-            $(#[$features])?
-            unsafe fn matrix(out: *mut $float, from: *const $float, plan: &transpose::Plan<$float>) {
-                // SAFETY: the caller's.
-                unsafe { transpose::matrix::<$simd, { <$simd as Simd>::LANES }>(out, from, plan) }
-            }
-
-            /// # Safety
-            /// The machine has the instructions, and the arrays hold `count` elements.
-            $(#[$features])?
-            pub(super) unsafe fn map(code: &map::Code<'_>, arrays: &[*mut $float; map::MAX_ARRAYS], count: usize) {
-                // SAFETY: the caller's.
-                unsafe { map::run::<$simd>(code, arrays, count) }
-            }
-
-            /// # Safety
-            /// The machine has the instructions, and the arrays hold a row.
-            $(#[$features])?
-            unsafe fn few<const N: usize>(out: *mut $float, from: *const $float, plan: &transpose::Plan<$float>) {
-                // SAFETY: the caller's.
-                unsafe { transpose::few::<$simd, N>(out, from, plan) }
-            }
-
-            pub(super) fn row(transpose: &Transpose) -> Option<transpose::RowFn<$float>> {
-                if transpose::is_few(transpose, TILES.lanes) {
-                    let vectors = (transpose.short * transpose.long).div_ceil(TILES.lanes);
-                    return [few::<1>, few::<2>, few::<3>, few::<4>].get(vectors.checked_sub(1)?).copied().map(|few| few as _);
-                }
-                match transpose.short {
-                    3 => Some(row_of::<3>),
-                    5 => Some(row_of::<5>),
-                    7 => Some(row_of::<7>),
-                    9 => Some(row_of::<9>),
-                    short if short > 9 => Some(matrix),
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-/// The functions of a set of 32 registers: its tiles hold at most 24 sums.
-#[cfg(target_arch = "x86_64")]
-macro_rules! functions_of_32_registers {
-    ($($set:tt)*) => {
-        functions!($($set)*, [
-            (1, 1, 1) (1, 2, 1) (1, 3, 1) (1, 1, 2) (1, 2, 2) (1, 3, 2)
-            (1, 1, 3) (1, 1, 4) (1, 1, 5) (1, 1, 6) (1, 1, 7) (1, 1, 8)
-            (4, 1, 1) (4, 2, 1) (4, 3, 1) (4, 1, 2) (4, 2, 2) (4, 3, 2)
-            (3, 1, 1) (3, 2, 1) (3, 3, 1) (3, 4, 1) (3, 1, 2) (3, 2, 2) (3, 3, 2) (3, 4, 2)
-            (5, 1, 1) (5, 2, 1) (5, 1, 2) (5, 2, 2)
-            (7, 1, 1) (7, 2, 1) (7, 1, 2) (9, 1, 1) (9, 1, 2) (11, 1, 1) (11, 1, 2)
-        ], [
-            (3, 2, 1) (3, 2, 2) (3, 2, 3) (3, 2, 4) (3, 2, 5) (3, 2, 6)
-            (4, 2, 1) (4, 2, 2) (4, 2, 3) (4, 2, 4)
-            (5, 3, 1) (5, 3, 2) (5, 3, 3) (5, 3, 4) (7, 4, 1) (7, 4, 2) (7, 4, 3)
-        ]);
-    };
-}
-
-/// The functions of a set of 16 registers: its tiles hold at most 12 sums.
-macro_rules! functions_of_16_registers {
-    ($($set:tt)*) => {
-        functions!($($set)*, [
-            (1, 1, 1) (1, 2, 1) (1, 3, 1) (1, 1, 2) (1, 2, 2) (1, 3, 2)
-            (1, 1, 3) (1, 1, 4) (1, 1, 5) (1, 1, 6) (1, 1, 7) (1, 1, 8)
-            (4, 1, 1) (4, 2, 1) (4, 3, 1) (4, 1, 2)
-            (3, 1, 1) (3, 2, 1) (3, 3, 1) (3, 1, 2) (3, 2, 2)
-            (5, 1, 1) (5, 2, 1) (5, 1, 2) (7, 1, 1) (9, 1, 1) (11, 1, 1)
-        ], [
-            (3, 2, 1) (3, 2, 2) (3, 2, 3) (3, 2, 4) (4, 2, 1) (4, 2, 2) (4, 2, 3)
-            (5, 3, 1) (5, 3, 2) (5, 3, 3) (7, 4, 1) (7, 4, 2)
-        ]);
-    };
-}
-
-#[cfg(target_arch = "x86_64")]
-functions_of_32_registers!(avx512_f32, f32, x86::F32x16, [#[target_feature(enable = "avx512f")]]);
-#[cfg(target_arch = "x86_64")]
-functions_of_32_registers!(avx512_f64, f64, x86::F64x8, [#[target_feature(enable = "avx512f")]]);
-#[cfg(target_arch = "x86_64")]
-functions_of_16_registers!(avx2_f32, f32, x86::F32x8, [#[target_feature(enable = "avx2,fma")]]);
-#[cfg(target_arch = "x86_64")]
-functions_of_16_registers!(avx2_f64, f64, x86::F64x4, [#[target_feature(enable = "avx2,fma")]]);
-functions_of_16_registers!(plain_f32, f32, Plain<f32, 4>, []);
-functions_of_16_registers!(plain_f64, f64, Plain<f64, 2>, []);
-
-/// A transposing copy, element by element.
-///
-/// # Safety
-/// `out` and `from` hold a row.
-unsafe fn plain_row<T: portable::Element>(out: *mut T, from: *const T, plan: &transpose::Plan<T>) {
-    let (short, long) = (plan.transpose.short, plan.transpose.long);
-    let (from_strides, out_strides) =
-        if plan.transpose.apart { ([short, 1], [1, long]) } else { ([1, long], [short, 1]) };
-    for u in 0..long {
-        for i in 0..short {
-            // SAFETY: the caller's.
-            unsafe {
-                let x = *from.add(u * from_strides[0] + i * from_strides[1]);
-                *out.add(u * out_strides[0] + i * out_strides[1]) = x * plan.coefficient;
-            }
-        }
-    }
-}
-
-macro_rules! float {
-    ($float:ty, $avx512:ident, $avx2:ident, $plain:ident) => {
-        impl Float for $float {
-            fn rounded(x: f64) -> Self {
-                x as $float
-            }
-
-            fn tiles(set: InstructionSet) -> Tiles<Self> {
-                match set {
-                    #[cfg(target_arch = "x86_64")]
-                    InstructionSet::Avx512 => $avx512::TILES,
-                    #[cfg(target_arch = "x86_64")]
-                    InstructionSet::Avx2 => $avx2::TILES,
-                    #[cfg(not(target_arch = "x86_64"))]
-                    InstructionSet::Avx512 | InstructionSet::Avx2 => $plain::TILES,
-                    InstructionSet::Portable => $plain::TILES,
-                }
-            }
-
-            fn row(set: InstructionSet, transpose: &Transpose) -> transpose::RowFn<Self> {
-                let found = match set {
-                    #[cfg(target_arch = "x86_64")]
-                    InstructionSet::Avx512 => $avx512::row(transpose),
-                    #[cfg(target_arch = "x86_64")]
-                    InstructionSet::Avx2 => $avx2::row(transpose),
-                    #[cfg(not(target_arch = "x86_64"))]
-                    InstructionSet::Avx512 | InstructionSet::Avx2 => None,
-                    InstructionSet::Portable => $plain::row(transpose),
-                };
-                found.unwrap_or(plain_row::<$float>)
-            }
-
-            fn map(set: InstructionSet) -> map::RunFn<Self> {
-                match set {
-                    #[cfg(target_arch = "x86_64")]
-                    InstructionSet::Avx512 => $avx512::map,
-                    #[cfg(target_arch = "x86_64")]
-                    InstructionSet::Avx2 => $avx2::map,
-                    #[cfg(not(target_arch = "x86_64"))]
-                    InstructionSet::Avx512 | InstructionSet::Avx2 => $plain::map,
-                    InstructionSet::Portable => $plain::map,
-                }
-            }
-        }
-    };
-}
-
-float!(f32, avx512_f32, avx2_f32, plain_f32);
-float!(f64, avx512_f64, avx2_f64, plain_f64);

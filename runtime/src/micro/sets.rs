@@ -1,0 +1,250 @@
+//! The functions of every instruction set: the micro-kernels' loops, compiled for its vectors.
+
+use schur_ir::micro::Transpose;
+
+use super::InstructionSet;
+use super::map;
+#[cfg(target_arch = "aarch64")]
+use super::neon;
+use super::portable::{self, Plain};
+use super::product::{TileFn, Tiles};
+use super::simd::Simd;
+use super::tile::{self, Tile};
+use super::transpose;
+#[cfg(target_arch = "x86_64")]
+use super::x86;
+
+/// What one instruction set has for one float.
+pub(super) struct Functions<T: 'static> {
+    /// Register tiles.
+    pub(super) tiles: Tiles<T>,
+    /// The copy of a row.
+    pub(super) row: fn(&Transpose) -> transpose::RowFn<T>,
+    /// A run of elements of a map.
+    pub(super) map: map::RunFn<T>,
+}
+
+/// A float, with the functions of every instruction set.
+pub(super) trait Float: Copy + Send + Sync + 'static {
+    /// The nearest to `x`.
+    fn rounded(x: f64) -> Self;
+    /// The functions of a set; of the portable one where the machine's architecture lacks it.
+    fn functions(set: InstructionSet) -> &'static Functions<Self>;
+}
+
+/// The functions of one instruction set for one float.
+macro_rules! functions {
+    ($name:ident, $float:ty, $simd:ty, [$(#[$features:meta])?], [$(($j:literal, $g:literal, $v:literal))*], [$(($items:literal, $pairs:literal, $groups:literal))*]) => {
+        mod $name {
+            use super::*;
+
+            /// # Safety
+            /// The machine has the instructions, and the tile names elements of its arrays.
+            $(#[$features])?
+            unsafe fn tile<const G: usize, const J: usize, const NV: usize>(tile: Tile<$float>, times: usize) {
+                // SAFETY: the caller's.
+                tile.repeat(G, times, |tile| unsafe { tile::tile::<$simd, G, J, NV>(tile) })
+            }
+
+            fn get(items: usize, groups: usize, vectors: usize) -> Option<TileFn<$float>> {
+                match (items, groups, vectors) {
+                    $(($j, $g, $v) => Some(tile::<$g, $j, $v>),)*
+                    _ => None,
+                }
+            }
+
+            /// # Safety
+            /// The machine has the instructions, and the tile names elements of its arrays.
+            $(#[$features])?
+            unsafe fn tile_of_pairs<const G: usize, const H: usize, const ITEMS: usize>(tile: Tile<$float>, times: usize) {
+                // SAFETY: the caller's.
+                tile.repeat(G, times, |tile| unsafe { tile::pairs::<$simd, G, H, ITEMS>(tile) })
+            }
+
+            fn pairs(items: usize, groups: usize) -> Option<TileFn<$float>> {
+                match (items, groups) {
+                    $(($items, $groups) => Some(tile_of_pairs::<$groups, $pairs, $items>),)*
+                    _ => None,
+                }
+            }
+
+            /// # Safety
+            /// The machine has the instructions, and the tile names elements of its arrays.
+            $(#[$features])?
+            unsafe fn tile_of_terms<const G: usize, const J: usize>(tile: Tile<$float>, times: usize) {
+                // SAFETY: the caller's.
+                tile.repeat(G, times, |tile| unsafe { tile::terms::<$simd, G, J>(tile) })
+            }
+
+            fn terms(items: usize, groups: usize) -> Option<TileFn<$float>> {
+                match (items, groups) {
+                    (4, 1) => Some(tile_of_terms::<1, 4>),
+                    (4, 2) => Some(tile_of_terms::<2, 4>),
+                    (4, 3) => Some(tile_of_terms::<3, 4>),
+                    _ => None,
+                }
+            }
+
+            /// # Safety
+            /// The machine has the instructions, and the arrays hold a row.
+            $(#[$features])?
+            unsafe fn row_of<const D: usize>(
+                out: *mut $float,
+                from: *const $float,
+                plan: &transpose::Plan<$float>,
+            ) {
+                // SAFETY: the caller's.
+                unsafe { transpose::row::<$simd, D>(out, from, plan) }
+            }
+
+            /// # Safety
+            /// The machine has the instructions, and the arrays hold a row.
+            $(#[$features])?
+            unsafe fn matrix(out: *mut $float, from: *const $float, plan: &transpose::Plan<$float>) {
+                // SAFETY: the caller's.
+                unsafe { transpose::matrix::<$simd, { <$simd as Simd>::LANES }>(out, from, plan) }
+            }
+
+            /// # Safety
+            /// The machine has the instructions, and the arrays hold `count` elements.
+            $(#[$features])?
+            unsafe fn map(code: &map::Code<'_>, arrays: &[*mut $float; map::MAX_ARRAYS], count: usize) {
+                // SAFETY: the caller's.
+                unsafe { map::run::<$simd>(code, arrays, count) }
+            }
+
+            /// # Safety
+            /// The machine has the instructions, and the arrays hold a row.
+            $(#[$features])?
+            unsafe fn few<const N: usize>(out: *mut $float, from: *const $float, plan: &transpose::Plan<$float>) {
+                // SAFETY: the caller's.
+                unsafe { transpose::few::<$simd, N>(out, from, plan) }
+            }
+
+            fn row(transpose: &Transpose) -> transpose::RowFn<$float> {
+                const LANES: usize = <$simd as Simd>::LANES;
+                if transpose::is_few(transpose, LANES) {
+                    return match (transpose.short * transpose.long).div_ceil(LANES) {
+                        1 => few::<1>,
+                        2 => few::<2>,
+                        3 => few::<3>,
+                        4 => few::<4>,
+                        _ => plain_row::<$float>,
+                    };
+                }
+                match transpose.short {
+                    3 => row_of::<3>,
+                    5 => row_of::<5>,
+                    7 => row_of::<7>,
+                    9 => row_of::<9>,
+                    short if short > 9 => matrix,
+                    _ => plain_row::<$float>,
+                }
+            }
+
+            pub(super) static FUNCTIONS: Functions<$float> = Functions {
+                tiles: Tiles { lanes: <$simd as Simd>::LANES, get, pairs, terms },
+                row,
+                map,
+            };
+        }
+    };
+}
+
+/// The functions of a set of 32 registers: its tiles hold at most 24 sums.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! functions_of_32_registers {
+    ($($set:tt)*) => {
+        functions!($($set)*, [
+            (1, 1, 1) (1, 2, 1) (1, 3, 1) (1, 1, 2) (1, 2, 2) (1, 3, 2)
+            (1, 1, 3) (1, 1, 4) (1, 1, 5) (1, 1, 6) (1, 1, 7) (1, 1, 8)
+            (4, 1, 1) (4, 2, 1) (4, 3, 1) (4, 1, 2) (4, 2, 2) (4, 3, 2)
+            (3, 1, 1) (3, 2, 1) (3, 3, 1) (3, 4, 1) (3, 1, 2) (3, 2, 2) (3, 3, 2) (3, 4, 2)
+            (5, 1, 1) (5, 2, 1) (5, 1, 2) (5, 2, 2)
+            (7, 1, 1) (7, 2, 1) (7, 1, 2) (9, 1, 1) (9, 1, 2) (11, 1, 1) (11, 1, 2)
+        ], [
+            (3, 2, 1) (3, 2, 2) (3, 2, 3) (3, 2, 4) (3, 2, 5) (3, 2, 6)
+            (4, 2, 1) (4, 2, 2) (4, 2, 3) (4, 2, 4)
+            (5, 3, 1) (5, 3, 2) (5, 3, 3) (5, 3, 4) (7, 4, 1) (7, 4, 2) (7, 4, 3)
+        ]);
+    };
+}
+
+/// The functions of a set of 16 registers: its tiles hold at most 12 sums.
+macro_rules! functions_of_16_registers {
+    ($($set:tt)*) => {
+        functions!($($set)*, [
+            (1, 1, 1) (1, 2, 1) (1, 3, 1) (1, 1, 2) (1, 2, 2) (1, 3, 2)
+            (1, 1, 3) (1, 1, 4) (1, 1, 5) (1, 1, 6) (1, 1, 7) (1, 1, 8)
+            (4, 1, 1) (4, 2, 1) (4, 3, 1) (4, 1, 2)
+            (3, 1, 1) (3, 2, 1) (3, 3, 1) (3, 1, 2) (3, 2, 2)
+            (5, 1, 1) (5, 2, 1) (5, 1, 2) (7, 1, 1) (9, 1, 1) (11, 1, 1)
+        ], [
+            (3, 2, 1) (3, 2, 2) (3, 2, 3) (3, 2, 4) (4, 2, 1) (4, 2, 2) (4, 2, 3)
+            (5, 3, 1) (5, 3, 2) (5, 3, 3) (7, 4, 1) (7, 4, 2)
+        ]);
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+functions_of_32_registers!(avx512_f32, f32, x86::F32x16, [#[target_feature(enable = "avx512f")]]);
+#[cfg(target_arch = "x86_64")]
+functions_of_32_registers!(avx512_f64, f64, x86::F64x8, [#[target_feature(enable = "avx512f")]]);
+#[cfg(target_arch = "x86_64")]
+functions_of_16_registers!(avx2_f32, f32, x86::F32x8, [#[target_feature(enable = "avx2,fma")]]);
+#[cfg(target_arch = "x86_64")]
+functions_of_16_registers!(avx2_f64, f64, x86::F64x4, [#[target_feature(enable = "avx2,fma")]]);
+#[cfg(target_arch = "aarch64")]
+functions_of_32_registers!(neon_f32, f32, neon::F32x4, []);
+#[cfg(target_arch = "aarch64")]
+functions_of_32_registers!(neon_f64, f64, neon::F64x2, []);
+functions_of_16_registers!(plain_f32, f32, Plain<f32, 4>, []);
+functions_of_16_registers!(plain_f64, f64, Plain<f64, 2>, []);
+
+/// A transposing copy, element by element.
+///
+/// # Safety
+/// `out` and `from` hold a row.
+unsafe fn plain_row<T: portable::Element>(out: *mut T, from: *const T, plan: &transpose::Plan<T>) {
+    let (short, long) = (plan.transpose.short, plan.transpose.long);
+    let (from_strides, out_strides) =
+        if plan.transpose.apart { ([short, 1], [1, long]) } else { ([1, long], [short, 1]) };
+    for u in 0..long {
+        for i in 0..short {
+            // SAFETY: the caller's.
+            unsafe {
+                let x = *from.add(u * from_strides[0] + i * from_strides[1]);
+                *out.add(u * out_strides[0] + i * out_strides[1]) = x * plan.coefficient;
+            }
+        }
+    }
+}
+
+macro_rules! float {
+    ($float:ty, $avx512:ident, $avx2:ident, $neon:ident, $plain:ident) => {
+        impl Float for $float {
+            fn rounded(x: f64) -> Self {
+                x as $float
+            }
+
+            fn functions(set: InstructionSet) -> &'static Functions<Self> {
+                match set {
+                    #[cfg(target_arch = "x86_64")]
+                    InstructionSet::Avx512 => &$avx512::FUNCTIONS,
+                    #[cfg(target_arch = "x86_64")]
+                    InstructionSet::Avx2 => &$avx2::FUNCTIONS,
+                    #[cfg(target_arch = "aarch64")]
+                    InstructionSet::Neon => &$neon::FUNCTIONS,
+                    #[cfg(not(target_arch = "x86_64"))]
+                    InstructionSet::Avx512 | InstructionSet::Avx2 => &$plain::FUNCTIONS,
+                    #[cfg(not(target_arch = "aarch64"))]
+                    InstructionSet::Neon => &$plain::FUNCTIONS,
+                    InstructionSet::Portable => &$plain::FUNCTIONS,
+                }
+            }
+        }
+    };
+}
+
+float!(f32, avx512_f32, avx2_f32, neon_f32, plain_f32);
+float!(f64, avx512_f64, avx2_f64, neon_f64, plain_f64);
