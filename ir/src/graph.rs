@@ -371,6 +371,22 @@ impl Graph {
         }
     }
 
+    /// One flag a value: true where an output needs it.
+    ///
+    /// # Panics
+    /// Where an op reads a value that is not of this graph.
+    #[allow(clippy::indexing_slicing, reason = "as documented")]
+    pub fn needed(&self) -> Vec<bool> {
+        let mut needed = vec![false; self.nodes.len()];
+        self.outputs.iter().for_each(|output| needed[output.value.index()] = true);
+        for (k, node) in self.nodes.iter().enumerate().rev() {
+            if needed[k] {
+                node.op.reads().iter().for_each(|read| needed[read.index()] = true);
+            }
+        }
+        needed
+    }
+
     /// All values, in order.
     pub fn values(&self) -> impl Iterator<Item = (ValueId, &Node)> {
         self.nodes.iter().enumerate().map(|(k, node)| (ValueId(k as u32), node))

@@ -22,29 +22,6 @@ pub(super) struct Schedule {
     pub(super) kernel_of: Vec<Option<usize>>,
 }
 
-/// One flag a value: true where an output needs it.
-fn live(graph: &Graph) -> Vec<bool> {
-    let mut live = vec![false; graph.nodes.len()];
-    for output in &graph.outputs {
-        live[output.value.index()] = true;
-    }
-    for k in (0..graph.nodes.len()).rev().filter(|&k| live[k]).collect::<Vec<_>>() {
-        mark(graph, ValueId(k as u32), &mut live);
-    }
-    live
-}
-
-fn mark(graph: &Graph, value: ValueId, live: &mut [bool]) {
-    let mut stack = vec![value];
-    while let Some(value) = stack.pop() {
-        for read in graph.node(value).op.reads() {
-            if !std::mem::replace(&mut live[read.index()], true) {
-                stack.push(read);
-            }
-        }
-    }
-}
-
 /// True where an op without rows reads nothing that is computed at a call: such ops come first, so that no kernel over
 /// rows is cut in two by them.
 fn is_of_leaves_alone(graph: &Graph, value: ValueId, prologue: &[bool]) -> bool {
@@ -59,7 +36,7 @@ fn is_of_leaves_alone(graph: &Graph, value: ValueId, prologue: &[bool]) -> bool 
 /// Assigns every value that an output needs to a kernel. Without `fuse`, each has its own. Values of `with_reader` are
 /// computed in the kernel of the first value that reads them.
 pub(super) fn schedule(graph: &Graph, fuse: bool, with_reader: &[ValueId]) -> Schedule {
-    let live = live(graph);
+    let live = graph.needed();
     let prologue = of_prologue(graph, &live);
     let computed = graph.values().filter(|(value, node)| {
         let is_leaf = matches!(node.op, Op::Input(_) | Op::Param(_) | Op::Reshape(_));
