@@ -88,15 +88,11 @@ fn sizes(graph: &Graph, random: &mut Random) -> Option<Bindings> {
 fn work(graph: &Graph, sizes: &Bindings) -> Option<usize> {
     let mut work = 0usize;
     for node in &graph.nodes {
-        let rows = match &node.op {
-            Op::Contract(_) | Op::Map(_) | Op::Max(_) => graph.rows_of(&node.op),
-            Op::Input(_) | Op::Param(_) | Op::Reshape(_) => &node.ty.dims,
-        };
         let mut each = node.ty.width().max(1);
         if let Op::Contract(contract) = &node.op {
             each = contract.paths.iter().map(terms).fold(each, usize::saturating_add);
         }
-        for dims in [rows, &node.ty.dims] {
+        for dims in [graph.rows_of(&node.op), &node.ty.dims] {
             work = work.saturating_add(Dim::product(dims).evaluate(sizes).ok()?.saturating_mul(each));
         }
     }
