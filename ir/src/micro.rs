@@ -12,16 +12,47 @@ use std::fmt;
 use crate::expr::Expr;
 use crate::ty::DType;
 
-/// How a micro-kernel is called: `(plan, arrays, rows)`.
+/// How a micro-kernel is called: `(plan, arguments, rows)`.
 ///
 /// - `plan`: [`Entry::plan`] of the entry;
-/// - `arrays`: one pointer an array of the [`Micro`], to its first element;
+/// - `arguments`: the arrays, and what is ahead;
 /// - `rows`: the rows of the tile; not zero.
 ///
 /// # Safety
 /// The arrays hold the elements that the [`Micro`] names for this number of rows; no other thread writes them, and what
-/// is written is not read through another array.
-pub type MicroFn = unsafe extern "C" fn(plan: *const u8, arrays: *const *mut u8, rows: i64);
+/// is written is not read through another array. The arguments are nobody else's during the call.
+pub type MicroFn = unsafe extern "C" fn(plan: *const u8, arguments: *mut Arguments, rows: i64);
+
+/// What a micro-kernel is given.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Arguments {
+    /// One pointer an array of the [`Micro`], to its first element.
+    pub arrays: [*mut u8; MAX_ARRAYS],
+    /// Memory that is needed soon.
+    pub ahead: Ahead,
+}
+
+/// Memory that is needed soon: products that [ask](Product::asks) do so in every turn of their innermost loops, so that it comes
+/// while they compute. Nothing is read or written there.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Ahead {
+    /// Multiply-adds for every line of it that is asked for.
+    pub work: usize,
+    /// The place in `ranges` of the one that is asked for now; those before it follow. The first one is empty.
+    pub left: usize,
+    /// Where what was not asked for yet begins and ends.
+    pub ranges: [[*const u8; 2]; MAX_AHEAD + 1],
+}
+
+impl Ahead {
+    /// Nothing.
+    pub const NOTHING: Ahead = Ahead { work: 1, left: 0, ranges: [[std::ptr::null(); 2]; MAX_AHEAD + 1] };
+}
+
+/// The most ranges of memory that a kernel asks for ahead.
+pub const MAX_AHEAD: usize = 8;
 
 /// A micro-kernel of a program, ready to be called.
 #[repr(C)]
@@ -42,8 +73,8 @@ pub enum Micro {
     Transpose(Transpose),
     /// A scalar expression at every element. Arrays: `out`, then the operands.
     Map(Map),
-    /// Memory that is asked for ahead of its use. Arrays: the rows that come next.
-    Prefetch(Prefetch),
+    /// Asks for all that is ahead and was not asked for. It has no arrays.
+    Prefetch(DType),
 }
 
 /// The most operands of a [`Map`].
@@ -88,17 +119,6 @@ impl Map {
     }
 }
 
-/// Rows that lie one behind the other, and are read or written soon. Computes nothing.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Prefetch {
-    /// The element type.
-    pub dtype: DType,
-    /// Bytes of a row.
-    pub row_bytes: usize,
-    /// True where the rows will be written.
-    pub written: bool,
-}
-
 impl Micro {
     /// The element type of all arrays.
     pub fn dtype(&self) -> DType {
@@ -106,7 +126,7 @@ impl Micro {
             Micro::Product(product) => product.dtype,
             Micro::Transpose(transpose) => transpose.dtype,
             Micro::Map(map) => map.dtype,
-            Micro::Prefetch(prefetch) => prefetch.dtype,
+            Micro::Prefetch(dtype) => *dtype,
         }
     }
 }
@@ -153,6 +173,21 @@ pub struct Product {
     pub accumulate: bool,
 }
 
+impl Product {
+    /// True where it asks for what is ahead: where its loops are long enough to lose nothing by it.
+    pub fn asks(&self) -> bool {
+        const LONG: usize = 16;
+        let size = |along: &Along| if let Extent::Fixed(size) = along.extent { size } else { LONG };
+        self.n >= LONG && self.k.iter().map(size).fold(1, usize::saturating_mul) >= LONG
+    }
+
+    /// Multiply-adds for every row of the tile.
+    pub fn multiply_adds(&self) -> usize {
+        let size = |along: &Along| if let Extent::Fixed(size) = along.extent { size } else { 1 };
+        self.m.iter().chain(&self.k).map(size).fold(self.n, usize::saturating_mul)
+    }
+}
+
 /// `out[r, i, u] = from[r, u, i]`, or the other way round: between `[mul, 2l+1]` and `[2l+1, mul]`, or of a matrix.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transpose {
@@ -183,14 +218,7 @@ impl fmt::Display for Micro {
                 write!(f, "{} transpose, {from} x {to} to {to} x {from}", t.dtype)
             }
             Micro::Map(m) => write!(f, "{} map of {} elements, {}", m.dtype, m.count, m.expr),
-            Micro::Prefetch(p) => {
-                write!(
-                    f,
-                    "prefetch of rows of {} bytes, to be {}",
-                    p.row_bytes,
-                    if p.written { "written" } else { "read" }
-                )
-            }
+            Micro::Prefetch(_) => f.write_str("prefetch of what was not asked for"),
         }
     }
 }

@@ -16,7 +16,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use schur_ir::dim::{Dim, Symbol};
-use schur_ir::micro::{Entry, MAX_ARRAYS};
+use schur_ir::micro::{Arguments, Entry};
 use schur_ir::program::BufferId;
 use schur_ir::ty::DType;
 
@@ -62,16 +62,16 @@ pub(super) struct KernelBuilder<'a> {
 pub(super) struct Micros {
     /// The table of entries.
     table: Value,
-    /// Memory for the arrays of a call.
-    arrays: StackSlot,
+    /// Memory for the arguments of a call.
+    pub(super) arguments: StackSlot,
     signature: SigRef,
 }
 
 impl Micros {
     fn new(b: &mut FunctionBuilder<'_>, table: Value, target: &Target) -> Self {
-        let bytes = (MAX_ARRAYS * size_of::<*mut u8>()) as u32;
-        let arrays = b.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, bytes, 3));
-        Micros { table, arrays, signature: b.import_signature(micro_signature(target)) }
+        let bytes = size_of::<Arguments>() as u32;
+        let arguments = b.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, bytes, 3));
+        Micros { table, arguments, signature: b.import_signature(micro_signature(target)) }
     }
 }
 
@@ -145,6 +145,7 @@ impl<'a> KernelBuilder<'a> {
             let value = self.size(&dim);
             self.dims.insert(dim, value);
         }
+        self.nothing_ahead();
         for access in kernel.body.iter().flat_map(Stmt::accesses) {
             for buffer in access.array.memory().into_iter().chain(access.row.index_buffers()) {
                 if !self.bases.contains_key(&buffer)
@@ -171,9 +172,10 @@ impl<'a> KernelBuilder<'a> {
         let tile = self.b.ins().iconst(types::I64, self.kernel.tile as i64);
         self.tile_first = row;
         self.tile_rows = self.smaller(left, tile);
-        self.ask_ahead(end);
+        self.look_ahead(end);
         self.body();
         self.b.set_srcloc(SourceLoc::default());
+        self.ask_for_rest();
         let next = self.b.ins().iadd_imm_s(row, self.kernel.tile as i64);
         self.b.ins().jump(head, &[BlockArg::Value(next)]);
         self.b.seal_block(head);
@@ -217,30 +219,6 @@ impl<'a> KernelBuilder<'a> {
         }
     }
 
-    /// Asks for the rows of the next tile, if there is one before `end`.
-    fn ask_ahead(&mut self, end: Value) {
-        if self.kernel.ahead.is_empty() {
-            return;
-        }
-        let (ask, done) = (self.b.create_block(), self.b.create_block());
-        let next = self.b.ins().iadd(self.tile_first, self.tile_rows);
-        let more = self.b.ins().icmp(IntCC::SignedLessThan, next, end);
-        self.b.ins().brif(more, ask, &[], done, &[]);
-        self.b.switch_to_block(ask);
-        self.b.seal_block(ask);
-        let left = self.b.ins().isub(end, next);
-        let rows = self.smaller(left, self.tile_rows);
-        for ahead in &self.kernel.ahead {
-            let bytes = self.b.ins().imul_imm_s(next, ahead.row_bytes as i64);
-            let first = self.b.ins().iadd(self.bases[&ahead.buffer], bytes);
-            let entry = self.entry_of(ahead.micro);
-            self.call_entry(entry, &[first], rows);
-        }
-        self.b.ins().jump(done, &[]);
-        self.b.switch_to_block(done);
-        self.b.seal_block(done);
-    }
-
     /// Calls the micro-kernel of a statement for some rows: in the first tile of a chunk the one that sets, where there is one.
     pub(super) fn call_micro(&mut self, call: &MicroCall, arrays: &[Value], rows: Value) {
         let mut entry = self.entry_of(call.micro);
@@ -253,24 +231,25 @@ impl<'a> KernelBuilder<'a> {
     }
 
     /// Where the entry of a micro-kernel is.
-    fn entry_of(&mut self, micro: usize) -> Value {
+    pub(super) fn entry_of(&mut self, micro: usize) -> Value {
         let table = self.micros().table;
         self.b.ins().iadd_imm_s(table, (micro * size_of::<Entry>()) as i64)
     }
 
-    fn micros(&self) -> Micros {
+    pub(super) fn micros(&self) -> Micros {
         self.micros.unwrap_or_else(|| unreachable!("the kernel was searched for calls"))
     }
 
-    fn call_entry(&mut self, entry: Value, arrays: &[Value], rows: Value) {
-        let Micros { arrays: slot, signature, .. } = self.micros();
+    pub(super) fn call_entry(&mut self, entry: Value, arrays: &[Value], rows: Value) {
+        let Micros { arguments: slot, signature, .. } = self.micros();
         for (k, &array) in arrays.iter().enumerate() {
-            self.b.ins().stack_store(types::I64, array, slot, (k * size_of::<*mut u8>()) as i32);
+            let at = offset_of!(Arguments, arrays) + k * size_of::<*mut u8>();
+            self.b.ins().stack_store(types::I64, array, slot, at as i32);
         }
         let flags = MemFlagsData::trusted().with_readonly().with_can_move();
         let run = self.b.ins().load(types::I64, flags, entry, offset_of!(Entry, run) as i32);
         let plan = self.b.ins().load(types::I64, flags, entry, offset_of!(Entry, plan) as i32);
-        let arrays = self.b.ins().stack_addr(types::I64, slot, 0);
-        self.b.ins().call_indirect(signature, run, &[plan, arrays, rows]);
+        let arguments = self.b.ins().stack_addr(types::I64, slot, 0);
+        self.b.ins().call_indirect(signature, run, &[plan, arguments, rows]);
     }
 }

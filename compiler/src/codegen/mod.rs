@@ -4,6 +4,7 @@
 //! store is at `base + row × width + segment`, places that [`crate::loops`] keeps inside their arrays.
 
 mod address;
+mod ahead;
 mod control;
 mod groups;
 mod kernel;

@@ -32,7 +32,7 @@ pub(super) fn kernels(graph: &Graph, schedule: &Schedule, storage: &Storage) -> 
             tile: 1,
             serial: values.iter().any(|&v| is_serial(graph, v)),
             scratch: storage.scratch[k].clone(),
-            ahead: Vec::new(),
+            ahead: None,
             by_row_above: None,
             body,
             values: computes,

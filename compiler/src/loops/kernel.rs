@@ -51,8 +51,8 @@ pub struct Kernel {
     pub serial: bool,
     /// The arrays of one tile.
     pub scratch: Vec<Scratch>,
-    /// Rows of the next tile that are asked for at the start of a tile.
-    pub ahead: Vec<Ahead>,
+    /// Rows of the next tile that are asked for while a tile is computed.
+    pub ahead: Option<Ahead>,
     /// For kernels of nothing but elements and sums over rows: above so many rows, which are larger than the caches, the sums
     /// go row by row too, so that memory is met in its order.
     pub by_row_above: Option<usize>,
@@ -70,14 +70,14 @@ impl Kernel {
     }
 }
 
-/// A buffer whose next rows are asked for ahead of their use.
+/// Buffers whose next rows are asked for ahead of their use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ahead {
-    /// The buffer.
-    pub buffer: BufferId,
-    /// Bytes of a row.
-    pub row_bytes: usize,
-    /// The micro-kernel that asks, by its place in [`Loops::micros`].
+    /// The buffers, with the bytes of a row.
+    pub buffers: Vec<(BufferId, usize)>,
+    /// The multiply-adds of products for every line that is asked for; 0 where there are no products to ask.
+    pub work: usize,
+    /// The micro-kernel that asks for what products do not, by its place in [`Loops::micros`].
     pub micro: usize,
 }
 

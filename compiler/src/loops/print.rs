@@ -52,8 +52,13 @@ impl fmt::Display for Kernel {
             };
             writeln!(f, "    t{k}: tile x {} at {}{layout} {:?}", s.width, s.offset, s.label)?;
         }
-        for ahead in &self.ahead {
-            writeln!(f, "    next rows of {} by micro-kernel {}", ahead.buffer, ahead.micro)?;
+        if let Some(ahead) = &self.ahead {
+            let buffers: Vec<String> = ahead.buffers.iter().map(|(buffer, _)| buffer.to_string()).collect();
+            write!(f, "    next rows of {}", buffers.join(", "))?;
+            if ahead.work > 0 {
+                write!(f, ": a line every {} multiply-adds, the rest", ahead.work)?;
+            }
+            writeln!(f, " by micro-kernel {}", ahead.micro)?;
         }
         if let Some(rows) = self.by_row_above {
             writeln!(f, "    above {rows} rows: sums over rows row by row")?;

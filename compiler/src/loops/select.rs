@@ -9,7 +9,7 @@
 #![expect(clippy::indexing_slicing, reason = "places are of the axes and accesses of one statement")]
 
 use schur_ir::expr::{Expr, Unary};
-use schur_ir::micro::{self, Along, MAX_MAP_OPERANDS, MAX_MAP_PARTS, Micro, Prefetch, Product, Transpose};
+use schur_ir::micro::{self, Along, MAX_AHEAD, MAX_MAP_OPERANDS, MAX_MAP_PARTS, Micro, Product, Transpose};
 use schur_ir::program::BufferId;
 use schur_ir::ty::DType;
 
@@ -48,24 +48,42 @@ pub(super) fn place(micros: &mut Vec<Micro>, micro: Micro) -> usize {
 }
 
 /// The arrays whose rows follow the kernel's. A register tile goes through a few rows at a time, chunk by chunk, in
-/// which order no machine foresees what it needs next.
-fn ahead(kernel: &Kernel, dtype: DType, micros: &mut Vec<Micro>) -> Vec<Ahead> {
-    let mut all: Vec<(BufferId, usize, bool)> = Vec::new();
+/// which order no machine foresees what it needs next. Products ask for lines of the next tile as they compute this one,
+/// since memory takes no more at once than a few of them.
+fn ahead(kernel: &Kernel, dtype: DType, micros: &mut Vec<Micro>) -> Option<Ahead> {
+    let mut buffers: Vec<(BufferId, usize)> = Vec::new();
     for access in kernel.body.iter().flat_map(Stmt::accesses) {
+        let row_bytes = access.width * dtype.size();
         if let (Array::Memory(buffer), RowAddress::Row) = (access.array, &access.row)
-            && access.width * dtype.size() >= MIN_AHEAD
-            && !all.iter().any(|(b, ..)| *b == buffer)
+            && row_bytes >= MIN_AHEAD
+            && buffers.len() < MAX_AHEAD
+            && !buffers.iter().any(|(known, _)| *known == buffer)
         {
-            let written = kernel.body.iter().any(|stmt| stmt.written().array == access.array);
-            all.push((buffer, access.width * dtype.size(), written));
+            buffers.push((buffer, row_bytes));
         }
     }
-    let asked = all.into_iter().map(|(buffer, row_bytes, written)| {
-        let micro = place(micros, Micro::Prefetch(Prefetch { dtype, row_bytes, written }));
-        Ahead { buffer, row_bytes, micro }
-    });
-    asked.collect()
+    if buffers.is_empty() {
+        return None;
+    }
+    let lines = buffers.iter().map(|(_, row_bytes)| row_bytes.div_ceil(LINE)).sum::<usize>();
+    let work = kernel.body.iter().map(|stmt| multiply_adds(stmt, micros)).sum::<usize>();
+    let work = if work == 0 { 0 } else { (work / lines).max(1) };
+    Some(Ahead { buffers, work, micro: place(micros, Micro::Prefetch(dtype)) })
 }
+
+/// The multiply-adds of a statement in micro-kernels that ask for what is ahead, for every row.
+fn multiply_adds(stmt: &Stmt, micros: &[Micro]) -> usize {
+    let Stmt::Nest(nest) = stmt else { return 0 };
+    match nest.call.as_ref().map(|call| (call, &micros[call.micro])) {
+        Some((call, Micro::Product(product))) if product.asks() => {
+            product.multiply_adds() * call.outer.iter().map(|&axis| nest.axes[axis].size).product::<usize>()
+        }
+        Some((_, Micro::Product(_) | Micro::Transpose(_) | Micro::Map(_) | Micro::Prefetch(_))) | None => 0,
+    }
+}
+
+/// Bytes of a line of the cache.
+const LINE: usize = 64;
 
 /// Rows of fewer bytes than this are not asked for.
 const MIN_AHEAD: usize = 64;

@@ -27,7 +27,7 @@ mod x86;
 use std::any::Any;
 use std::fmt;
 
-use schur_ir::micro::{Entry, Micro, MicroFn, Prefetch};
+use schur_ir::micro::{Arguments, Entry, Micro, MicroFn};
 use schur_ir::ty::DType;
 
 use sets::Float;
@@ -127,7 +127,7 @@ impl Table {
                 self.add(transpose::Plan::new(transpose, coefficient, lanes, row), run_transpose::<T>);
             }
             Micro::Map(map) => self.add(map::Plan::new(map, functions.map), run_map::<T>),
-            Micro::Prefetch(prefetch) => self.add(prefetch.clone(), run_prefetch),
+            Micro::Prefetch(_) => self.add((), run_prefetch),
         }
     }
 
@@ -147,27 +147,27 @@ impl Table {
 ///
 /// # Safety
 /// There are `N` arrays of elements `T`.
-unsafe fn arrays<T, const N: usize>(arrays: *const *mut u8) -> [*mut T; N] {
+unsafe fn arrays<T, const N: usize>(given: *const Arguments) -> [*mut T; N] {
     // SAFETY: the caller's.
-    std::array::from_fn(|k| unsafe { *arrays.add(k) }.cast())
+    std::array::from_fn(|k| unsafe { (*given).arrays[k] }.cast())
 }
 
-unsafe extern "C" fn run_product<T: Float>(plan: *const u8, given: *const *mut u8, rows: i64) {
-    // SAFETY: the plan is the entry's; arrays and rows are the caller's.
-    unsafe { (*plan.cast::<product::Plan<T>>()).run(arrays(given), rows as usize) }
+unsafe extern "C" fn run_product<T: Float>(plan: *const u8, given: *mut Arguments, rows: i64) {
+    // SAFETY: the plan is the entry's; arguments and rows are the caller's.
+    unsafe { (*plan.cast::<product::Plan<T>>()).run(arrays(given), &raw mut (*given).ahead, rows as usize) }
 }
 
-unsafe extern "C" fn run_transpose<T: Float>(plan: *const u8, given: *const *mut u8, rows: i64) {
-    // SAFETY: the plan is the entry's; arrays and rows are the caller's.
+unsafe extern "C" fn run_transpose<T: Float>(plan: *const u8, given: *mut Arguments, rows: i64) {
+    // SAFETY: the plan is the entry's; arguments and rows are the caller's.
     unsafe { (*plan.cast::<transpose::Plan<T>>()).run(arrays(given), rows as usize) }
 }
 
-unsafe extern "C" fn run_map<T: Float>(plan: *const u8, given: *const *mut u8, rows: i64) {
-    // SAFETY: the plan is the entry's; arrays and rows are the caller's.
-    unsafe { (*plan.cast::<map::Plan<T>>()).run(given.cast(), rows as usize) }
+unsafe extern "C" fn run_map<T: Float>(plan: *const u8, given: *mut Arguments, rows: i64) {
+    // SAFETY: the plan is the entry's; arguments and rows are the caller's.
+    unsafe { (*plan.cast::<map::Plan<T>>()).run((&raw const (*given).arrays).cast(), rows as usize) }
 }
 
-unsafe extern "C" fn run_prefetch(plan: *const u8, given: *const *mut u8, rows: i64) {
-    // SAFETY: the plan is the entry's; there is one array.
-    unsafe { prefetch::run(&*plan.cast::<Prefetch>(), *given, rows as usize) }
+unsafe extern "C" fn run_prefetch(_plan: *const u8, given: *mut Arguments, _rows: i64) {
+    // SAFETY: the arguments are the caller's.
+    unsafe { prefetch::rest(&mut (*given).ahead) }
 }

@@ -1,6 +1,6 @@
 //! Matrix products, cut in register tiles.
 
-use schur_ir::micro::{Along, Extent, Product};
+use schur_ir::micro::{Ahead, Along, Extent, Product};
 
 use super::tile::Tile;
 
@@ -30,6 +30,7 @@ pub(super) struct Plan<T: 'static> {
     n_stride: usize,
     coefficient: T,
     accumulate: bool,
+    asks: bool,
     lanes: usize,
     /// By vectors (1, 2): the tiles of 1, 2, … groups.
     tiles: Vec<Vec<TileFn<T>>>,
@@ -94,6 +95,7 @@ impl<T: Copy> Plan<T> {
             n_stride: product.n_stride,
             coefficient,
             accumulate: product.accumulate,
+            asks: product.asks(),
             lanes: tiles.lanes,
             tiles: chosen,
             rest: groups(1),
@@ -106,12 +108,14 @@ impl<T: Copy> Plan<T> {
     ///
     /// # Safety
     /// As [`schur_ir::micro::MicroFn`] says, on a machine with the instruction set of the tiles.
-    pub(super) unsafe fn run(&self, [out, a, b]: [*mut T; 3], rows: usize) {
+    pub(super) unsafe fn run(&self, [out, a, b]: [*mut T; 3], ahead: *mut Ahead, rows: usize) {
         let count = |along: &Along| match along.extent {
             Extent::Rows => rows,
             Extent::Fixed(count) => count,
         };
         let [k0, k1] = [count(&self.k[0]), count(&self.k[1])];
+        // SAFETY: the caller's.
+        let ahead = if self.asks && unsafe { (*ahead).left } > 0 { ahead } else { std::ptr::null_mut() };
         for depth in (0..k1).step_by(DEPTH) {
             // SAFETY: the caller's.
             unsafe {
@@ -128,6 +132,7 @@ impl<T: Copy> Plan<T> {
                     n_stride: self.n_stride,
                     coefficient: self.coefficient,
                     accumulate: self.accumulate || depth > 0,
+                    ahead,
                 };
                 self.columns(tile, [count(&self.m[0]), count(&self.m[1])]);
             }
@@ -164,8 +169,8 @@ impl<T: Copy> Plan<T> {
             }
             for _ in 0..m1 {
                 self.list(tile, m0, outer, vectors);
-                tile.a = tile.a.add(inner[0]);
-                tile.out = tile.out.add(inner[1]);
+                tile.a = tile.a.wrapping_add(inner[0]);
+                tile.out = tile.out.wrapping_add(inner[1]);
             }
         }
     }
@@ -177,8 +182,8 @@ impl<T: Copy> Plan<T> {
         // SAFETY: the caller's.
         unsafe {
             groups(&self.tiles[vectors - 1], tile, whole);
-            tile.a = tile.a.add(whole * LIST * stride[0]);
-            tile.out = tile.out.add(whole * LIST * stride[1]);
+            tile.a = tile.a.wrapping_add(whole * LIST * stride[0]);
+            tile.out = tile.out.wrapping_add(whole * LIST * stride[1]);
             tile.group = stride;
             groups(&self.rest[vectors - 1], tile, count - whole * LIST);
         }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use schur_ir::expr::{Binary, Expr, Unary};
-use schur_ir::micro::{Along, Extent, Map, Micro, Product, Transpose};
+use schur_ir::micro::{Ahead, Along, Arguments, Extent, MAX_ARRAYS, Map, Micro, Product, Transpose};
 use schur_ir::ty::DType;
 
 use super::{Float, InstructionSet, Table};
@@ -17,11 +17,18 @@ fn values<T: Float>(count: usize, salt: usize) -> Vec<T> {
 }
 
 fn call<T: Float>(micro: &Micro, set: InstructionSet, arrays: &mut [Vec<T>], rows: usize) {
+    call_ahead(micro, set, arrays, rows, Ahead::NOTHING);
+}
+
+/// A call while something is ahead; gives what is left of that.
+fn call_ahead<T: Float>(micro: &Micro, set: InstructionSet, arrays: &mut [Vec<T>], rows: usize, ahead: Ahead) -> Ahead {
     let table = Table::new(std::slice::from_ref(micro), set);
-    let mut pointers: Vec<*mut u8> = arrays.iter_mut().map(|a| a.as_mut_ptr().cast()).collect();
+    let mut arguments = Arguments { arrays: [std::ptr::null_mut(); MAX_ARRAYS], ahead };
+    arguments.arrays.iter_mut().zip(arrays).for_each(|(pointer, array)| *pointer = array.as_mut_ptr().cast());
     let entry = table.entries[0];
     // SAFETY: the arrays are as long as the description says, by construction.
-    unsafe { (entry.run)(entry.plan, pointers.as_mut_ptr(), rows as i64) }
+    unsafe { (entry.run)(entry.plan, &raw mut arguments, rows as i64) }
+    arguments.ahead
 }
 
 fn available() -> impl Iterator<Item = InstructionSet> {
@@ -104,6 +111,35 @@ fn check_product(product: &Product, lengths: [usize; 3], rows: usize) {
             arrays.swap_remove(0).into_iter().map(f64::from).collect()
         };
         assert_eq!(found, wanted, "{set}: {product:?}, {rows} rows");
+    }
+}
+
+#[test]
+fn long_products_ask_for_what_is_ahead_and_compute_the_same() {
+    let memory = vec![0u8; 200_000];
+    let range = |from: usize, to: usize| [memory[from..].as_ptr(), memory[to..].as_ptr()];
+    let mut ahead = Ahead { work: 1, left: 2, ..Ahead::NOTHING };
+    (ahead.ranges[1], ahead.ranges[2]) = (range(0, 1000), range(2000, 3000));
+    let mut large = Ahead { left: 1, ..ahead };
+    large.ranges[1] = range(0, 150_000);
+    let layer = |mul: usize| layer(DType::F32, [mul, 16, 3], [false, false], false);
+    for set in available() {
+        let run = |mul: usize, rows: usize, ahead: Ahead| {
+            let mut arrays = [16 * 3 * rows, mul * 3 * rows, mul * 16].map(|count| values::<f32>(count, 1));
+            let left = call_ahead(&Micro::Product(layer(mul)), set, &mut arrays, rows, ahead);
+            let [out, ..] = arrays;
+            (out, left)
+        };
+        let (out, all) = run(16, 12, ahead);
+        assert_eq!(out, run(16, 12, Ahead::NOTHING).0, "{set}");
+        assert_eq!(all.left, 0, "{set}");
+        // A few rows do not come to the end.
+        let (_, some) = run(16, 1, large);
+        let [begin, end] = large.ranges[1];
+        assert!(some.left == 1 && begin < some.ranges[1][0] && some.ranges[1][0] < end, "{set}: {some:?}");
+        // Sums of few terms do not ask.
+        assert_eq!(run(8, 12, ahead).1.ranges, ahead.ranges, "{set}");
+        assert_eq!(call_ahead::<f32>(&Micro::Prefetch(DType::F32), set, &mut [], 24, ahead).left, 0, "{set}");
     }
 }
 

@@ -6,6 +6,9 @@
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers count in several arrays at once")]
 
+use schur_ir::micro::Ahead;
+
+use super::prefetch::Asking;
 use super::simd::Simd;
 use super::weave::{MOST, double, first_of_pair, in_turn, item_of, weave, weave_pairs};
 
@@ -27,6 +30,8 @@ pub(super) struct Tile<T> {
     pub(super) n_stride: usize,
     pub(super) coefficient: T,
     pub(super) accumulate: bool,
+    /// What is asked for meanwhile, which is nobody else's; null where nothing is.
+    pub(super) ahead: *mut Ahead,
 }
 
 impl<T: Copy> Tile<T> {
@@ -57,7 +62,7 @@ pub(super) unsafe fn pairs<S: Simd, const G: usize, const H: usize, const ITEMS:
     // SAFETY: the caller's.
     unsafe {
         let mask = S::first(tile.last);
-        let sums = sums::<S, G, H, 1, ITEMS>(tile, mask);
+        let sums = sums::<S, G, H, 1, ITEMS>(tile, mask, || {});
         let coefficient = S::splat(tile.coefficient);
         for g in 0..G {
             let out = tile.out.add(g * tile.group[1]);
@@ -93,7 +98,15 @@ pub(super) unsafe fn tile<S: Simd, const G: usize, const J: usize, const NV: usi
     // SAFETY: the caller's.
     unsafe {
         let mask = S::first(tile.last);
-        store::<S, G, J, NV>(tile, &sums::<S, G, J, NV, 0>(tile, mask), mask);
+        match tile.ahead.as_mut() {
+            Some(ahead) => {
+                let mut asking = Asking::start(ahead, G * J * NV * S::LANES);
+                let sums = sums::<S, G, J, NV, 0>(tile, mask, || asking.turn());
+                asking.stop(ahead);
+                store::<S, G, J, NV>(tile, &sums, mask);
+            }
+            None => store::<S, G, J, NV>(tile, &sums::<S, G, J, NV, 0>(tile, mask, || {}), mask),
+        }
     }
 }
 
@@ -166,11 +179,12 @@ unsafe fn store<S: Simd, const G: usize, const J: usize, const NV: usize>(
     }
 }
 
-/// The sums of a tile: of single items, or of pairs of `PAIRED` items.
+/// The sums of a tile: of single items, or of pairs of `PAIRED` items. In every turn of the loop, something else is done too.
 #[inline(always)]
 unsafe fn sums<S: Simd, const G: usize, const J: usize, const NV: usize, const PAIRED: usize>(
     tile: &Tile<S::T>,
     mask: S::Mask,
+    mut meanwhile: impl FnMut(),
 ) -> [[[S::V; NV]; J]; G] {
     // SAFETY: the caller's.
     unsafe {
@@ -184,6 +198,7 @@ unsafe fn sums<S: Simd, const G: usize, const J: usize, const NV: usize, const P
             }
             let mut b = tile.b.add(outer * tile.b_k[0]);
             for _ in 0..tile.k[1] {
+                meanwhile();
                 let mut columns = [S::zero(); NV];
                 for v in 0..NV {
                     let from = b.add(v * S::LANES);
@@ -202,9 +217,9 @@ unsafe fn sums<S: Simd, const G: usize, const J: usize, const NV: usize, const P
                             sums[g][j][v] = S::multiply_add(x, columns[v], sums[g][j][v]);
                         }
                     }
-                    a[g] = a[g].add(a_step);
+                    a[g] = a[g].wrapping_add(a_step);
                 }
-                b = b.add(b_step);
+                b = b.wrapping_add(b_step);
             }
         }
         sums

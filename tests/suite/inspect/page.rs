@@ -71,8 +71,9 @@ fn check(page: &str) {
             let is_linked = |line: &&Value| !line[2].is_null();
             let (calls, others): (Vec<_>, Vec<_>) =
                 asm.iter().partition(|line| line[0].as_str().is_some_and(|text| text.contains("call")));
-            // Those that ask for the rows of the next tile come first, and are of no statement.
-            let of_statements: Vec<_> = calls.into_iter().skip_while(|line| !is_linked(line)).collect();
+            // Those that ask for the rows of the next tile come first or last, and are of no statement.
+            let ends = [calls.iter().position(is_linked), calls.iter().rposition(is_linked)];
+            let of_statements = if let [Some(first), Some(last)] = ends { &calls[first..=last] } else { &[] };
             assert!(of_statements.iter().all(is_linked));
             // A kernel that calls micro-kernels is mostly addresses that several calls share.
             let linked = others.iter().copied().filter(is_linked).count();
