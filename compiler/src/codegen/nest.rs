@@ -152,13 +152,13 @@ impl Emit<'_> {
         });
     }
 
-    /// How many of the vectors are computed in a turn: as many sums as hide the time of an addition, where there are
-    /// no blocks beside them.
+    /// How many of the vectors are computed in a turn: where there are no blocks beside them, as many as hide the time of an
+    /// addition, and that of the loop.
     fn vectors_a_turn(&self, vectors: usize) -> usize {
-        match vectors {
-            3 => 3,
-            _ if self.plan.block.is_none() && !self.plan.summed.is_empty() => vectors.min(8),
-            _ => vectors.min(2),
+        match (vectors, self.plan.block) {
+            (3, _) => 3,
+            (_, None) => vectors.min(8),
+            (_, Some(_)) => vectors.min(2),
         }
     }
 
