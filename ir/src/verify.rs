@@ -11,7 +11,7 @@
 //! - maxima keep a prefix of the sizes and the width; reshapes keep the number of elements;
 //! - a chunk that is said to be zero is: no path of a contraction writes it; a map gives zero there, where operands that are
 //!   zero are; a reshape reads nothing else. Of leaves and maxima nothing is known;
-//! - inputs are floats, or one integer or boolean a row; parameters are floats;
+//! - inputs are floats, or one integer or boolean a row; parameters are floats, and their sizes are numbers;
 //!
 //! and of the graph: names of inputs, of parameters, and of outputs of one kind are unique; outputs exist, and shapes of their
 //! own hold as many elements as a row; what is required is required of inputs.
@@ -106,6 +106,8 @@ fn node_rules<'g>(graph: &'g Graph, value: ValueId, node: &'g Node, leaves: &mut
         Op::Param(param) => {
             ensure(node.ty.dtype.is_float(), || format!("the parameter `{}` is {}", param.name, node.ty.dtype))?;
             ensure(leaves.insert(&param.name), || format!("two leaves are named `{}`", param.name))?;
+            let known = node.ty.dims.iter().all(|dim| dim.constant().is_some());
+            ensure(known, || format!("a size of the parameter `{}` is not a number", param.name))?;
             let elements = node.ty.rows().times(&Dim::from(node.ty.width() as i64));
             let shape = param.shape.iter().try_fold(1i64, |n, size| n.checked_mul(i64::try_from(*size).ok()?));
             let fits = shape.is_some_and(|shape| elements == Dim::from(shape));

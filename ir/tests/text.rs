@@ -198,6 +198,8 @@ fn what_is_required_is_required_of_inputs() {
     assert_eq!(graph("i32[N] 1x0e = input \"m\"", "require index \"n\" < 3"), of_no_input("n", "i32"));
     assert_eq!(graph("i32[N] 2x0e = input \"m\"", ""), Err("%0: `m` is i32 of width 2, not 1".into()));
     assert_eq!(graph("i32[] 1x0e = param \"p\" [1] constant(0)", ""), Err("%0: the parameter `p` is i32".into()));
+    let unknown = "%0: a size of the parameter `p` is not a number";
+    assert_eq!(graph("f32[N] 0x0e = param \"p\" [0] constant(0)", ""), Err(unknown.into()));
 }
 
 #[test]
