@@ -3,15 +3,44 @@
 
 #![expect(clippy::indexing_slicing, reason = "places are of a verified graph, and of lists made for it")]
 
-use schur_ir::graph::{Axis, Contract, Factor, Graph, Node, Op, Path, Segment, ValueId};
+use schur_ir::graph::{Axis, Contract, Factor, Graph, Op, Path, Segment, ValueId};
 use schur_ir::irreps::Irreps;
 
 use super::Layout;
 use super::reads::root;
 use super::schedule::Schedule;
 
+/// What has a say in the layouts of values.
+pub(super) struct Users {
+    /// For every value those that a kernel computes and that touch its elements: itself, and what reads it.
+    of: Vec<Vec<ValueId>>,
+    /// True for values that are also read with rows that are cut otherwise, and so have other components.
+    cut_otherwise: Vec<bool>,
+}
+
+impl Users {
+    pub(super) fn new(graph: &Graph, schedule: &Schedule) -> Self {
+        let mut users =
+            Users { of: vec![Vec::new(); graph.nodes.len()], cut_otherwise: vec![false; graph.nodes.len()] };
+        for (user, node) in graph.values() {
+            let of = root(graph, user);
+            if matches!(node.op, Op::Reshape(_)) && node.ty.dims != graph.ty(of).dims {
+                users.cut_otherwise[of.index()] = true;
+            }
+            if schedule.kernel_of[user.index()].is_some() {
+                users.of[user.index()].push(user);
+                for read in node.op.reads() {
+                    let of = &mut users.of[root(graph, read).index()];
+                    of.extend((of.last() != Some(&user)).then_some(user));
+                }
+            }
+        }
+        users
+    }
+}
+
 /// Component by component, where there are components and every statement that touches the value can say so.
-pub(super) fn layout_of(graph: &Graph, schedule: &Schedule, value: ValueId) -> Layout {
+pub(super) fn layout_of(graph: &Graph, users: &Users, value: ValueId) -> Layout {
     let irreps = &graph.ty(value).irreps;
     if irreps.iter().all(|c| c.ir.l == 0) {
         return Layout::Irreps;
@@ -21,18 +50,10 @@ pub(super) fn layout_of(graph: &Graph, schedule: &Schedule, value: ValueId) -> L
         Op::Map(_) | Op::Max(_) => false,
         Op::Input(_) | Op::Param(_) | Op::Reshape(_) => true,
     };
-    // Rows that are cut otherwise have other components.
-    let is_cut_otherwise = |(user, node): (ValueId, &Node)| {
-        matches!(node.op, Op::Reshape(_)) && root(graph, user) == value && node.ty.dims != graph.ty(value).dims
-    };
-    if graph.values().any(is_cut_otherwise) {
+    if users.cut_otherwise[value.index()] {
         return Layout::Irreps;
     }
-    let users = graph.values().filter(|(user, node)| {
-        let reads = node.op.reads().iter().any(|&read| root(graph, read) == value);
-        schedule.kernel_of[user.index()].is_some() && (reads || *user == value)
-    });
-    let all = users.into_iter().all(|(user, node)| touches(&node.op, user));
+    let all = users.of[value.index()].iter().all(|&user| touches(&graph.node(user).op, user));
     if all { Layout::Components } else { Layout::Irreps }
 }
 

@@ -20,7 +20,7 @@ use schur_ir::program::{Buffer, BufferId, BufferKind, InputSlot, OutputSlot, Par
 use schur_ir::ty::{DType, Type};
 use smallvec::smallvec;
 
-use super::layout::layout_of;
+use super::layout::{Users, layout_of};
 use super::reads::{aligned_reads, root, writes_own_row};
 use super::schedule::Schedule;
 use super::{Array, Layout, LoopsError, Scratch, ScratchId};
@@ -137,12 +137,12 @@ pub(super) fn assign(graph: &Graph, schedule: &Schedule) -> Result<Storage, Loop
     };
     storage.leaves(graph);
     storage.output_buffers(graph);
-    let private = private_values(graph, schedule);
+    let (private, users) = (private_values(graph, schedule), Users::new(graph, schedule));
     for (value, node) in graph.values() {
         match (&node.op, schedule.kernel_of[value.index()]) {
             (Op::Reshape(of), _) => storage.places[value.index()] = storage.places[of.index()],
-            (_, Some(kernel)) if private[value.index()] => storage.new_scratch(graph, schedule, value, kernel),
-            (_, Some(_)) => storage.new_buffer(graph, schedule, value),
+            (_, Some(kernel)) if private[value.index()] => storage.new_scratch(graph, &users, value, kernel),
+            (_, Some(kernel)) => storage.new_buffer(graph, &users, value, kernel < schedule.prologue),
             (_, None) => {}
         }
         check_indices(graph, value, &node.op)?;
@@ -224,10 +224,9 @@ impl Storage {
 
     /// A buffer for a value that is not scratch: its output's, or a temporary one. Sums over rows whose size is known
     /// go to partial sums first.
-    fn new_buffer(&mut self, graph: &Graph, schedule: &Schedule, value: ValueId) {
+    fn new_buffer(&mut self, graph: &Graph, users: &Users, value: ValueId, is_prepared: bool) {
         let node = graph.node(value);
         let label = format!("{value} {}", node.layer);
-        let is_prepared = schedule.kernel_of[value.index()].is_some_and(|kernel| kernel < schedule.prologue);
         let own = if is_prepared { BufferKind::Prepared } else { BufferKind::Temporary };
         let whole = match self.places[value.index()] {
             Some(Place { array: Array::Memory(buffer), .. }) => buffer,
@@ -235,7 +234,7 @@ impl Storage {
         };
         self.place_in_memory(value, whole);
         if self.buffers[whole.index()].kind == own && !has_partial_sums(graph, value) {
-            let layout = layout_of(graph, schedule, value);
+            let layout = layout_of(graph, users, value);
             self.places[value.index()] = Some(Place { array: Array::Memory(whole), layout });
         }
         if has_partial_sums(graph, value) {
@@ -245,9 +244,9 @@ impl Storage {
         }
     }
 
-    fn new_scratch(&mut self, graph: &Graph, schedule: &Schedule, value: ValueId, kernel: usize) {
+    fn new_scratch(&mut self, graph: &Graph, users: &Users, value: ValueId, kernel: usize) {
         let node = graph.node(value);
-        let layout = layout_of(graph, schedule, value);
+        let layout = layout_of(graph, users, value);
         let scratch = &mut self.scratch[kernel];
         scratch.push(Scratch { label: format!("{value} {}", node.layer), width: node.ty.width(), offset: 0, layout });
         let array = Array::Scratch(ScratchId(scratch.len() as u32 - 1));

@@ -29,6 +29,9 @@ struct Candidate<'e> {
 /// Decides between plans of equal cost for the one with fewer values.
 const PER_VALUE: f64 = 0.5;
 
+/// A move is looked at for the first time when so many classes were acquired: long chains are given up before their end.
+const FIRST_LOOK: usize = 32;
+
 /// Rounds of moves.
 const MAX_ROUNDS: usize = 8;
 
@@ -107,10 +110,11 @@ impl<'e> Search<'e> {
             let before = state.total;
             for change in (0..self.classes.len()).flat_map(|class| self.moves(class)) {
                 let changes = change.of(self, &state);
+                let Some((last, others)) = changes.split_last() else { continue };
                 let best = state.total;
                 let undo: Vec<(usize, usize)> = changes.iter().map(|(class, _)| (*class, state.plan[*class])).collect();
-                changes.iter().for_each(|(class, k)| state.take(*class, *k));
-                let better = state.total < best - 1e-9 * best;
+                others.iter().for_each(|(class, k)| state.take(*class, *k));
+                let better = state.takes_below(last.0, last.1, best - 1e-9 * best);
                 // A cycle that a change closes goes through a class that changed.
                 let changed = changes.iter().map(|(class, _)| *class).filter(|class| state.is_used(*class));
                 if !better || !self.is_acyclic(&state.plan, changed, &mut walk) {
@@ -192,17 +196,64 @@ impl<'e> State<'e> {
         }
     }
 
+    /// A class takes another op if the total is below `most` then; false where it is not.
+    fn takes_below(&mut self, class: usize, k: usize, most: f64) -> bool {
+        let (old, before) = (self.plan[class], self.total);
+        let of = self.candidate(class);
+        self.plan[class] = k;
+        if self.is_used(class) {
+            let new = self.candidate(class);
+            self.total += new.nanoseconds - of.nanoseconds;
+            if self.acquires_below(new.children, of.children, most) {
+                self.release(of.children);
+            } else {
+                (self.plan[class], self.total) = (old, before);
+            }
+        }
+        self.total < most
+    }
+
     fn acquire(&mut self, classes: &'e [usize]) {
         let mut open: Vec<&[usize]> = vec![classes];
         while let Some(classes) = open.pop() {
-            for class in classes {
-                self.readers[*class] += 1;
-                if self.readers[*class] == 1 {
-                    self.total += self.candidate(*class).nanoseconds;
-                    open.push(self.candidate(*class).children);
+            classes.iter().for_each(|class| self.acquire_one(*class, &mut open));
+        }
+    }
+
+    fn acquire_one(&mut self, class: usize, open: &mut Vec<&'e [usize]>) {
+        self.readers[class] += 1;
+        if self.readers[class] == 1 {
+            self.total += self.candidate(class).nanoseconds;
+            open.push(self.candidate(class).children);
+        }
+    }
+
+    /// Acquires classes in place of others that are released afterwards. False, and nothing acquired, where it shows on the
+    /// way that the total will not be below `most` then: it only grows, and what is released only shrinks.
+    fn acquires_below(&mut self, classes: &'e [usize], instead: &'e [usize], most: f64) -> bool {
+        let (mut open, mut acquired, mut look) = (vec![classes], Vec::new(), FIRST_LOOK);
+        while let Some(classes) = open.pop() {
+            classes.iter().for_each(|class| self.acquire_one(*class, &mut open));
+            acquired.extend(classes);
+            if acquired.len() >= look {
+                look *= 2;
+                if self.total - self.released_by(instead) >= most {
+                    acquired.iter().for_each(|class: &usize| self.readers[*class] -= 1);
+                    return false;
                 }
             }
         }
+        true
+    }
+
+    /// What the total falls by where classes are released.
+    fn released_by(&mut self, classes: &'e [usize]) -> f64 {
+        let before = self.total;
+        self.release(classes);
+        let released = before - self.total;
+        self.acquire(classes);
+        self.total = before;
+        released
     }
 
     fn release(&mut self, classes: &'e [usize]) {
