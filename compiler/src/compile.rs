@@ -171,7 +171,7 @@ fn compile_verified(
     let code = generate(&loops, &target, options.listings)?;
     observe(Stage::Code(&code), lap());
 
-    let size = code.iter().map(|kernel| kernel.bytes.len()).fold(0, usize::saturating_add);
+    let size = code.iter().map(KernelCode::size).fold(0, usize::saturating_add);
     LimitError::check("code", options.limits.code, size, || "the bytes of machine code".into())?;
     let program = assemble(loops, &code, &target)?;
     observe(Stage::Program(&program), lap());

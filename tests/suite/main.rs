@@ -4,6 +4,7 @@ mod bits;
 mod cli;
 mod concurrent;
 mod conformance;
+mod deep;
 mod dependencies;
 mod differential;
 mod equivariance;

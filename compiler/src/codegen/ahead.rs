@@ -8,7 +8,10 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use schur_ir::micro::{Ahead, Arguments};
 
+use crate::loops;
+
 use super::kernel::KernelBuilder;
+use super::scope::Scope;
 
 /// The place of a range's beginning among the arguments of micro-kernels.
 fn range(k: usize) -> usize {
@@ -37,7 +40,7 @@ impl KernelBuilder<'_> {
         }
     }
 
-    /// Tells of the rows of the next tile, of which there are none at the `end`; asks for them where no product will.
+    /// Tells of the rows of the next tile, of which there are none at the `end`; asks for them at once where no product will.
     pub(super) fn look_ahead(&mut self, end: Value) {
         let Some(ahead) = &self.kernel.ahead else { return };
         let next = self.b.ins().iadd(self.tile_first, self.tile_rows);
@@ -53,14 +56,19 @@ impl KernelBuilder<'_> {
         let [count, none] = [ahead.buffers.len() as i64, 0].map(|count| self.b.ins().iconst(types::I64, count));
         let count = self.b.ins().select(rows, count, none);
         self.set_argument(count, LEFT);
-        if ahead.work == 0 {
+        if !self.do_products_ask(ahead) {
             self.ask(ahead.micro);
         }
     }
 
+    /// True where products of this function ask for the rows of the next tile. Those of sections know of none.
+    fn do_products_ask(&self, ahead: &loops::Ahead) -> bool {
+        ahead.work > 0 && !matches!(self.scope, Scope::Tiles(_))
+    }
+
     /// Asks for what products did not ask for, if there is any.
     pub(super) fn ask_for_rest(&mut self) {
-        let Some(ahead) = self.kernel.ahead.as_ref().filter(|ahead| ahead.work > 0) else { return };
+        let Some(ahead) = self.kernel.ahead.as_ref().filter(|ahead| self.do_products_ask(ahead)) else { return };
         let (ask, done) = (self.b.create_block(), self.b.create_block());
         let slot = self.micros().arguments;
         let left = self.b.ins().stack_load(types::I64, types::I64, slot, LEFT as i32);

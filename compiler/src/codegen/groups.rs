@@ -28,10 +28,11 @@ pub(super) enum Sums {
     ByRow,
 }
 
-/// The statements of a kernel, in order, those together that share a loop over rows.
-pub(super) fn groups(kernel: &Kernel, sums: Sums) -> Vec<Group> {
+/// Some statements of a kernel, in order, those together that share a loop over rows.
+pub(super) fn groups(kernel: &Kernel, statements: Range<usize>, sums: Sums) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    for (k, stmt) in kernel.body.iter().enumerate() {
+    for k in statements {
+        let stmt = &kernel.body[k];
         let joins = |group: &&mut Group| {
             let mut before = kernel.body[group.statements.clone()].iter();
             before.all(|before| go_together(kernel, before, stmt, sums))

@@ -1,4 +1,4 @@
-//! The function of a kernel: entry, the loop over tiles, and the statements of a tile.
+//! The functions of a kernel: entry, the loop over tiles, and the statements of a tile.
 
 #![expect(
     clippy::indexing_slicing,
@@ -11,8 +11,8 @@ use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
-    BlockArg, Function, InstBuilder, MemFlagsData, SigRef, SourceLoc, StackSlot, StackSlotData, StackSlotKind, Type,
-    UserFuncName, Value, types,
+    BlockArg, ExtFuncData, ExternalName, Function, InstBuilder, MemFlagsData, SigRef, SourceLoc, StackSlot,
+    StackSlotData, StackSlotKind, Type, UserExternalName, UserFuncName, Value, types,
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use schur_ir::dim::{Dim, Symbol};
@@ -24,14 +24,18 @@ use crate::loops::{Array, Kernel, Loops, MicroCall, Stmt};
 
 use super::groups::{Group, Sums, groups};
 use super::listing::location;
-use super::native::{micro_signature, signature};
+use super::native::{micro_signature, section_signature, signature};
+use super::scope::Scope;
 use super::target::Target;
 
-/// What is at hand while a kernel's function is built.
+/// What is at hand while a function is built.
 pub(super) struct KernelBuilder<'a> {
     pub(super) b: FunctionBuilder<'a>,
     pub(super) loops: &'a Loops,
     pub(super) kernel: &'a Kernel,
+    pub(super) scope: &'a Scope,
+    /// What the function was called with, as [`schur_ir::program::KernelFn`] has it.
+    arguments: [Value; 7],
     pub(super) fused_multiply_add: bool,
     /// The element type and the vector of it.
     pub(super) scalar: Type,
@@ -75,35 +79,40 @@ impl Micros {
     }
 }
 
-/// Builds the function of a kernel.
+/// Builds a function of a kernel.
 pub(super) fn build(
     loops: &Loops,
-    kernel: &Kernel,
+    (kernel, scope): (&Kernel, &Scope),
     symbols: &[Symbol],
     target: &Target,
     func: &mut Function,
     context: &mut FunctionBuilderContext,
 ) {
-    func.signature = signature(target);
+    func.signature = if scope.goes_over_tiles() { signature(target) } else { section_signature(target) };
     func.name = UserFuncName::user(0, 0);
     let mut b = FunctionBuilder::new(func, context);
     let entry = b.create_block();
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
     b.seal_block(entry);
-    let [buffers, sizes, begin, end, chunk, scratch, micros] = b.block_params(entry)[..] else {
-        unreachable!("the signature has seven parameters")
+    let [buffers, sizes, begin, end, chunk, scratch, micros_table, ref first @ ..] = *b.block_params(entry) else {
+        unreachable!("the signatures have seven parameters or more")
     };
+    let chunk_first = first.first().copied().unwrap_or(begin);
     let (scalar, vector, lanes) = match loops.dtype {
         DType::F32 | DType::I32 | DType::Bool => (types::F32, types::F32X4, 4),
         DType::F64 => (types::F64, types::F64X2, 2),
     };
-    let calls = kernel.body.iter().any(|stmt| stmt.calls());
-    let micros = calls.then(|| Micros::new(&mut b, micros, target));
+    let statements = &kernel.body[scope.statements(kernel.body.len())];
+    let asks = scope.goes_over_tiles() && kernel.ahead.is_some();
+    let calls = asks || statements.iter().any(|stmt| stmt.calls());
+    let micros = calls.then(|| Micros::new(&mut b, micros_table, target));
     let mut builder = KernelBuilder {
         b,
         loops,
         kernel,
+        scope,
+        arguments: [buffers, sizes, begin, end, chunk, scratch, micros_table],
         fused_multiply_add: target.has_fused_multiply_add(),
         scalar,
         vector,
@@ -114,13 +123,18 @@ pub(super) fn build(
         scratch,
         micros,
         written: kernel.body.iter().filter_map(|s| s.written().array.memory()).collect(),
-        chunk_first: begin,
+        chunk_first,
         tile_first: begin,
         tile_rows: begin,
         row: None,
     };
-    builder.entry(symbols, sizes, buffers, chunk);
-    builder.tiles(begin, end);
+    builder.entry(symbols);
+    if scope.goes_over_tiles() {
+        builder.tiles(begin, end, target);
+    } else {
+        builder.tile_rows = builder.b.ins().isub(end, begin);
+        builder.body();
+    }
     builder.b.ins().return_(&[]);
     builder.b.seal_all_blocks();
     builder.b.finalize(target.isa().frontend_config());
@@ -128,7 +142,8 @@ pub(super) fn build(
 
 impl<'a> KernelBuilder<'a> {
     /// Loads sizes and base pointers, and computes the symbolic sizes that addresses need.
-    fn entry(&mut self, symbols: &[Symbol], sizes: Value, buffers: Value, chunk: Value) {
+    fn entry(&mut self, symbols: &[Symbol]) {
+        let [buffers, sizes, _, _, chunk, ..] = self.arguments;
         for (k, symbol) in symbols.iter().enumerate() {
             let flags = MemFlagsData::trusted().with_readonly();
             let size = self.b.ins().load(types::I64, flags, sizes, (k * 8) as i32);
@@ -140,25 +155,27 @@ impl<'a> KernelBuilder<'a> {
             needed.push(dim.clone());
             needed.push(Dim::product(&kernel.rows[k + 1..]));
         }
-        needed.extend(kernel.body.iter().flat_map(Stmt::accesses).flat_map(|access| access.row.sizes()).cloned());
+        let statements = &kernel.body[self.scope.statements(kernel.body.len())];
+        needed.extend(statements.iter().flat_map(Stmt::accesses).flat_map(|access| access.row.sizes()).cloned());
         for dim in needed {
             let value = self.size(&dim);
             self.dims.insert(dim, value);
         }
         self.nothing_ahead();
-        for access in kernel.body.iter().flat_map(Stmt::accesses) {
-            for buffer in access.array.memory().into_iter().chain(access.row.index_buffers()) {
-                if !self.bases.contains_key(&buffer)
-                    && let Some(base) = self.load_base(buffers, chunk, Array::Memory(buffer))
-                {
-                    self.bases.insert(buffer, base);
-                }
+        let accesses = statements.iter().flat_map(Stmt::accesses);
+        let touched = accesses.flat_map(|access| access.array.memory().into_iter().chain(access.row.index_buffers()));
+        let ahead = kernel.ahead.iter().filter(|_| self.scope.goes_over_tiles()).flat_map(|ahead| &ahead.buffers);
+        for buffer in touched.chain(ahead.map(|(buffer, _)| *buffer)).collect::<Vec<_>>() {
+            if !self.bases.contains_key(&buffer)
+                && let Some(base) = self.load_base(buffers, chunk, Array::Memory(buffer))
+            {
+                self.bases.insert(buffer, base);
             }
         }
     }
 
     /// The loop over tiles of rows `begin..end`.
-    fn tiles(&mut self, begin: Value, end: Value) {
+    fn tiles(&mut self, begin: Value, end: Value, target: &Target) {
         let (head, body, done) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
         self.b.append_block_param(head, types::I64);
         self.b.ins().jump(head, &[BlockArg::Value(begin)]);
@@ -173,7 +190,10 @@ impl<'a> KernelBuilder<'a> {
         self.tile_first = row;
         self.tile_rows = self.smaller(left, tile);
         self.look_ahead(end);
-        self.body();
+        match self.scope {
+            Scope::Tiles(sections) => self.call_sections(*sections, target),
+            Scope::Kernel | Scope::Section(_) => self.body(),
+        }
         self.b.set_srcloc(SourceLoc::default());
         self.ask_for_rest();
         let next = self.b.ins().iadd_imm_s(row, self.kernel.tile as i64);
@@ -181,6 +201,25 @@ impl<'a> KernelBuilder<'a> {
         self.b.seal_block(head);
         self.b.switch_to_block(done);
         self.b.seal_block(done);
+    }
+
+    /// Calls the sections of the kernel, one after the other, for the rows of the tile.
+    fn call_sections(&mut self, sections: usize, target: &Target) {
+        let signature = self.b.import_signature(section_signature(target));
+        let [buffers, sizes, _, _, chunk, scratch, micros] = self.arguments;
+        let end = self.b.ins().iadd(self.tile_first, self.tile_rows);
+        let arguments = [buffers, sizes, self.tile_first, end, chunk, scratch, micros, self.chunk_first];
+        for section in 0..sections {
+            let name = self.b.func.declare_imported_user_function(UserExternalName::new(0, section as u32));
+            let function = self.b.import_function(ExtFuncData {
+                name: ExternalName::user(name),
+                signature,
+                // Its address may be far away.
+                colocated: false,
+                patchable: false,
+            });
+            self.b.ins().call(function, &arguments);
+        }
     }
 
     /// Emits the statements for the rows of the tile; in both ways where the number of all rows decides on one.
@@ -202,7 +241,8 @@ impl<'a> KernelBuilder<'a> {
 
     /// Emits the statements, group by group.
     fn groups(&mut self, sums: Sums) {
-        for Group { statements, by_row } in groups(self.kernel, sums) {
+        let statements = self.scope.statements(self.kernel.body.len());
+        for Group { statements, by_row } in groups(self.kernel, statements, sums) {
             let mut all = |cx: &mut Self| statements.clone().for_each(|k| cx.statement(k));
             if by_row { self.row_by_row(&mut all) } else { all(self) }
         }

@@ -15,6 +15,7 @@ mod native;
 mod nest;
 mod plan;
 mod rows;
+mod scope;
 mod target;
 
 use std::panic::resume_unwind;
@@ -22,13 +23,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::{CodegenError as ClifError, Context};
+use cranelift_codegen::ir::ExternalName;
+use cranelift_codegen::{CodegenError as ClifError, Context, FinalizedMachReloc, FinalizedRelocTarget};
 use cranelift_frontend::FunctionBuilderContext;
 use schur_ir::dim::{Dim, Symbol};
 use schur_ir::program;
 
-use crate::loops::Loops;
+use crate::loops::{Kernel, Loops};
+
+use scope::Scope;
 
 pub use listing::Listing;
 pub use native::NativeCode;
@@ -64,6 +69,26 @@ pub struct KernelCode {
     pub bytes: Vec<u8>,
     /// The alignment that the code needs.
     pub align: u64,
+    /// Where it calls its sections.
+    pub calls: Vec<Call>,
+    /// Of a kernel of many statements, the functions that compute some of them each; the code above goes over tiles alone.
+    pub sections: Vec<KernelCode>,
+}
+
+impl KernelCode {
+    /// Bytes of machine code, sections included.
+    pub fn size(&self) -> usize {
+        self.sections.iter().map(KernelCode::size).fold(self.bytes.len(), usize::saturating_add)
+    }
+}
+
+/// A place in a kernel's code that the address of a section belongs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    section: u32,
+    offset: u32,
+    kind: Reloc,
+    addend: i64,
 }
 
 /// Whether to keep readable listings of what is generated.
@@ -84,10 +109,13 @@ pub fn symbols(loops: &Loops) -> Vec<Symbol> {
     symbols
 }
 
-/// Generates the code of every kernel, on as many threads as there are cores: kernels do not know of each other, so the
+/// Generates the code of every kernel, on as many threads as there are cores: functions do not know of each other, so the
 /// code is the same for any number.
 pub fn generate(loops: &Loops, target: &Target, listings: Listings) -> Result<Vec<KernelCode>, CodegenError> {
     let symbols = symbols(loops);
+    let kernels = loops.kernels.iter();
+    let scopes = kernels.flat_map(|k| Scope::of_kernel(k.body.len()).into_iter().map(move |scope| (k, scope)));
+    let functions: Vec<(&Kernel, Scope)> = scopes.collect();
     let next = AtomicUsize::new(0);
     let share = || {
         let (context, builder) = (Context::new(), FunctionBuilderContext::new());
@@ -95,11 +123,11 @@ pub fn generate(loops: &Loops, target: &Target, listings: Listings) -> Result<Ve
         let mut codes = Vec::new();
         loop {
             let k = next.fetch_add(1, Ordering::Relaxed);
-            let Some(kernel) = loops.kernels.get(k) else { break codes };
-            codes.push((k, generator.kernel(kernel)));
+            let Some((kernel, scope)) = functions.get(k) else { break codes };
+            codes.push((k, generator.function(kernel, scope)));
         }
     };
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(loops.kernels.len());
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(functions.len());
     let mut codes = thread::scope(|scope| {
         // Where no thread can be had, those that are there do it all.
         let helpers = (1..threads).map_while(|_| thread::Builder::new().spawn_scoped(scope, share).ok());
@@ -111,10 +139,17 @@ pub fn generate(loops: &Loops, target: &Target, listings: Listings) -> Result<Ve
         codes
     });
     codes.sort_by_key(|(k, _)| *k);
-    codes.into_iter().map(|(_, code)| code).collect()
+    let mut kernels: Vec<KernelCode> = Vec::with_capacity(loops.kernels.len());
+    for ((_, scope), (_, code)) in functions.iter().zip(codes) {
+        match kernels.last_mut().filter(|_| !scope.goes_over_tiles()) {
+            Some(kernel) => kernel.sections.push(code?),
+            None => kernels.push(code?),
+        }
+    }
+    Ok(kernels)
 }
 
-/// What generates the code of kernels, one after the other.
+/// What generates the code of functions, one after the other.
 struct Generator<'a> {
     loops: &'a Loops,
     symbols: &'a [Symbol],
@@ -125,22 +160,37 @@ struct Generator<'a> {
 }
 
 impl Generator<'_> {
-    fn kernel(&mut self, k: &crate::loops::Kernel) -> Result<KernelCode, CodegenError> {
+    fn function(&mut self, k: &Kernel, scope: &Scope) -> Result<KernelCode, CodegenError> {
         let Generator { loops, symbols, target, listings, context, builder } = self;
         context.clear();
-        kernel::build(loops, k, symbols, target, &mut context.func, builder);
+        kernel::build(loops, (k, scope), symbols, target, &mut context.func, builder);
         let mut listing = (*listings == Listings::Keep).then(|| Listing::of(&mut context.func));
         context.set_disasm(listing.is_some());
+        let sections: Vec<u32> = context.func.params.user_named_funcs().values().map(|name| name.index).collect();
         let compiled = context.compile(target.isa(), &mut ControlPlane::default());
         let code = compiled.map_err(|e| refused(&k.name, &e.inner))?;
         listing.iter_mut().for_each(|listing| listing.compiled(code));
+        let calls: Option<Vec<Call>> = code.buffer.relocs().iter().map(|reloc| call(reloc, &sections)).collect();
         Ok(KernelCode {
             name: k.name.clone(),
             listing,
             bytes: code.code_buffer().to_vec(),
             align: u64::from(code.buffer.alignment),
+            calls: calls.ok_or_else(|| foreign(&k.name))?,
+            sections: Vec::new(),
         })
     }
+}
+
+/// The call of one of the sections, which the code lacks an address for; `None` where it lacks another one.
+fn call(reloc: &FinalizedMachReloc, sections: &[u32]) -> Option<Call> {
+    let FinalizedRelocTarget::ExternalName(ExternalName::User(name)) = reloc.target else { return None };
+    let section = *sections.get(name.as_u32() as usize)?;
+    Some(Call { section, offset: reloc.offset, kind: reloc.kind, addend: reloc.addend })
+}
+
+fn foreign(kernel: &str) -> CodegenError {
+    CodegenError::Kernel { kernel: kernel.into(), reason: "it calls what is no section of it".into() }
 }
 
 fn refused(kernel: &str, error: &ClifError) -> CodegenError {
@@ -152,7 +202,7 @@ fn refused(kernel: &str, error: &ClifError) -> CodegenError {
 pub(crate) fn assemble(loops: Loops, code: &[KernelCode], target: &Target) -> Result<program::Program, CodegenError> {
     let native = NativeCode::place(code, target)?;
     let size = loops.dtype.size();
-    let kernel = |k: &crate::loops::Kernel| program::Kernel {
+    let kernel = |k: &Kernel| program::Kernel {
         name: k.name.clone(),
         rows: Dim::product(&k.rows),
         tile: k.tile,

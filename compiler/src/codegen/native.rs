@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use cranelift_codegen::ir::{AbiParam, Signature, types};
 use cranelift_jit::{JITBuilder, JITModule};
-use cranelift_module::{Linkage, Module, default_libcall_names};
+use cranelift_module::{FuncId, Linkage, Module, ModuleReloc, default_libcall_names};
 use schur_ir::program::{Code, KernelFn};
 
-use super::{CodegenError, KernelCode, Target};
+use super::{Call, CodegenError, KernelCode, Target};
 
 /// The code of a program's kernels.
 pub struct NativeCode {
@@ -29,13 +29,19 @@ impl NativeCode {
     pub(super) fn place(code: &[KernelCode], target: &Target) -> Result<Self, CodegenError> {
         let refused = |e: &dyn std::fmt::Display| CodegenError::Memory(e.to_string());
         let mut module = JITModule::new(JITBuilder::with_isa(target.shared_isa(), default_libcall_names()));
-        let signature = signature(target);
+        let (entry, section) = (signature(target), section_signature(target));
+        let mut define = |name: &str, code: &KernelCode, signature: &Signature, sections: &[FuncId]| {
+            let id = module.declare_function(name, Linkage::Export, signature).map_err(|e| refused(&e))?;
+            let calls: Vec<ModuleReloc> = code.calls.iter().map(|call| placed(call, sections)).collect();
+            module.define_function_bytes(id, code.align, &code.bytes, &calls).map_err(|e| refused(&e))?;
+            Ok(id)
+        };
         let mut functions = Vec::with_capacity(code.len());
         for (k, kernel) in code.iter().enumerate() {
-            let name = format!("kernel_{k}");
-            let id = module.declare_function(&name, Linkage::Export, &signature).map_err(|e| refused(&e))?;
-            module.define_function_bytes(id, kernel.align, &kernel.bytes, &[]).map_err(|e| refused(&e))?;
-            functions.push(id);
+            let sections = kernel.sections.iter().enumerate();
+            let sections = sections.map(|(s, code)| define(&format!("kernel_{k}_section_{s}"), code, &section, &[]));
+            let sections = sections.collect::<Result<Vec<FuncId>, CodegenError>>()?;
+            functions.push(define(&format!("kernel_{k}"), kernel, &entry, &sections)?);
         }
         module.finalize_definitions().map_err(|e| refused(&e))?;
         let entry = |&id| {
@@ -45,15 +51,29 @@ impl NativeCode {
             unsafe { std::mem::transmute::<*const u8, KernelFn>(address) }
         };
         let entries = functions.iter().map(entry).collect();
-        let size = code.iter().map(|k| k.bytes.len()).sum();
+        let size = code.iter().map(KernelCode::size).sum();
         Ok(NativeCode { entries, size, module: Mutex::new(Some(module)) })
     }
+}
+
+/// A call of one of these sections.
+#[expect(clippy::indexing_slicing, reason = "a kernel calls the sections that its statements were cut into")]
+fn placed(call: &Call, sections: &[FuncId]) -> ModuleReloc {
+    let name = sections[call.section as usize].into();
+    ModuleReloc { offset: call.offset, kind: call.kind, name, addend: call.addend }
 }
 
 /// The signature of [`KernelFn`] on the target.
 pub(super) fn signature(target: &Target) -> Signature {
     let mut signature = Signature::new(target.isa().default_call_conv());
     signature.params = vec![AbiParam::new(types::I64); 7];
+    signature
+}
+
+/// The signature of a section on the target: that of a kernel, whose rows are those of one tile, and the chunk's first row.
+pub(super) fn section_signature(target: &Target) -> Signature {
+    let mut signature = signature(target);
+    signature.params.push(AbiParam::new(types::I64));
     signature
 }
 

@@ -36,23 +36,36 @@ pub(super) struct AsmLine {
     pub(super) statement: Option<usize>,
 }
 
+impl AsmLine {
+    /// The same where so many lines of Cranelift IR come before those of its function.
+    fn after(self, lines: usize) -> Self {
+        AsmLine { line: self.line.map(|line| line + lines), ..self }
+    }
+}
+
 /// The kernels as text.
 pub(super) fn kernels(loops: &Loops, code: &[KernelCode]) -> Vec<KernelText> {
     loops.kernels.iter().zip(code).map(|(kernel, code)| kernel_text(kernel, code, loops.dtype)).collect()
 }
 
 fn kernel_text(kernel: &Kernel, code: &KernelCode, dtype: DType) -> KernelText {
-    let listing = code.listing.clone().unwrap_or_default();
     let text = kernel.to_string();
     let head = text.lines().take(1 + kernel.scratch.len()).map(|line| line.trim_start().to_owned());
+    let (mut ir, mut assembly) = (Vec::new(), Vec::new());
+    for (k, function) in std::iter::once(code).chain(&code.sections).enumerate() {
+        let listing = function.listing.clone().unwrap_or_default();
+        assembly.extend((k > 0).then(|| AsmLine { text: format!("; section {}", k - 1), line: None, statement: None }));
+        assembly.extend(asm(function, &listing, dtype).into_iter().map(|line| line.after(ir.len())));
+        ir.extend(clif(&listing));
+    }
     KernelText {
         name: kernel.name.clone(),
-        size: code.bytes.len(),
+        size: code.size(),
         head: head.collect(),
         scratch: kernel.scratch.iter().map(|scratch| scratch.label.clone()).collect(),
         loops: kernel.body.iter().map(ToString::to_string).zip(kernel.values.iter().copied()).collect(),
-        clif: clif(&listing),
-        asm: asm(code, &listing, dtype),
+        clif: ir,
+        asm: assembly,
     }
 }
 

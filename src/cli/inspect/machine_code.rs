@@ -126,7 +126,8 @@ mod tests {
         // dec rdi; jne -5; vmulps xmm0, xmm0, [rip]; the constant.
         let code = [0x48, 0xff, 0xcf, 0x75, 0xfb, 0xc5, 0xf8, 0x59, 0x05, 0, 0, 0, 0];
         let bytes: Vec<u8> = code.into_iter().chain([0.125f32; 4].into_iter().flat_map(f32::to_le_bytes)).collect();
-        let kernel = KernelCode { name: "k".into(), listing: None, bytes, align: 16 };
+        let kernel =
+            KernelCode { name: "k".into(), listing: None, bytes, align: 16, calls: Vec::new(), sections: Vec::new() };
         let listing = Listing { instructions: code.len(), asm: "listing".into(), ..Listing::default() };
         let lines: Vec<String> = lines(&kernel, &listing, DType::F32).into_iter().map(|line| line.text).collect();
         if std::env::consts::ARCH == "x86_64" {
