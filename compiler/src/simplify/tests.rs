@@ -36,7 +36,7 @@ fn add(path: &Path, operands: &[&[f64]], out: &mut [f64]) {
     }
 }
 
-fn value(paths: &[Path], operands: &[&[f64]]) -> Vec<f64> {
+pub(super) fn value(paths: &[Path], operands: &[&[f64]]) -> Vec<f64> {
     let mut out = vec![0.0; WIDTH];
     paths.iter().for_each(|path| add(path, operands, &mut out));
     out
