@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::simd::Simd;
+use super::simd::{Simd, instructions};
 
 /// 4 `f32` lanes.
 #[derive(Clone, Copy)]
@@ -11,24 +11,12 @@ pub(super) struct F32x4;
 #[derive(Clone, Copy)]
 pub(super) struct F64x2;
 
-/// The methods that differ between the vectors by the names of instructions alone.
-macro_rules! arithmetic {
-    ($v:ty, $float:ty, $lanes:ty, $is_double:literal, $splat:ident, $load:ident, $store:ident, $multiply_add:ident, $multiply:ident, $add:ident, $subtract:ident, $divide:ident, $larger:ident, $smaller:ident, $root:ident, $nearest:ident, $greater:ident, $equal:ident, $choose:ident) => {
-        type T = $float;
-        type V = $v;
+/// More methods that differ between the vectors by the names of instructions alone.
+macro_rules! methods {
+    ($v:ty, $float:ty, $lanes:ty, $load:ident, $store:ident, $multiply_add:ident, $larger:ident, $smaller:ident, $nearest:ident, $greater:ident, $equal:ident, $choose:ident) => {
         type Mask = usize;
         type Lanes = $lanes;
-        const LANES: usize = size_of::<$v>() / size_of::<$float>();
-        const IS_DOUBLE: bool = $is_double;
 
-        #[inline(always)]
-        unsafe fn zero() -> $v {
-            unsafe { $splat(0.0) }
-        }
-        #[inline(always)]
-        unsafe fn splat(x: $float) -> $v {
-            unsafe { $splat(x) }
-        }
         #[inline(always)]
         unsafe fn first(count: usize) -> usize {
             count
@@ -45,26 +33,6 @@ macro_rules! arithmetic {
         unsafe fn multiply_add(a: $v, b: $v, c: $v) -> $v {
             unsafe { $multiply_add(c, a, b) }
         }
-        #[inline(always)]
-        unsafe fn multiply(a: $v, b: $v) -> $v {
-            unsafe { $multiply(a, b) }
-        }
-        #[inline(always)]
-        unsafe fn constant(x: f64) -> $v {
-            unsafe { $splat(x as $float) }
-        }
-        #[inline(always)]
-        unsafe fn add(a: $v, b: $v) -> $v {
-            unsafe { $add(a, b) }
-        }
-        #[inline(always)]
-        unsafe fn subtract(a: $v, b: $v) -> $v {
-            unsafe { $subtract(a, b) }
-        }
-        #[inline(always)]
-        unsafe fn divide(a: $v, b: $v) -> $v {
-            unsafe { $divide(a, b) }
-        }
         // The instructions give NaN where either is; bounds are numbers.
         #[inline(always)]
         unsafe fn larger(a: $v, b: $v) -> $v {
@@ -77,10 +45,6 @@ macro_rules! arithmetic {
         #[inline(always)]
         unsafe fn at_least(a: $v, bound: $v) -> $v {
             unsafe { $larger(a, bound) }
-        }
-        #[inline(always)]
-        unsafe fn root(a: $v) -> $v {
-            unsafe { $root(a) }
         }
         #[inline(always)]
         unsafe fn nearest(a: $v) -> $v {
@@ -107,22 +71,16 @@ mod implementations {
     use super::*;
 
     impl Simd for F32x4 {
-        arithmetic!(
+        instructions!(float32x4_t, f32, false, vdupq_n_f32, vmulq_f32, vaddq_f32, vsubq_f32, vdivq_f32, vsqrtq_f32);
+        methods!(
             float32x4_t,
             f32,
             uint32x4_t,
-            false,
-            vdupq_n_f32,
             vld1q_f32,
             vst1q_f32,
             vfmaq_f32,
-            vmulq_f32,
-            vaddq_f32,
-            vsubq_f32,
-            vdivq_f32,
             vmaxq_f32,
             vminq_f32,
-            vsqrtq_f32,
             vrndnq_f32,
             vcgtq_f32,
             vceqq_f32,
@@ -183,22 +141,16 @@ mod implementations {
     }
 
     impl Simd for F64x2 {
-        arithmetic!(
+        instructions!(float64x2_t, f64, true, vdupq_n_f64, vmulq_f64, vaddq_f64, vsubq_f64, vdivq_f64, vsqrtq_f64);
+        methods!(
             float64x2_t,
             f64,
             uint64x2_t,
-            true,
-            vdupq_n_f64,
             vld1q_f64,
             vst1q_f64,
             vfmaq_f64,
-            vmulq_f64,
-            vaddq_f64,
-            vsubq_f64,
-            vdivq_f64,
             vmaxq_f64,
             vminq_f64,
-            vsqrtq_f64,
             vrndnq_f64,
             vcgtq_f64,
             vceqq_f64,

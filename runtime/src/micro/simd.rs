@@ -77,3 +77,49 @@ pub(super) trait Simd: Copy {
     /// True for double precision.
     const IS_DOUBLE: bool;
 }
+
+/// The methods that are one instruction in every set, by the names of the instructions.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! instructions {
+    ($v:ty, $float:ty, $is_double:literal, $splat:ident, $multiply:ident, $add:ident, $subtract:ident, $divide:ident, $root:ident) => {
+        type T = $float;
+        type V = $v;
+        const LANES: usize = size_of::<$v>() / size_of::<$float>();
+        const IS_DOUBLE: bool = $is_double;
+
+        #[inline(always)]
+        unsafe fn zero() -> $v {
+            unsafe { $splat(0.0) }
+        }
+        #[inline(always)]
+        unsafe fn splat(x: $float) -> $v {
+            unsafe { $splat(x) }
+        }
+        #[inline(always)]
+        unsafe fn constant(x: f64) -> $v {
+            unsafe { $splat(x as $float) }
+        }
+        #[inline(always)]
+        unsafe fn multiply(a: $v, b: $v) -> $v {
+            unsafe { $multiply(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn add(a: $v, b: $v) -> $v {
+            unsafe { $add(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn subtract(a: $v, b: $v) -> $v {
+            unsafe { $subtract(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn divide(a: $v, b: $v) -> $v {
+            unsafe { $divide(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn root(a: $v) -> $v {
+            unsafe { $root(a) }
+        }
+    };
+}
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(super) use instructions;

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::simd::Simd;
+use super::simd::{Simd, instructions};
 
 /// 16 `f32` lanes: AVX-512F.
 #[derive(Clone, Copy)]
@@ -17,44 +17,20 @@ pub(super) struct F32x8;
 #[derive(Clone, Copy)]
 pub(super) struct F64x4;
 
-/// The methods that differ between the vectors by the names of instructions alone.
-macro_rules! arithmetic {
-    ($v:ty, $float:ty, $is_double:literal, $set:ident, $add:ident, $subtract:ident, $divide:ident, $larger:ident, $smaller:ident, $root:ident) => {
-        const IS_DOUBLE: bool = $is_double;
-
-        #[inline(always)]
-        unsafe fn constant(x: f64) -> $v {
-            unsafe { $set(x as $float) }
-        }
-        #[inline(always)]
-        unsafe fn add(a: $v, b: $v) -> $v {
-            unsafe { $add(a, b) }
-        }
-        #[inline(always)]
-        unsafe fn subtract(a: $v, b: $v) -> $v {
-            unsafe { $subtract(a, b) }
-        }
-        #[inline(always)]
-        unsafe fn divide(a: $v, b: $v) -> $v {
-            unsafe { $divide(a, b) }
-        }
+/// The larger and the smaller one, by the names of instructions that give their second operand where either is NaN.
+macro_rules! extremes {
+    ($v:ty, $larger:ident, $smaller:ident) => {
         #[inline(always)]
         unsafe fn larger(a: $v, b: $v) -> $v {
-            // The instruction gives `b` where either is NaN.
             unsafe { Self::choose(Self::is_equal(a, a), $larger(a, b), a) }
         }
         #[inline(always)]
         unsafe fn at_most(a: $v, bound: $v) -> $v {
-            // The instruction gives `a` where either is NaN; likewise below.
             unsafe { $smaller(bound, a) }
         }
         #[inline(always)]
         unsafe fn at_least(a: $v, bound: $v) -> $v {
             unsafe { $larger(bound, a) }
-        }
-        #[inline(always)]
-        unsafe fn root(a: $v) -> $v {
-            unsafe { $root(a) }
         }
     };
 }
@@ -89,20 +65,21 @@ mod implementations {
     use super::*;
 
     impl Simd for F32x16 {
-        type T = f32;
-        type V = __m512;
+        instructions!(
+            __m512,
+            f32,
+            false,
+            _mm512_set1_ps,
+            _mm512_mul_ps,
+            _mm512_add_ps,
+            _mm512_sub_ps,
+            _mm512_div_ps,
+            _mm512_sqrt_ps
+        );
+        extremes!(__m512, _mm512_max_ps, _mm512_min_ps);
         type Mask = __mmask16;
         type Lanes = __mmask16;
-        const LANES: usize = 16;
 
-        #[inline(always)]
-        unsafe fn zero() -> __m512 {
-            unsafe { _mm512_setzero_ps() }
-        }
-        #[inline(always)]
-        unsafe fn splat(x: f32) -> __m512 {
-            unsafe { _mm512_set1_ps(x) }
-        }
         #[inline(always)]
         unsafe fn splat_pair(from: *const f32) -> __m512 {
             unsafe { _mm512_castpd_ps(_mm512_set1_pd(from.cast::<f64>().read_unaligned())) }
@@ -132,25 +109,9 @@ mod implementations {
             unsafe { _mm512_fmadd_ps(a, b, c) }
         }
         #[inline(always)]
-        unsafe fn multiply(a: __m512, b: __m512) -> __m512 {
-            unsafe { _mm512_mul_ps(a, b) }
-        }
-        #[inline(always)]
         unsafe fn pick(a: __m512, b: __m512, index: *const i32) -> __m512 {
             unsafe { _mm512_permutex2var_ps(a, _mm512_loadu_si512(index.cast()), b) }
         }
-        arithmetic!(
-            __m512,
-            f32,
-            false,
-            _mm512_set1_ps,
-            _mm512_add_ps,
-            _mm512_sub_ps,
-            _mm512_div_ps,
-            _mm512_max_ps,
-            _mm512_min_ps,
-            _mm512_sqrt_ps
-        );
         #[inline(always)]
         unsafe fn nearest(a: __m512) -> __m512 {
             unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
@@ -184,20 +145,21 @@ mod implementations {
     }
 
     impl Simd for F64x8 {
-        type T = f64;
-        type V = __m512d;
+        instructions!(
+            __m512d,
+            f64,
+            true,
+            _mm512_set1_pd,
+            _mm512_mul_pd,
+            _mm512_add_pd,
+            _mm512_sub_pd,
+            _mm512_div_pd,
+            _mm512_sqrt_pd
+        );
+        extremes!(__m512d, _mm512_max_pd, _mm512_min_pd);
         type Mask = __mmask8;
         type Lanes = __mmask8;
-        const LANES: usize = 8;
 
-        #[inline(always)]
-        unsafe fn zero() -> __m512d {
-            unsafe { _mm512_setzero_pd() }
-        }
-        #[inline(always)]
-        unsafe fn splat(x: f64) -> __m512d {
-            unsafe { _mm512_set1_pd(x) }
-        }
         #[inline(always)]
         unsafe fn splat_pair(from: *const f64) -> __m512d {
             unsafe { _mm512_castps_pd(_mm512_broadcast_f32x4(_mm_loadu_ps(from.cast()))) }
@@ -227,28 +189,12 @@ mod implementations {
             unsafe { _mm512_fmadd_pd(a, b, c) }
         }
         #[inline(always)]
-        unsafe fn multiply(a: __m512d, b: __m512d) -> __m512d {
-            unsafe { _mm512_mul_pd(a, b) }
-        }
-        #[inline(always)]
         unsafe fn pick(a: __m512d, b: __m512d, index: *const i32) -> __m512d {
             unsafe {
                 let index = _mm512_cvtepi32_epi64(_mm256_loadu_si256(index.cast()));
                 _mm512_permutex2var_pd(a, index, b)
             }
         }
-        arithmetic!(
-            __m512d,
-            f64,
-            true,
-            _mm512_set1_pd,
-            _mm512_add_pd,
-            _mm512_sub_pd,
-            _mm512_div_pd,
-            _mm512_max_pd,
-            _mm512_min_pd,
-            _mm512_sqrt_pd
-        );
         #[inline(always)]
         unsafe fn nearest(a: __m512d) -> __m512d {
             unsafe { _mm512_roundscale_pd::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
@@ -272,20 +218,21 @@ mod implementations {
     }
 
     impl Simd for F32x8 {
-        type T = f32;
-        type V = __m256;
+        instructions!(
+            __m256,
+            f32,
+            false,
+            _mm256_set1_ps,
+            _mm256_mul_ps,
+            _mm256_add_ps,
+            _mm256_sub_ps,
+            _mm256_div_ps,
+            _mm256_sqrt_ps
+        );
+        extremes!(__m256, _mm256_max_ps, _mm256_min_ps);
         type Mask = __m256i;
         type Lanes = __m256;
-        const LANES: usize = 8;
 
-        #[inline(always)]
-        unsafe fn zero() -> __m256 {
-            unsafe { _mm256_setzero_ps() }
-        }
-        #[inline(always)]
-        unsafe fn splat(x: f32) -> __m256 {
-            unsafe { _mm256_set1_ps(x) }
-        }
         #[inline(always)]
         unsafe fn splat_pair(from: *const f32) -> __m256 {
             unsafe { _mm256_castpd_ps(_mm256_set1_pd(from.cast::<f64>().read_unaligned())) }
@@ -315,10 +262,6 @@ mod implementations {
             unsafe { _mm256_fmadd_ps(a, b, c) }
         }
         #[inline(always)]
-        unsafe fn multiply(a: __m256, b: __m256) -> __m256 {
-            unsafe { _mm256_mul_ps(a, b) }
-        }
-        #[inline(always)]
         unsafe fn pick(a: __m256, b: __m256, index: *const i32) -> __m256 {
             unsafe {
                 let index = _mm256_loadu_si256(index.cast());
@@ -326,18 +269,6 @@ mod implementations {
                 _mm256_blendv_ps(_mm256_permutevar8x32_ps(a, index), _mm256_permutevar8x32_ps(b, index), of_b)
             }
         }
-        arithmetic!(
-            __m256,
-            f32,
-            false,
-            _mm256_set1_ps,
-            _mm256_add_ps,
-            _mm256_sub_ps,
-            _mm256_div_ps,
-            _mm256_max_ps,
-            _mm256_min_ps,
-            _mm256_sqrt_ps
-        );
         #[inline(always)]
         unsafe fn nearest(a: __m256) -> __m256 {
             unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
@@ -367,20 +298,21 @@ mod implementations {
     }
 
     impl Simd for F64x4 {
-        type T = f64;
-        type V = __m256d;
+        instructions!(
+            __m256d,
+            f64,
+            true,
+            _mm256_set1_pd,
+            _mm256_mul_pd,
+            _mm256_add_pd,
+            _mm256_sub_pd,
+            _mm256_div_pd,
+            _mm256_sqrt_pd
+        );
+        extremes!(__m256d, _mm256_max_pd, _mm256_min_pd);
         type Mask = __m256i;
         type Lanes = __m256d;
-        const LANES: usize = 4;
 
-        #[inline(always)]
-        unsafe fn zero() -> __m256d {
-            unsafe { _mm256_setzero_pd() }
-        }
-        #[inline(always)]
-        unsafe fn splat(x: f64) -> __m256d {
-            unsafe { _mm256_set1_pd(x) }
-        }
         #[inline(always)]
         unsafe fn splat_pair(from: *const f64) -> __m256d {
             unsafe { _mm256_broadcast_pd(&_mm_loadu_pd(from)) }
@@ -410,10 +342,6 @@ mod implementations {
             unsafe { _mm256_fmadd_pd(a, b, c) }
         }
         #[inline(always)]
-        unsafe fn multiply(a: __m256d, b: __m256d) -> __m256d {
-            unsafe { _mm256_mul_pd(a, b) }
-        }
-        #[inline(always)]
         unsafe fn pick(a: __m256d, b: __m256d, index: *const i32) -> __m256d {
             unsafe {
                 // Lanes of two floats each: 2 k and 2 k + 1.
@@ -426,18 +354,6 @@ mod implementations {
                 _mm256_blendv_pd(a, b, _mm256_castsi256_pd(_mm256_slli_epi64::<61>(index)))
             }
         }
-        arithmetic!(
-            __m256d,
-            f64,
-            true,
-            _mm256_set1_pd,
-            _mm256_add_pd,
-            _mm256_sub_pd,
-            _mm256_div_pd,
-            _mm256_max_pd,
-            _mm256_min_pd,
-            _mm256_sqrt_pd
-        );
         #[inline(always)]
         unsafe fn nearest(a: __m256d) -> __m256d {
             unsafe { _mm256_round_pd::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
