@@ -23,6 +23,7 @@ use crate::chunk::{Chunk, Cut};
 use crate::pace::{FIRST_PART, MEASURED_ROWS, Pace};
 use crate::plan::Plan;
 use crate::pool::share;
+use crate::shares::Shares;
 use crate::sizes::Sizes;
 
 /// The table of pointers that kernels are given; kept between calls for its memory.
@@ -127,15 +128,15 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Runs the chunks of a cut from one on, each on the thread that takes it; gives how many rows the caller did, and how
+    /// Runs the chunks of a cut from one on, each on the thread that takes it ([`Shares`]); gives how many rows the caller did, and how
     /// long that took.
     fn run_shared(&self, kernel: usize, cut: &Cut, from: usize, scratch: &mut Scratch<'_>) -> (usize, Duration) {
-        let next = AtomicUsize::new(from);
+        let shares = Shares::new(from..cut.count(), scratch.threads);
         let (rows, nanoseconds) = (AtomicUsize::new(0), AtomicU64::new(0));
         let shared = Shared { frame: self, scratch };
         share(shared.scratch.threads, &|thread| {
             let clock = (thread == 0).then(Instant::now);
-            while let Some(chunk) = cut.chunk(next.fetch_add(1, Ordering::Relaxed)) {
+            while let Some(chunk) = shares.take(thread).and_then(|k| cut.chunk(k)) {
                 // SAFETY: threads have numbers of their own, and each chunk is taken once.
                 unsafe { shared.run_chunk(kernel, &chunk, thread) };
                 if thread == 0 {

@@ -58,6 +58,7 @@ pub mod plan;
 mod pool;
 pub mod reference;
 pub mod rotation;
+mod shares;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 mod sizes;
 mod slots;

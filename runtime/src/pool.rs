@@ -48,7 +48,7 @@ struct Pool {
     gate: AtomicU64,
     /// What helpers that are inside work on.
     job: AtomicPtr<Job<'static>>,
-    /// Where the last caller was that woke helpers.
+    /// Where the last caller was that had work.
     caller: SharedCore,
     asleep: AtomicUsize,
     sleep: Mutex<()>,
@@ -58,7 +58,26 @@ struct Pool {
 struct Job<'a> {
     work: &'a (dyn Fn(usize) + Sync),
     seats: u16,
+    /// The numbers that helpers have.
+    taken: [AtomicBool; MAX_THREADS],
     panicked: AtomicBool,
+}
+
+impl<'a> Job<'a> {
+    fn new(work: &'a (dyn Fn(usize) + Sync), threads: usize) -> Self {
+        let taken = [const { AtomicBool::new(false) }; MAX_THREADS];
+        Job { work, seats: (threads.max(1) - 1) as u16, taken, panicked: AtomicBool::new(false) }
+    }
+
+    /// A number for one of the helpers that are let in: the one that it would rather have, if that is a seat's and free.
+    #[expect(clippy::unreachable, reason = "the gate lets no more helpers in than there are seats")]
+    fn number(&self, rather: usize) -> usize {
+        let seats = 1..=usize::from(self.seats);
+        let is_free =
+            |number: &usize| self.taken.get(*number).is_some_and(|taken| !taken.swap(true, Ordering::Relaxed));
+        let first = Some(rather).filter(|number| seats.contains(number));
+        first.into_iter().chain(seats).find(is_free).unwrap_or_else(|| unreachable!("a helper too many"))
+    }
 }
 
 /// The number of a job, how many helpers may still join, and how many are inside.
@@ -87,13 +106,14 @@ impl Pool {
             Err(TryLockError::WouldBlock) => return work(0),
         };
         while *helpers + 1 < threads {
-            let helper = thread::Builder::new().name("schur helper".into()).spawn(|| self.help());
+            let own = *helpers + 1;
+            let helper = thread::Builder::new().name("schur helper".into()).spawn(move || self.help(own));
             match helper {
                 Ok(_) => *helpers += 1,
                 Err(_) => break,
             }
         }
-        let job = Job { work, seats: (threads.max(1) - 1) as u16, panicked: AtomicBool::new(false) };
+        let job = Job::new(work, threads);
         let open = Open::new(self, &job);
         work(0);
         drop(open);
@@ -102,8 +122,8 @@ impl Pool {
         }
     }
 
-    /// What a helper does all its life.
-    fn help(&self) {
+    /// What a helper does all its life. It has the same number in all jobs with as many seats as there are helpers.
+    fn help(&self, own: usize) {
         let mut last = 0;
         loop {
             let gate = self.wait(last);
@@ -111,8 +131,7 @@ impl Pool {
             // SAFETY: this helper is inside, so the owner of the job waits for it, and the job is the one that was there
             // when the gate was opened.
             let job = unsafe { &*self.job.load(Ordering::Acquire) };
-            let number = usize::from(job.seats - gate.free) + 1;
-            if catch_unwind(AssertUnwindSafe(|| (job.work)(number))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| (job.work)(job.number(own)))).is_err() {
                 job.panicked.store(true, Ordering::Relaxed);
             }
             self.gate.fetch_sub(1, Ordering::Release);
@@ -127,6 +146,14 @@ impl Pool {
             }
             spin_loop();
         }
+        let elsewhere = self.caller.avoid();
+        let gate = self.sleep(last);
+        drop(elsewhere);
+        self.caller.leave();
+        gate
+    }
+
+    fn sleep(&self, last: u32) -> Gate {
         let mut sleep = self.sleep.lock().unwrap_or_else(PoisonError::into_inner);
         self.asleep.fetch_add(1, Ordering::SeqCst);
         loop {
@@ -135,7 +162,6 @@ impl Pool {
                 return gate;
             }
             sleep = self.call.wait(sleep).unwrap_or_else(PoisonError::into_inner);
-            self.caller.leave();
         }
     }
 
@@ -157,6 +183,7 @@ struct Open(&'static Pool);
 
 impl Open {
     fn new(pool: &'static Pool, job: &Job<'_>) -> Self {
+        pool.caller.set();
         pool.job.store(ptr::from_ref(job).cast::<Job<'static>>().cast_mut(), Ordering::Release);
         let before = Gate::new(pool.gate.load(Ordering::Relaxed));
         let gate = Gate { job: before.job.wrapping_add(1), free: job.seats, inside: 0 };
@@ -164,7 +191,6 @@ impl Open {
         // A helper counts itself as asleep before it looks at the gate for the last time: either it sees the job, or it
         // is seen here.
         if pool.asleep.load(Ordering::SeqCst) > 0 {
-            pool.caller.set();
             drop(pool.sleep.lock().unwrap_or_else(PoisonError::into_inner));
             (0..job.seats).for_each(|_| pool.call.notify_one());
         }
