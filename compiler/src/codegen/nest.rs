@@ -11,9 +11,12 @@ use super::control::{Count, Moving};
 use super::kernel::KernelBuilder;
 use super::plan::{BLOCK, Plan, Vectors, plan};
 
-/// A nest while it is emitted. Places of accesses are in the order of the strides: the output's, then the factors'.
+/// A nest while it is emitted. Places of accesses are in the order of the strides: the output's, then those of what is
+/// multiplied, of which a square has one.
 struct Emit<'n> {
     nest: &'n Nest,
+    /// The access of each factor.
+    factors: Vec<usize>,
     loops: Vec<Loop>,
     plan: Plan,
     /// Bytes of an element.
@@ -44,13 +47,14 @@ impl<'a> KernelBuilder<'a> {
             let places: Vec<Value> = accesses.iter().map(|a| self.first_pointer(a)).collect();
             return self.around(nest, call, 0, &places, self.tile_rows);
         }
+        let (accesses, factors) = distinct(&nest.factors, accesses);
         let regular = accesses.iter().all(|a| is_regular(a));
         let rows = regular && !self.kernel.rows.is_empty() && self.row.is_none();
         let loops = loops(nest, rows);
         let plan = plan(&loops, self.lanes);
         let flags = accesses.iter().map(|a| self.load_flags(a.array)).collect();
         let scale = self.scale(nest);
-        let emit = Emit { nest, plan, loops, size: self.loops.dtype.size(), flags, scale };
+        let emit = Emit { nest, factors, plan, loops, size: self.loops.dtype.size(), flags, scale };
         if regular {
             let places: Vec<Value> = accesses.iter().map(|a| self.first_pointer(a)).collect();
             emit.outer(self, 0, &places);
@@ -93,6 +97,16 @@ impl<'a> KernelBuilder<'a> {
         let divisor = nest.divisor.clone();
         super::kernel::KernelBuilder::size(self, &divisor)
     }
+}
+
+/// What a nest touches, each array and place once, and which of them each factor is.
+fn distinct<'n>(factors: &[Access], mut accesses: Vec<&'n Access>) -> (Vec<&'n Access>, Vec<usize>) {
+    if matches!(factors, [one, other] if one == other) {
+        accesses.truncate(2);
+        return (accesses, vec![1, 1]);
+    }
+    let factors = (1..accesses.len()).collect();
+    (accesses, factors)
 }
 
 impl Emit<'_> {
@@ -153,10 +167,12 @@ impl Emit<'_> {
     }
 
     /// How many of the vectors are computed in a turn: where there are no blocks beside them, as many as hide the time of an
-    /// addition, and that of the loop.
+    /// addition, and that of the loop, and stay in sixteen registers with what they are sums of.
     fn vectors_a_turn(&self, vectors: usize) -> usize {
+        let is_sum = !self.plan.summed.is_empty();
         match (vectors, self.plan.block) {
             (3, _) => 3,
+            (_, None) if is_sum && self.flags.len() > 2 => vectors.min(4),
             (_, None) => vectors.min(8),
             (_, Some(_)) => vectors.min(2),
         }
@@ -263,14 +279,14 @@ impl Emit<'_> {
         for blocked in 0..tile.blocked {
             for vector in 0..tile.vectors {
                 let mut factors = Vec::with_capacity(2);
-                for (f, &place) in places.iter().enumerate().skip(1) {
+                for &f in &self.factors {
                     let (block_stride, vector_stride) = self.tile_strides(f);
                     let key =
                         (f, if block_stride > 0 { blocked } else { 0 }, if vector_stride > 0 { vector } else { 0 });
                     let known = loaded.iter().find(|(k, _)| *k == key).map(|(_, v)| *v);
                     let value = known.unwrap_or_else(|| {
                         let at = blocked * block_stride + vector * vector_stride * tile.width;
-                        let value = self.load(cx, f, place, at * self.size, tile.width);
+                        let value = self.load(cx, f, places[f], at * self.size, tile.width);
                         loaded.push((key, value));
                         value
                     });
