@@ -12,7 +12,7 @@ use schur_ir::dim::Dim;
 use schur_ir::graph::{Axis, Contract, Graph, Map, Op, Operand, Path, RowMap, Segment, ValueId};
 
 use super::elementwise::as_maps;
-use super::layout::{chunk_paths, split_path, to_components};
+use super::layout::{callers, chunk_paths, split_path, to_components};
 use super::reads::root;
 use super::schedule::Schedule;
 use super::storage::{Place, Storage, is_serial};
@@ -20,10 +20,9 @@ use super::{Access, Kernel, Layout, MapStmt, Nest, Pick, RowAddress, RowTerm, St
 
 /// The kernels with their bodies, in tiles of one row.
 pub(super) fn kernels(graph: &Graph, schedule: &Schedule, storage: &Storage) -> Vec<Kernel> {
-    let kernels = schedule.kernels.iter().enumerate().map(|(k, rows)| {
-        let values: Vec<ValueId> =
-            graph.values().map(|(v, _)| v).filter(|v| schedule.kernel_of[v.index()] == Some(k)).collect();
-        let emitter = Emitter { graph, storage };
+    let callers = callers(graph);
+    let kernels = schedule.kernels.iter().zip(schedule.values()).enumerate().map(|(k, (rows, values))| {
+        let emitter = Emitter { graph, storage, callers: &callers };
         let computed = values.iter().flat_map(|&v| emitter.statements(v).into_iter().map(move |stmt| (stmt, v)));
         let (body, computes) = computed.unzip();
         Kernel {
@@ -54,6 +53,7 @@ fn name(graph: &Graph, k: usize, values: &[ValueId]) -> String {
 struct Emitter<'a> {
     graph: &'a Graph,
     storage: &'a Storage,
+    callers: &'a [bool],
 }
 
 impl Emitter<'_> {
@@ -109,7 +109,7 @@ impl Emitter<'_> {
         if !touched.into_iter().any(|v| is_apart(&v)) {
             return contract.paths.clone();
         }
-        let cut = contract.paths.iter().flat_map(|path| chunk_paths(self.graph, contract, path, value));
+        let cut = contract.paths.iter().flat_map(|path| chunk_paths(self.graph, self.callers, contract, path, value));
         cut.map(|path| split_path(self.graph, contract, &path, value)).collect()
     }
 

@@ -3,11 +3,11 @@
 
 #![expect(clippy::indexing_slicing, reason = "places are of a verified graph, and of lists made for it")]
 
-use schur_ir::graph::{Axis, Contract, Factor, Graph, Op, Path, Segment, ValueId};
+use schur_ir::graph::{Axis, Contract, Factor, Graph, Node, Op, Path, Segment, ValueId};
 use schur_ir::irreps::Irreps;
 
 use super::Layout;
-use super::reads::root;
+use super::reads::{outputs, root};
 use super::schedule::Schedule;
 
 /// What has a say in the layouts of values.
@@ -16,12 +16,14 @@ pub(super) struct Users {
     of: Vec<Vec<ValueId>>,
     /// True for values that are also read with rows that are cut otherwise, and so have other components.
     cut_otherwise: Vec<bool>,
+    /// True for values that lie in the caller's arrays.
+    callers: Vec<bool>,
 }
 
 impl Users {
     pub(super) fn new(graph: &Graph, schedule: &Schedule) -> Self {
-        let mut users =
-            Users { of: vec![Vec::new(); graph.nodes.len()], cut_otherwise: vec![false; graph.nodes.len()] };
+        let (of, cut_otherwise) = (vec![Vec::new(); graph.nodes.len()], vec![false; graph.nodes.len()]);
+        let mut users = Users { of, cut_otherwise, callers: callers(graph) };
         for (user, node) in graph.values() {
             let of = root(graph, user);
             if matches!(node.op, Op::Reshape(_)) && node.ty.dims != graph.ty(of).dims {
@@ -46,7 +48,7 @@ pub(super) fn layout_of(graph: &Graph, users: &Users, value: ValueId) -> Layout 
         return Layout::Irreps;
     }
     let touches = |op: &Op, user: ValueId| match op {
-        Op::Contract(c) => contract_touches(graph, c, user, value).iter().all(|ok| *ok),
+        Op::Contract(c) => contract_touches(graph, users, c, user, value),
         Op::Map(_) | Op::Max(_) => false,
         Op::Input(_) | Op::Param(_) | Op::Reshape(_) => true,
     };
@@ -57,16 +59,15 @@ pub(super) fn layout_of(graph: &Graph, users: &Users, value: ValueId) -> Layout 
     if all { Layout::Components } else { Layout::Irreps }
 }
 
-/// For every segment of `value` in a contraction: whether it can be said component by component.
-fn contract_touches(graph: &Graph, contract: &Contract, user: ValueId, value: ValueId) -> Vec<bool> {
+/// True where every segment of `value` in a contraction can be said component by component.
+fn contract_touches(graph: &Graph, users: &Users, contract: &Contract, user: ValueId, value: ValueId) -> bool {
     let irreps = &graph.ty(value).irreps;
-    let mut found = Vec::new();
-    for path in contract.paths.iter().flat_map(|path| chunk_paths(graph, contract, path, user)) {
+    let touching = contract.paths.iter().filter(|path| !segments_of(graph, contract, path, user, value).is_empty());
+    touching.flat_map(|path| chunk_paths(graph, &users.callers, contract, path, user)).all(|path| {
         let path = split_path(graph, contract, &path, user);
         let segments = segments_of(graph, contract, &path, user, value);
-        found.extend(segments.iter().map(|s| to_components(s, &path.axes, irreps).is_some()));
-    }
-    found
+        segments.iter().all(|s| to_components(s, &path.axes, irreps).is_some())
+    })
 }
 
 /// The segments of `value` in a path of the contraction that makes `user`.
@@ -82,16 +83,25 @@ fn segments_of<'p>(
     read.chain((user == value).then_some(&path.out)).collect()
 }
 
+/// One flag a value: true where its rows lie in an array of the caller's, an input or an output.
+pub(super) fn callers(graph: &Graph) -> Vec<bool> {
+    let values = outputs(graph).into_iter().zip(&graph.nodes);
+    let is_callers =
+        |(is_output, node): (bool, &Node)| (is_output || matches!(node.op, Op::Input(_))) && !node.ty.dims.is_empty();
+    values.map(is_callers).collect()
+}
+
 /// A path of the contraction that makes `user`, cut so that none of its axes runs over several chunks of a value that has
 /// components; whole where it touches the caller's arrays, which are as irreps are, and neighbours are neighbours there.
-pub(super) fn chunk_paths(graph: &Graph, contract: &Contract, path: &Path, user: ValueId) -> Vec<Path> {
-    let is_callers = |value: ValueId| {
-        let of = root(graph, value);
-        let is_output = graph.outputs.iter().any(|o| root(graph, o.value) == of);
-        !graph.ty(of).dims.is_empty() && (is_output || matches!(graph.node(of).op, Op::Input(_)))
-    };
+pub(super) fn chunk_paths(
+    graph: &Graph,
+    callers: &[bool],
+    contract: &Contract,
+    path: &Path,
+    user: ValueId,
+) -> Vec<Path> {
     let touched: Vec<ValueId> = path.factors.iter().map(|f| contract.operands[f.operand].value).chain([user]).collect();
-    if touched.iter().any(|value| is_callers(*value)) {
+    if touched.iter().any(|value| callers[root(graph, *value).index()]) {
         return vec![path.clone()];
     }
     let (mut open, mut whole) = (vec![path.clone()], Vec::new());

@@ -19,6 +19,7 @@ mod layout;
 mod print;
 mod prologue;
 mod reads;
+mod room;
 mod schedule;
 mod select;
 mod stmt;

@@ -1,5 +1,7 @@
 //! What an op reads, and whether row by row.
 
+#![expect(clippy::indexing_slicing, reason = "places are of a verified graph, and of lists made for it")]
+
 use schur_ir::dim::Dim;
 use schur_ir::graph::{Graph, Node, Op, Operand, ValueId};
 
@@ -9,6 +11,13 @@ pub(super) fn root(graph: &Graph, value: ValueId) -> ValueId {
         Op::Reshape(of) => root(graph, *of),
         Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) => value,
     }
+}
+
+/// One flag a value: true where an output is it.
+pub(super) fn outputs(graph: &Graph) -> Vec<bool> {
+    let mut flags = vec![false; graph.nodes.len()];
+    graph.outputs.iter().for_each(|output| flags[root(graph, output.value).index()] = true);
+    flags
 }
 
 /// True where an op gives one row of output for every row it iterates over, in order.

@@ -36,11 +36,12 @@ fn is_of_leaves_alone(graph: &Graph, value: ValueId, prologue: &[bool]) -> bool 
 /// Assigns every value that an output needs to a kernel. Without `fuse`, each has its own. Values of `with_reader` are
 /// computed in the kernel of the first value that reads them.
 pub(super) fn schedule(graph: &Graph, fuse: bool, with_reader: &[ValueId]) -> Schedule {
+    let with_reader = &flags(graph, with_reader);
     let live = graph.needed();
     let prologue = of_prologue(graph, &live);
     let computed = graph.values().filter(|(value, node)| {
         let is_leaf = matches!(node.op, Op::Input(_) | Op::Param(_) | Op::Reshape(_));
-        live[value.index()] && !is_leaf && !with_reader.contains(value)
+        live[value.index()] && !is_leaf && !with_reader[value.index()]
     });
     let (first, rest): (Vec<_>, Vec<_>) = computed.map(|(value, _)| value).partition(|value| prologue[value.index()]);
     let kernel_of = vec![None; graph.nodes.len()];
@@ -57,9 +58,27 @@ pub(super) fn schedule(graph: &Graph, fuse: bool, with_reader: &[ValueId]) -> Sc
     schedule
 }
 
+/// One flag a value: true for those given.
+fn flags(graph: &Graph, values: &[ValueId]) -> Vec<bool> {
+    let mut flags = vec![false; graph.nodes.len()];
+    values.iter().for_each(|value| flags[value.index()] = true);
+    flags
+}
+
 impl Schedule {
+    /// The values that every kernel computes, in order.
+    pub(super) fn values(&self) -> Vec<Vec<ValueId>> {
+        let mut values = vec![Vec::new(); self.kernels.len()];
+        for (value, kernel) in self.kernel_of.iter().enumerate() {
+            if let Some(kernel) = kernel {
+                values[*kernel].push(ValueId(value as u32));
+            }
+        }
+        values
+    }
+
     /// Puts a value, and the copies that nobody read before it, in the first kernel that can have it.
-    fn place(&mut self, graph: &Graph, value: ValueId, fuse: bool, with_reader: &[ValueId]) {
+    fn place(&mut self, graph: &Graph, value: ValueId, fuse: bool, with_reader: &[bool]) {
         let op = &graph.node(value).op;
         let rows = graph.rows_of(op);
         // A copy that several values read is computed with the first of them; the others wait for it.
@@ -82,12 +101,12 @@ impl Schedule {
     }
 
     /// The copies that a value reads, itself or by other copies, and that no kernel computes yet.
-    fn unplaced(&self, graph: &Graph, value: ValueId, with_reader: &[ValueId]) -> Vec<ValueId> {
+    fn unplaced(&self, graph: &Graph, value: ValueId, with_reader: &[bool]) -> Vec<ValueId> {
         let mut found = Vec::new();
         let mut open = vec![value];
         while let Some(value) = open.pop() {
             for read in graph.node(value).op.reads() {
-                let is_unplaced = with_reader.contains(&read) && self.kernel_of[read.index()].is_none();
+                let is_unplaced = with_reader[read.index()] && self.kernel_of[read.index()].is_none();
                 if is_unplaced && !found.contains(&read) {
                     found.push(read);
                     open.push(read);
@@ -100,7 +119,7 @@ impl Schedule {
 
 /// Moves values that only later kernels read, and that read nothing of their own kernel's scratch, to the first of these
 /// kernels: what would be written to memory and read again may then be scratch.
-fn sink(graph: &Graph, live: &[bool], schedule: &mut Schedule, with_reader: &[ValueId]) {
+fn sink(graph: &Graph, live: &[bool], schedule: &mut Schedule, with_reader: &[bool]) {
     // Who reads a value, with whether it reads its own row alone.
     let mut readers: Vec<Vec<(ValueId, bool)>> = vec![Vec::new(); graph.nodes.len()];
     for (value, node) in graph.values().filter(|(value, _)| live[value.index()]) {
@@ -123,7 +142,7 @@ fn sink(graph: &Graph, live: &[bool], schedule: &mut Schedule, with_reader: &[Va
             && is_read_by_rows
             && later > own
             && schedule.kernels[later] == schedule.kernels[own]
-            && !with_reader.contains(&value)
+            && !with_reader[value.index()]
         {
             schedule.kernel_of[value.index()] = Some(later);
         }

@@ -22,6 +22,7 @@ use smallvec::smallvec;
 
 use super::layout::{Users, layout_of};
 use super::reads::{aligned_reads, root, writes_own_row};
+use super::room::Room;
 use super::schedule::Schedule;
 use super::{Array, Layout, LoopsError, Scratch, ScratchId};
 
@@ -36,7 +37,7 @@ pub(super) struct Place {
 pub(super) struct Storage {
     /// The place of every value that a kernel computes or reads; of a reshape, its root's.
     pub(super) places: Vec<Option<Place>>,
-    /// Partial sums and the buffers that they are combined into.
+    /// Partial sums and the buffers that they are combined into, by the values whose they are, which are in order.
     pub(super) combines: Vec<(ValueId, BufferId, BufferId)>,
     pub(super) buffers: Vec<Buffer>,
     /// The scratch of every kernel.
@@ -253,11 +254,17 @@ impl Storage {
         self.places[value.index()] = Some(Place { array, layout });
     }
 
+    /// The partial sums of a value, and what they are combined into.
+    fn combine(&self, value: ValueId) -> Option<(BufferId, BufferId)> {
+        let found = self.combines.binary_search_by_key(&value, |(value, ..)| *value).ok()?;
+        let (_, from, into) = self.combines[found];
+        Some((from, into))
+    }
+
     /// Where a kernel writes a value: its partial sums where it has them, else its place.
     pub(super) fn written(&self, value: ValueId) -> Place {
-        let partial = self.combines.iter().find(|(v, ..)| *v == value);
-        match (partial, self.places[value.index()]) {
-            (Some((_, partial, _)), _) => Place { array: Array::Memory(*partial), layout: Layout::Irreps },
+        match (self.combine(value), self.places[value.index()]) {
+            (Some((partial, _)), _) => Place { array: Array::Memory(partial), layout: Layout::Irreps },
             (None, Some(place)) => place,
             (None, None) => unreachable!("{value} is computed, so it has a place"),
         }
@@ -275,20 +282,21 @@ impl Storage {
     /// sums that kernels begin themselves, run the kernel, combine its partial sums.
     pub(super) fn steps(&self, graph: &Graph, schedule: &Schedule, begun: &[BufferId]) -> (Vec<Step>, usize) {
         let (mut steps, mut prologue) = (Vec::new(), 0);
-        for kernel in 0..schedule.kernels.len() {
+        let begun: HashSet<&BufferId> = begun.iter().collect();
+        for (kernel, values) in schedule.values().into_iter().enumerate() {
             if kernel == schedule.prologue {
                 prologue = steps.len();
             }
-            let values = || graph.values().filter(|(v, _)| schedule.kernel_of[v.index()] == Some(kernel));
-            for (value, node) in values() {
-                if let (Some(start), Array::Memory(buffer)) = (start_value(&node.op), self.written(value).array) {
+            for &value in &values {
+                let start = start_value(&graph.node(value).op);
+                if let (Some(start), Array::Memory(buffer)) = (start, self.written(value).array) {
                     let is_begun = begun.contains(&buffer);
                     steps.push(if is_begun { Step::Begin(buffer) } else { Step::Fill(buffer, start) });
                 }
             }
             steps.push(Step::Run(kernel));
-            let combines = self.combines.iter().filter(|(v, ..)| schedule.kernel_of[v.index()] == Some(kernel));
-            steps.extend(combines.map(|&(_, from, into)| Step::Combine { from, into }));
+            let combines = values.iter().filter_map(|value| self.combine(*value));
+            steps.extend(combines.map(|(from, into)| Step::Combine { from, into }));
         }
         if schedule.prologue == schedule.kernels.len() {
             prologue = steps.len();
@@ -320,23 +328,14 @@ pub(super) fn is_serial(graph: &Graph, value: ValueId) -> bool {
 /// Gives every scratch array its offset: first fit among the arrays that are alive at the same time.
 fn place_scratch(graph: &Graph, schedule: &Schedule, storage: &mut Storage) {
     let lives = lives(graph, schedule);
-    let mut placed: Vec<(usize, ValueId, usize, usize)> = Vec::new();
+    let mut rooms: Vec<Room> = schedule.kernels.iter().map(|_| Room::default()).collect();
     for (value, node) in graph.values() {
-        let (Some(kernel), Some(Place { array: Array::Scratch(id), .. })) =
+        if let (Some(kernel), Some(Place { array: Array::Scratch(id), .. })) =
             (schedule.kernel_of[value.index()], storage.places[value.index()])
-        else {
-            continue;
-        };
-        let width = node.ty.width();
-        let mut rivals: Vec<(usize, usize)> = placed
-            .iter()
-            .filter(|(k, other, ..)| *k == kernel && lives[other.index()] >= value.index())
-            .map(|&(_, _, offset, width)| (offset, offset + width))
-            .collect();
-        rivals.sort_unstable();
-        let offset = rivals.iter().fold(0, |at, &(start, end)| if at + width <= start { at } else { at.max(end) });
-        placed.push((kernel, value, offset, width));
-        storage.scratch[kernel][id.0 as usize].offset = offset;
+        {
+            let offset = rooms[kernel].take(node.ty.width(), value.index(), lives[value.index()]);
+            storage.scratch[kernel][id.0 as usize].offset = offset;
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! How many rows a tile has, and above how many it is gone through row by row.
 
+use std::collections::HashSet;
+
 use schur_ir::program::Buffer;
 
 use super::{Array, Kernel, LoopOptions, Nest, RowAddress, Stmt};
@@ -37,13 +39,12 @@ pub(super) fn by_row_above(
 
 /// Elements of a row in all arrays in memory that follow the kernel's rows.
 fn width(kernel: &Kernel, buffers: &[Buffer]) -> usize {
-    let mut known = Vec::new();
+    let mut known = HashSet::new();
     let mut width = 0;
     for access in kernel.body.iter().flat_map(Stmt::accesses).filter(|access| access.row == RowAddress::Row) {
         if let Array::Memory(buffer) = access.array
-            && !known.contains(&buffer)
+            && known.insert(buffer)
         {
-            known.push(buffer);
             width += buffers.get(buffer.index()).map_or(0, |buffer| buffer.width);
         }
     }

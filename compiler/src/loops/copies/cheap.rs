@@ -8,7 +8,7 @@ use schur_ir::irreps::Irreps;
 use schur_ir::ty::Type;
 
 use super::{Packed, Rebuild, drop_unread};
-use crate::loops::reads::{is_own_row, root, writes_own_row};
+use crate::loops::reads::{is_own_row, outputs, root, writes_own_row};
 use crate::loops::schedule::Schedule;
 use crate::loops::select::is_costly;
 use crate::loops::storage::Storage;
@@ -45,6 +45,8 @@ struct Plan<'a> {
     graph: &'a Graph,
     schedule: &'a Schedule,
     storage: &'a Storage,
+    /// One flag a value: true where an output is it.
+    outputs: Vec<bool>,
     /// For every value the kernels that read it row by row, with how many of its first elements are read in each; none
     /// where some reader reads otherwise.
     readers: Vec<Option<BTreeMap<usize, usize>>>,
@@ -56,7 +58,7 @@ impl<'a> Plan<'a> {
     fn new(graph: &'a Graph, schedule: &'a Schedule, storage: &'a Storage) -> Self {
         let values = graph.nodes.len();
         let (readers, again) = (vec![Some(BTreeMap::new()); values], vec![Vec::new(); values]);
-        let mut plan = Plan { graph, schedule, storage, readers, again };
+        let mut plan = Plan { graph, schedule, storage, outputs: outputs(graph), readers, again };
         for (value, _) in graph.values() {
             if let Some(kernel) = schedule.kernel_of[value.index()] {
                 plan.read_by(value, kernel);
@@ -95,8 +97,11 @@ impl<'a> Plan<'a> {
     fn kernels(&self, value: ValueId) -> Option<Vec<usize>> {
         let own = self.schedule.kernel_of[value.index()]?;
         let node = self.graph.node(value);
-        let is_output = self.graph.outputs.iter().any(|o| root(self.graph, o.value) == value);
-        if is_output || !writes_own_row(node) || self.graph.rows_of(&node.op).is_empty() || !is_elementwise(&node.op) {
+        if self.outputs[value.index()]
+            || !writes_own_row(node)
+            || self.graph.rows_of(&node.op).is_empty()
+            || !is_elementwise(&node.op)
+        {
             return None;
         }
         let readers = self.readers[value.index()].as_ref()?;

@@ -9,7 +9,7 @@ use schur_ir::graph::{Contract, Graph, Node, Op, Operand, Path, ValueId};
 use schur_ir::ty::DType;
 
 use super::{Packed, Rebuild, drop_unread};
-use crate::loops::reads::{is_own_row, root, writes_own_row};
+use crate::loops::reads::{is_own_row, outputs, writes_own_row};
 use crate::loops::schedule::Schedule;
 use crate::loops::storage::Storage;
 
@@ -19,8 +19,10 @@ const MAX_READERS: usize = 2;
 /// The graph in which sums read through elementwise values of their own kernel that nobody needs otherwise; `None` where
 /// there is none.
 pub(in crate::loops) fn read_through(graph: &Graph, schedule: &Schedule, _: &Storage) -> Option<Packed> {
-    let readers = readers(graph);
-    let is_inlined = |(value, _): (ValueId, &Node)| is_inlined(graph, schedule, value, &readers[value.index()]);
+    let (readers, outputs) = (readers(graph), outputs(graph));
+    let is_inlined = |(value, _): (ValueId, &Node)| {
+        !outputs[value.index()] && is_inlined(graph, schedule, value, &readers[value.index()])
+    };
     let inlined: Vec<bool> = graph.values().map(is_inlined).collect();
     if !inlined.contains(&true) {
         return None;
@@ -65,9 +67,8 @@ fn readers(graph: &Graph) -> Vec<Vec<ValueId>> {
 fn is_inlined(graph: &Graph, schedule: &Schedule, value: ValueId, readers: &[ValueId]) -> bool {
     let node = graph.node(value);
     let Op::Contract(written) = &node.op else { return false };
-    let is_output = graph.outputs.iter().any(|output| root(graph, output.value) == value);
     let kernel = schedule.kernel_of[value.index()];
-    if is_output || kernel.is_none() || written.rows.is_empty() || !written.divisor.is_one() || !writes_own_row(node) {
+    if kernel.is_none() || written.rows.is_empty() || !written.divisor.is_one() || !writes_own_row(node) {
         return false;
     }
     let adds = |reader: &ValueId| {

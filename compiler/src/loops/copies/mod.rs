@@ -61,7 +61,8 @@ struct Rebuild {
 
 impl Rebuild {
     fn new(graph: &Graph) -> Self {
-        let empty = Graph { nodes: Vec::new(), outputs: Vec::new(), ..graph.clone() };
+        let (name, requirements) = (graph.name.clone(), graph.requirements.clone());
+        let empty = Graph { name, nodes: Vec::new(), outputs: Vec::new(), requirements };
         Rebuild { packed: Packed { graph: empty, origin: Vec::new(), rows: Vec::new(), moved: Vec::new() } }
     }
 
