@@ -10,9 +10,10 @@ use schur_ir::graph::{Graph, ValueId};
 
 use super::Origin;
 use super::cost::Cost;
+use super::cycles::Walk;
 use super::language::{Enode, id_of};
 use super::saturate::Saturation;
-use super::search::{Plan, Search, Walk};
+use super::search::{Plan, Search};
 
 /// The classes that outputs can reach, without leaves, numbered in order of discovery.
 pub(super) struct Extraction<'s> {
@@ -82,7 +83,7 @@ impl<'s> Extraction<'s> {
     fn order(&self, plan: &Plan) -> Vec<usize> {
         let mut walk = Walk::new(plan.len());
         for root in &self.roots {
-            let acyclic = walk.from(*root, |class| &self.choices[class][plan[class]].children);
+            let acyclic = walk.from(*root, |class| &self.choices[class][plan[class]].children, |_| true);
             debug_assert!(acyclic);
         }
         walk.done

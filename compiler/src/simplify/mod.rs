@@ -10,6 +10,7 @@ mod analysis;
 mod by_size;
 mod compose;
 mod cost;
+mod cycles;
 mod derivation;
 mod explain;
 mod extract;
@@ -27,6 +28,7 @@ mod search;
 mod spelling;
 #[cfg(test)]
 mod tests;
+mod trees;
 mod variants;
 mod written;
 

@@ -6,7 +6,11 @@
 
 #![expect(clippy::indexing_slicing, reason = "classes and their choices are numbered by the extraction")]
 
+use rustc_hash::FxHashMap;
+
 use super::cost::Cost;
+use super::cycles::{Cycles, readers};
+use super::trees::cheapest_trees;
 
 /// The choice that every class takes.
 pub(super) type Plan = Vec<usize>;
@@ -20,10 +24,10 @@ pub(super) struct Search<'e> {
 }
 
 /// A choice, with its time.
-struct Candidate<'e> {
-    choice: usize,
-    children: &'e [usize],
-    nanoseconds: f64,
+pub(super) struct Candidate<'e> {
+    pub(super) choice: usize,
+    pub(super) children: &'e [usize],
+    pub(super) nanoseconds: f64,
 }
 
 /// Decides between plans of equal cost for the one with fewer values.
@@ -72,54 +76,53 @@ impl<'e> Search<'e> {
 
     /// The best plan that is found.
     pub(super) fn plan(&self) -> Plan {
-        let plans = [vec![0; self.classes.len()], self.cheapest_trees()].map(|plan| self.improve(plan));
+        let children = self.children();
+        let readers = readers(&children);
+        let mut cycles = Cycles::new(&children, &readers);
+        let plans = [vec![0; self.classes.len()], cheapest_trees(&self.classes, &cycles.order, &readers)];
+        let plans = plans.map(|plan| self.improve(plan, &mut cycles));
         let [(a, cost_a), (b, cost_b)] = plans;
         let best = if cost_b < cost_a { b } else { a };
         best.into_iter().zip(&self.classes).map(|(k, candidates)| candidates[k].choice).collect()
     }
 
-    /// For every class the op whose tree is cheapest, shared values counted at every use.
-    fn cheapest_trees(&self) -> Plan {
-        let mut best = vec![(f64::INFINITY, 0); self.classes.len()];
-        loop {
-            let mut changed = false;
-            for (class, candidates) in self.classes.iter().enumerate().rev() {
-                for (k, candidate) in candidates.iter().enumerate() {
-                    // A tree costs more than its parts, so that the choices close no cycle.
-                    let parts: f64 = candidate.children.iter().map(|c| best[*c].0).sum();
-                    let total = parts + candidate.nanoseconds + 1e-6;
-                    if total < best[class].0 {
-                        best[class] = (total, k);
-                        changed = true;
-                    }
-                }
-            }
-            if !changed {
-                return best.into_iter().map(|(_, k)| k).collect();
-            }
-        }
+    /// What every class can read.
+    fn children(&self) -> Vec<Vec<usize>> {
+        let of = |candidates: &Vec<Candidate<'e>>| {
+            let mut children: Vec<usize> = candidates.iter().flat_map(|c| c.children).copied().collect();
+            children.sort_unstable();
+            children.dedup();
+            children
+        };
+        self.classes.iter().map(of).collect()
     }
 
-    fn improve(&self, plan: Plan) -> (Plan, f64) {
-        let mut walk = Walk::new(plan.len());
-        if !self.is_acyclic(&plan, self.roots.iter().copied(), &mut walk) {
-            return (plan, f64::INFINITY);
-        }
+    fn improve(&self, plan: Plan, cycles: &mut Cycles) -> (Plan, f64) {
         let mut state = State::new(self, plan);
+        if state.has_new_cycle(&[], cycles) {
+            return (state.plan, f64::INFINITY);
+        }
+        // How many moves were taken when one with these changes was refused: it is refused again until another one is taken.
+        let (mut refused, mut taken) = (FxHashMap::default(), 0);
         for _ in 0..MAX_ROUNDS {
             let before = state.total;
             for change in (0..self.classes.len()).flat_map(|class| self.moves(class)) {
                 let changes = change.of(self, &state);
                 let Some((last, others)) = changes.split_last() else { continue };
+                if refused.get(&changes) == Some(&taken) {
+                    continue;
+                }
                 let best = state.total;
                 let undo: Vec<(usize, usize)> = changes.iter().map(|(class, _)| (*class, state.plan[*class])).collect();
+                state.fresh.clear();
                 others.iter().for_each(|(class, k)| state.take(*class, *k));
                 let better = state.takes_below(last.0, last.1, best - 1e-9 * best);
-                // A cycle that a change closes goes through a class that changed.
-                let changed = changes.iter().map(|(class, _)| *class).filter(|class| state.is_used(*class));
-                if !better || !self.is_acyclic(&state.plan, changed, &mut walk) {
+                if !better || state.has_new_cycle(&changes, cycles) {
                     undo.iter().rev().for_each(|(class, k)| state.take(*class, *k));
                     state.total = best;
+                    refused.insert(changes, taken);
+                } else {
+                    taken += 1;
                 }
             }
             if state.total == before {
@@ -127,12 +130,6 @@ impl<'e> Search<'e> {
             }
         }
         (state.plan, state.total)
-    }
-
-    /// True where what classes read, and what that reads, closes no cycle.
-    fn is_acyclic(&self, plan: &Plan, mut classes: impl Iterator<Item = usize>, walk: &mut Walk) -> bool {
-        walk.begin();
-        classes.all(|class| walk.from(class, |class| self.classes[class][plan[class]].children))
     }
 
     fn moves(&self, class: usize) -> impl Iterator<Item = Move> {
@@ -167,11 +164,13 @@ struct State<'e> {
     plan: Plan,
     readers: Vec<usize>,
     total: f64,
+    /// The classes that are needed since a move began.
+    fresh: Vec<usize>,
 }
 
 impl<'e> State<'e> {
     fn new(search: &'e Search<'e>, plan: Plan) -> Self {
-        let mut state = State { search, readers: vec![0; plan.len()], plan, total: 0.0 };
+        let mut state = State { search, readers: vec![0; plan.len()], plan, total: 0.0, fresh: Vec::new() };
         state.acquire(search.roots);
         state
     }
@@ -224,8 +223,15 @@ impl<'e> State<'e> {
         self.readers[class] += 1;
         if self.readers[class] == 1 {
             self.total += self.candidate(class).nanoseconds;
+            self.fresh.push(class);
             open.push(self.candidate(class).children);
         }
+    }
+
+    /// True where a cycle goes through a class that changed, or that is needed since the move began: no other is new.
+    fn has_new_cycle(&self, changes: &[(usize, usize)], cycles: &mut Cycles) -> bool {
+        let classes = changes.iter().map(|(class, _)| class).chain(&self.fresh).copied();
+        cycles.hold(classes.filter(|class| self.is_used(*class)), |class| self.candidate(class).children)
     }
 
     /// Acquires classes in place of others that are released afterwards. False, and nothing acquired, where it shows on the
@@ -248,11 +254,12 @@ impl<'e> State<'e> {
 
     /// What the total falls by where classes are released.
     fn released_by(&mut self, classes: &'e [usize]) -> f64 {
-        let before = self.total;
+        let (before, fresh) = (self.total, self.fresh.len());
         self.release(classes);
         let released = before - self.total;
         self.acquire(classes);
         self.total = before;
+        self.fresh.truncate(fresh);
         released
     }
 
@@ -267,67 +274,6 @@ impl<'e> State<'e> {
                 }
             }
         }
-    }
-}
-
-/// A walk through classes and what they read by a plan.
-#[derive(Default)]
-pub(super) struct Walk {
-    marks: Vec<Mark>,
-    stack: Vec<(usize, usize)>,
-    /// The classes that were visited and reach no cycle, operands before their readers.
-    pub(super) done: Vec<usize>,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Mark {
-    New,
-    /// It is on the way to where the walk is.
-    Open,
-    Done,
-    /// It reaches a cycle.
-    Cyclic,
-}
-
-impl Walk {
-    pub(super) fn new(classes: usize) -> Walk {
-        Walk { marks: vec![Mark::New; classes], ..Walk::default() }
-    }
-
-    /// Forgets what was visited.
-    fn begin(&mut self) {
-        self.marks.fill(Mark::New);
-        self.done.clear();
-    }
-
-    /// Walks on from a class; false where it reaches a cycle.
-    pub(super) fn from<'c>(&mut self, root: usize, children: impl Fn(usize) -> &'c [usize]) -> bool {
-        if self.marks[root] == Mark::New {
-            self.marks[root] = Mark::Open;
-            self.stack.push((root, 0));
-        }
-        while let Some((class, next)) = self.stack.pop() {
-            let Some(child) = children(class).get(next) else {
-                if self.marks[class] == Mark::Open {
-                    self.marks[class] = Mark::Done;
-                    self.done.push(class);
-                }
-                continue;
-            };
-            match self.marks[*child] {
-                Mark::New => {
-                    // The class looks at this child again when it is done.
-                    self.marks[*child] = Mark::Open;
-                    self.stack.extend([(class, next), (*child, 0)]);
-                }
-                Mark::Open | Mark::Cyclic => {
-                    self.marks[class] = Mark::Cyclic;
-                    self.stack.push((class, next + 1));
-                }
-                Mark::Done => self.stack.push((class, next + 1)),
-            }
-        }
-        self.marks[root] == Mark::Done
     }
 }
 
