@@ -91,6 +91,17 @@ fn wide() -> Vec<HardSpec> {
     let many = chunks(&KINDS, 6);
     let more = chunks(&KINDS, 16);
     let most = chunks(&KINDS, 75);
+    let [few, joined] = [chunks(&KINDS, 3), chunks(&KINDS, 8)];
+    let residual = |k: usize| match k % 2 {
+        0 => apart(&before(k), &few),
+        _ if k == 1 => of_many("add", ["x", "l0"].map(String::from).into_iter()),
+        _ => of_many("add", [k - 2, k - 1].map(|k| format!("l{k}")).into_iter()),
+    };
+    let regrouped = |k: usize| match k % 4 {
+        1 | 3 => unary("regroup", k),
+        0 if k < 12 => of_many("concatenate", ["x".to_owned(), before(k)].into_iter()),
+        _ => linear(&before(k), &joined),
+    };
     let block = |k: usize| match k % 2 {
         0 => apart(&before(k), &many),
         _ => unary("batch_norm", k),
@@ -99,6 +110,8 @@ fn wide() -> Vec<HardSpec> {
         spec("many chunks", &[("x", &many)], (0..100).map(|k| apart(&before(k), &many))),
         spec("more chunks", &[("x", &more)], (0..12).map(|k| apart(&before(k), &more))),
         spec("most chunks", &[("x", &most)], (0..2).map(|k| apart(&before(k), &most))),
+        spec("few chunks, residual", &[("x", &few)], (0..99).map(residual)),
+        spec("regrouped", &[("x", &joined)], (0..60).map(regrouped)),
         spec("many chunks, normalised", &[("x", &many)], (0..100).map(block)),
     ]
 }
@@ -130,6 +143,11 @@ fn branching() -> Vec<HardSpec> {
         6 => unary("scalar_activation", k),
         _ => linear(&before(k), FEW),
     });
+    let activated = (0..99).map(|k: usize| match k % 2 {
+        1 => unary("scalar_activation", k) + "\nacts = [\"silu\"]",
+        _ if k > 3 => of_many("add", (1..4).map(|j| format!("l{}", k - j))),
+        _ => linear(&before(k), "8x0e"),
+    });
     let inputs: Vec<String> = (0..16).map(|k| format!("x{k}")).collect();
     let named: Vec<(&str, &str)> = inputs.iter().map(|name| (name.as_str(), "8x0e + 4x1o + 8x0e")).collect();
     let heads = inputs.iter().map(|input| linear(input, "16x0e + 8x1o"));
@@ -143,6 +161,7 @@ fn branching() -> Vec<HardSpec> {
         spec("residual sums", &[("x", IRREPS)], residual),
         spec("concatenations", &[("x", "8x0e + 4x1o")], joined),
         spec("dense", &[("x", "4x0e + 2x1o")], dense),
+        spec("activated sums", &[("x", "8x0e")], activated),
         spec("web of sums", &[("x", FEW)], web),
         spec("inputs", &named, heads.chain(gates).chain(tails).chain(ends).chain(last)),
     ]

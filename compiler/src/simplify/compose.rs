@@ -204,6 +204,10 @@ fn unchanged(path: &Path, factor: usize, writer: &Writer<'_>, base: usize) -> Op
     let mut met = Vec::new();
     for written in writer.meeting(&path.factors[factor].segment.hull(&path.axes)) {
         met.extend(meet(path, factor, written, base, MAX_FACTORS + 1)?);
+        // Of many chunks that are read at once the second one tells.
+        if met.len() > 1 {
+            return None;
+        }
     }
     let [piece] = &mut met[..] else { return None };
     let elements = |path: &Path| path.axes.iter().map(|a| a.size).product::<usize>();
@@ -248,28 +252,86 @@ pub(super) fn write_through(reader: &Contract, writer: &Contract) -> Option<Cont
     Some(Contract { rows: writer.rows.clone(), operands: writer.operands.clone(), out, divisor, paths })
 }
 
-/// `reader` with every operand whose value `inner` gives as a map replaced by that map's expression.
-pub(super) fn fuse_maps(reader: &Map, inner: impl Fn(ValueId) -> Option<Map>) -> Option<Map> {
-    let mut operands = Vec::new();
-    let mut args = Vec::with_capacity(reader.operands.len());
-    let mut fused = false;
+/// What comes of a map and those that it reads.
+pub(super) enum Fused {
+    /// It reads none.
+    Nothing,
+    /// An expression that is too large.
+    TooLarge,
+    Map(Map),
+}
+
+/// `reader` with every operand whose value `inner` gives as a map replaced by that map's expression, where the expression
+/// is of at most the size given.
+pub(super) fn fuse_maps(reader: &Map, most: usize, inner: impl Fn(ValueId) -> Option<Map>) -> Fused {
+    let (mut operands, mut replaced) = (Vec::new(), Vec::with_capacity(reader.operands.len()));
     for operand in &reader.operands {
-        let base = operands.len();
-        let replaced = inner(operand.value).and_then(|map| {
+        let map = inner(operand.value).and_then(|map| {
             let written = RowMap::identity(map.rows.len());
             let place = |o: &Operand| Some(Operand { value: o.value, map: through(&operand.map, &written, &o.map)? });
             let moved = map.operands.iter().map(place).collect::<Option<Vec<_>>>()?;
             Some((moved, map.expr))
         });
-        if let Some((moved, expr)) = replaced {
-            operands.extend(moved);
-            args.push(expr.substitute(&|k| Expr::Arg(base + k)));
-            fused = true;
-        } else {
-            operands.push(operand.clone());
-            args.push(Expr::Arg(base));
-        }
+        let (moved, expr) = map.map_or_else(|| (vec![operand.clone()], None), |(moved, expr)| (moved, Some(expr)));
+        replaced.push((operands.len(), expr));
+        operands.extend(moved);
     }
+    if replaced.iter().all(|(_, expr)| expr.is_none()) {
+        return Fused::Nothing;
+    }
+    let inner = || replaced.iter().filter_map(|(_, expr)| expr.as_ref());
+    let sizes: Vec<usize> = replaced.iter().map(|(_, expr)| expr.as_ref().map_or(0, Expr::size)).collect();
+    if inner().all(|expr| expr.as_constant().is_none()) && least_size(&reader.expr, &sizes) > most {
+        return Fused::TooLarge;
+    }
+    let moved = |(base, expr): &(usize, Option<Expr>)| match expr {
+        Some(expr) => expr.substitute(&|k| Expr::Arg(base + k)),
+        None => Expr::Arg(*base),
+    };
+    let args: Vec<Expr> = replaced.iter().map(moved).collect();
     let expr = reader.expr.substitute(&|k| args[k].clone());
-    fused.then(|| Map { rows: reader.rows.clone(), operands, expr })
+    if expr.size() > most { Fused::TooLarge } else { Fused::Map(Map { rows: reader.rows.clone(), operands, expr }) }
+}
+
+/// The least size of an expression whose operands are replaced by expressions of the given sizes, of which none is a
+/// constant. Of the branches of a selection, which may be equal, the larger one counts.
+fn least_size(expr: &Expr, sizes: &[usize]) -> usize {
+    let of = |expr: &Expr| least_size(expr, sizes);
+    match expr {
+        Expr::Arg(k) => sizes[*k],
+        Expr::Const(_) => 0,
+        Expr::Unary(_, x) => of(x).saturating_add(1),
+        Expr::Binary(_, a, b) => of(a).saturating_add(of(b)).saturating_add(1),
+        Expr::Select(_, a, b) => of(a).max(of(b)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schur_ir::expr::{Binary, Unary};
+
+    use super::*;
+
+    #[test]
+    fn an_expression_of_others_is_no_smaller_than_foreseen() {
+        let arg = Expr::Arg;
+        let sum = |a, b| Expr::binary(Binary::Add, a, b);
+        let (small, large) = (Expr::unary(Unary::Exp, arg(0)), sum(Expr::unary(Unary::Tanh, arg(0)), arg(1)));
+        let readers = [
+            sum(arg(0), Expr::unary(Unary::Neg, arg(1))),
+            Expr::select(Expr::binary(Binary::Gt, arg(0), arg(1)), arg(0), arg(1)),
+            Expr::select(arg(1), sum(arg(0), arg(0)), Expr::constant(0.0)),
+            Expr::binary(Binary::Mul, Expr::constant(2.0), Expr::unary(Unary::Sigmoid, arg(0))),
+        ];
+        let (mut equal, mut less) = (0, 0);
+        for reader in &readers {
+            for args in [[&small, &large], [&large, &small], [&large, &large]] {
+                let foreseen = least_size(reader, &args.map(Expr::size));
+                let size = reader.substitute(&|k| args[k].clone()).size();
+                assert!(foreseen <= size, "{reader:?} of {args:?}: {foreseen}, {size}");
+                if foreseen == size { equal += 1 } else { less += 1 }
+            }
+        }
+        assert!(equal > less, "{equal} are as large as foreseen, {less} are larger");
+    }
 }

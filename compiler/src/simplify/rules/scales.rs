@@ -9,7 +9,7 @@ use smallvec::smallvec;
 
 use super::irreps::row_wise;
 use super::{Action, BUILT, Built, Found, Rule, Site};
-use crate::simplify::compose::{fuse_maps, is_sum};
+use crate::simplify::compose::{Fused, fuse_maps, is_sum};
 use crate::simplify::path_algebra::is_run;
 use crate::simplify::spelling::spell;
 
@@ -103,12 +103,20 @@ fn fuse(site: &Site<'_>) -> Vec<Found> {
         site.newest(value, map).or_else(|| site.newest(value, elementwise))
     };
     // The newest map has more fused into it, the oldest leaves scales to the weights before it.
-    let all = fuse_maps(reader, newest);
+    let all = fuse_maps(reader, MAX_EXPR, newest);
     let own = |value| newest(value).filter(|_| site.is_exclusive(value));
-    let own = if all.is_some() && site.shares() { fuse_maps(reader, own) } else { None };
-    let first = fuse_maps(reader, |value| site.oldest(value, map));
-    let fused = all.into_iter().chain(own).chain(first).filter(|map| map.expr.size() <= MAX_EXPR);
-    fused.map(|map| Found::Op(Op::Map(map))).collect()
+    let shares = site.shares() && !matches!(all, Fused::Nothing);
+    let own = if shares { fuse_maps(reader, MAX_EXPR, own) } else { Fused::Nothing };
+    let first = fuse_maps(reader, MAX_EXPR, |value| site.oldest(value, map));
+    let found = |fused| match fused {
+        Fused::Map(map) => Some(Found::Op(Op::Map(map))),
+        Fused::TooLarge => {
+            site.tried.set(site.tried.get() + reader.expr.size());
+            None
+        }
+        Fused::Nothing => None,
+    };
+    [all, own, first].into_iter().filter_map(found).collect()
 }
 
 fn contract_as_map(site: &Site<'_>) -> Vec<Found> {

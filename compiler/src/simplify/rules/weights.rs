@@ -23,6 +23,9 @@ pub(super) static MULTIPLY_WEIGHTS: Rule =
 pub(super) static PACK_WEIGHTS: Rule =
     Rule { name: "pack-weights", exact: false, action: Action::Rewrite(pack_weights) };
 
+/// A path that is tidied takes about as long as so many that are tried.
+const PER_TIDY: usize = 4;
+
 fn multiply_weights(site: &Site<'_>) -> Vec<Found> {
     let Op::Contract(reader) = site.op else { return Vec::new() };
     if reader.reduces() || (site.fixed)(site.class) {
@@ -83,6 +86,7 @@ fn read_product(reader: &Contract, k: usize, writer: &Writer<'_>, site: &Site<'_
         tidy_paths(&mut reader, site.ty);
         let mut writer = order.written(writer.contract, site.tried)?;
         tidy_paths(&mut writer, order.ty());
+        site.tried.set(site.tried.get() + PER_TIDY * (reader.paths.len() + writer.paths.len()));
         Some((reader, writer))
     });
     match &regrouped {
