@@ -12,6 +12,10 @@ use std::fmt;
 use crate::expr::Expr;
 use crate::ty::DType;
 
+mod rows;
+
+pub use rows::{MAX_ROWS_ARRAYS, MAX_TERMS, Place, Rows, Step, Term};
+
 /// How a micro-kernel is called: `(plan, arguments, rows)`.
 ///
 /// - `plan`: [`Entry::plan`] of the entry;
@@ -73,6 +77,8 @@ pub enum Micro {
     Transpose(Transpose),
     /// A scalar expression at every element. Arrays: `out`, then the operands.
     Map(Map),
+    /// Sums of products, row by row. Arrays: those that its places name.
+    Rows(Rows),
     /// Asks for all that is ahead and was not asked for. It has no arrays.
     Prefetch(DType),
 }
@@ -84,7 +90,7 @@ pub const MAX_MAP_OPERANDS: usize = 7;
 pub const MAX_MAP_PARTS: usize = 32;
 
 /// The most arrays of any micro-kernel.
-pub const MAX_ARRAYS: usize = MAX_MAP_OPERANDS + 1;
+pub const MAX_ARRAYS: usize = MAX_ROWS_ARRAYS;
 
 /// `out[r, k] = expr(operand_0[r, k], …)` for `k` in `0..count`.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,6 +132,7 @@ impl Micro {
             Micro::Product(product) => product.dtype,
             Micro::Transpose(transpose) => transpose.dtype,
             Micro::Map(map) => map.dtype,
+            Micro::Rows(rows) => rows.dtype,
             Micro::Prefetch(dtype) => *dtype,
         }
     }
@@ -218,6 +225,7 @@ impl fmt::Display for Micro {
                 write!(f, "{} transpose, {from} x {to} to {to} x {from}", t.dtype)
             }
             Micro::Map(m) => write!(f, "{} map of {} elements, {}", m.dtype, m.count, m.expr),
+            Micro::Rows(rows) => write!(f, "{rows}"),
             Micro::Prefetch(_) => f.write_str("prefetch of what was not asked for"),
         }
     }

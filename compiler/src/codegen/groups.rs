@@ -8,15 +8,26 @@
 
 use std::ops::Range;
 
-use crate::loops::{Access, Array, Kernel, RowAddress, Stmt};
+use crate::loops::{Kernel, RowAddress, Stmt, Together};
 
 /// Statements that are emitted together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Group {
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Group<'k> {
     /// Which statements of the kernel.
     pub(super) statements: Range<usize>,
-    /// True where they share a loop over rows; a statement that does not goes over the tile alone.
-    pub(super) by_row: bool,
+    /// How they are emitted.
+    pub(super) way: Way<'k>,
+}
+
+/// How statements are emitted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Way<'k> {
+    /// One, which goes over the tile alone.
+    Alone,
+    /// They share a loop over rows.
+    ByRow,
+    /// One micro-kernel does them.
+    Together(&'k Together),
 }
 
 /// Whether sums over rows go row by row, too.
@@ -29,38 +40,37 @@ pub(super) enum Sums {
 }
 
 /// Some statements of a kernel, in order, those together that share a loop over rows.
-pub(super) fn groups(kernel: &Kernel, statements: Range<usize>, sums: Sums) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
-    for k in statements {
+pub(super) fn groups(kernel: &Kernel, statements: Range<usize>, sums: Sums) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    // Those that a section holds a part of alone are generated code.
+    let is_whole = |of: &Range<usize>| statements.start <= of.start && of.end <= statements.end;
+    for k in statements.clone() {
+        if let Some(together) = kernel.together_with(k).filter(|together| is_whole(&together.statements)) {
+            if together.statements.start == k {
+                groups.push(Group { statements: together.statements.clone(), way: Way::Together(together) });
+            }
+            continue;
+        }
         let stmt = &kernel.body[k];
-        let joins = |group: &&mut Group| {
+        let joins = |group: &&mut Group<'_>| {
             let mut before = kernel.body[group.statements.clone()].iter();
-            before.all(|before| go_together(kernel, before, stmt, sums))
+            let is_generated = !matches!(group.way, Way::Together(_));
+            is_generated && before.all(|before| go_together(kernel, before, stmt, sums))
         };
         match groups.last_mut().filter(joins) {
-            Some(group) => (group.statements.end, group.by_row) = (k + 1, true),
+            Some(group) => (group.statements.end, group.way) = (k + 1, Way::ByRow),
             None => {
                 let by_row = sums == Sums::ByRow && stmt.adds_rows();
-                groups.push(Group { statements: k..k + 1, by_row });
+                groups.push(Group { statements: k..k + 1, way: if by_row { Way::ByRow } else { Way::Alone } });
             }
         }
     }
     groups
 }
 
-/// True where two statements may be done row by row, one after the other in every row: none of them writes an array of the
-/// tile whose place is a part of another's that the other one touches.
+/// True where two statements may share a loop over rows.
 fn go_together(kernel: &Kernel, a: &Stmt, b: &Stmt, sums: Sums) -> bool {
-    let scratch = |access: &Access| match access.array {
-        Array::Scratch(id) => Some((id, kernel.scratch[id.0 as usize].places())),
-        Array::Memory(_) => None,
-    };
-    let apart = |written: &Stmt, touched: &Stmt| {
-        let Some((id, places)) = scratch(written.written()) else { return true };
-        let others = touched.accesses().into_iter().filter_map(scratch).filter(|(other, _)| *other != id);
-        others.into_iter().all(|(_, other)| other.end <= places.start || places.end <= other.start)
-    };
-    goes_by_rows(a, sums) && goes_by_rows(b, sums) && apart(a, b) && apart(b, a)
+    goes_by_rows(a, sums) && goes_by_rows(b, sums) && kernel.are_apart(a, b)
 }
 
 /// True where a statement computes rows of its output one by one, each element from one term: nothing is gained by taking

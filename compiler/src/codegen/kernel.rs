@@ -22,7 +22,7 @@ use schur_ir::ty::DType;
 
 use crate::loops::{Array, Kernel, Loops, MicroCall, Stmt};
 
-use super::groups::{Group, Sums, groups};
+use super::groups::{Group, Sums, Way, groups};
 use super::listing::location;
 use super::native::{micro_signature, section_signature, signature};
 use super::scope::Scope;
@@ -105,7 +105,7 @@ pub(super) fn build(
     };
     let statements = &kernel.body[scope.statements(kernel.body.len())];
     let asks = scope.goes_over_tiles() && kernel.ahead.is_some();
-    let calls = asks || statements.iter().any(|stmt| stmt.calls());
+    let calls = asks || !kernel.together.is_empty() || statements.iter().any(|stmt| stmt.calls());
     let micros = calls.then(|| Micros::new(&mut b, micros_table, target));
     let mut builder = KernelBuilder {
         b,
@@ -242,9 +242,13 @@ impl<'a> KernelBuilder<'a> {
     /// Emits the statements, group by group.
     fn groups(&mut self, sums: Sums) {
         let statements = self.scope.statements(self.kernel.body.len());
-        for Group { statements, by_row } in groups(self.kernel, statements, sums) {
+        for Group { statements, way } in groups(self.kernel, statements, sums) {
             let mut all = |cx: &mut Self| statements.clone().for_each(|k| cx.statement(k));
-            if by_row { self.row_by_row(&mut all) } else { all(self) }
+            match way {
+                Way::Alone => all(self),
+                Way::ByRow => self.row_by_row(&mut all),
+                Way::Together(together) => self.together(together),
+            }
         }
     }
 

@@ -17,6 +17,7 @@ mod plan;
 mod rows;
 mod scope;
 mod target;
+mod together;
 
 use std::panic::resume_unwind;
 use std::sync::Arc;

@@ -56,6 +56,8 @@ pub struct Kernel {
     /// For kernels of nothing but elements and sums over rows: above so many rows, which are larger than the caches, the sums
     /// go row by row too, so that memory is met in its order.
     pub by_row_above: Option<usize>,
+    /// Statements that one micro-kernel does together, in order.
+    pub together: Vec<Together>,
     /// What a tile computes, in order.
     pub body: Vec<Stmt>,
     /// For every statement the value of the graph that it computes: for people. Values beyond the graph's are copies for
@@ -68,6 +70,45 @@ impl Kernel {
     pub fn scratch_width(&self) -> usize {
         self.scratch.iter().map(|s| s.places().end).max().unwrap_or(0)
     }
+
+    /// True where two statements may be done row by row, one after the other in every row: none of them writes an array of
+    /// the tile whose place is a part of another's that the other one touches.
+    pub(crate) fn are_apart(&self, a: &Stmt, b: &Stmt) -> bool {
+        let scratch = |access: &Access| match access.array {
+            Array::Scratch(id) => Some((id, self.scratch.get(id.0 as usize)?.places())),
+            Array::Memory(_) => None,
+        };
+        let apart = |written: &Stmt, touched: &Stmt| {
+            let Some((id, places)) = scratch(written.written()) else { return true };
+            let others = touched.accesses().into_iter().filter_map(scratch).filter(|(other, _)| *other != id);
+            others.into_iter().all(|(_, other)| other.end <= places.start || places.end <= other.start)
+        };
+        apart(a, b) && apart(b, a)
+    }
+
+    /// The statements that the `k`-th one is done together with by one micro-kernel, if it is.
+    pub fn together_with(&self, k: usize) -> Option<&Together> {
+        let at = self.together.partition_point(|together| together.statements.end <= k);
+        self.together.get(at).filter(|together| together.statements.contains(&k))
+    }
+
+    /// The statements that no micro-kernel does together with others.
+    pub(crate) fn generated(&self) -> impl Iterator<Item = &Stmt> {
+        self.body.iter().enumerate().filter(|(k, _)| self.together_with(*k).is_none()).map(|(_, stmt)| stmt)
+    }
+}
+
+/// Statements that follow each other and that one micro-kernel does together, row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Together {
+    /// Which statements of the kernel.
+    pub statements: Range<usize>,
+    /// The micro-kernel, by its place in [`Loops::micros`].
+    pub micro: usize,
+    /// The arrays that it is given, from the first element of a row on.
+    pub arrays: Vec<Access>,
+    /// What some sums are divided by: the inverse is one more array.
+    pub divisor: Option<Dim>,
 }
 
 /// Buffers whose next rows are asked for ahead of their use.

@@ -26,6 +26,7 @@ mod stmt;
 mod storage;
 pub(crate) mod strides;
 mod tile;
+mod together;
 
 use schur_ir::dim::{Dim, Symbol};
 use schur_ir::graph::{Graph, ValueId};
@@ -36,7 +37,9 @@ use copies::{Packed, cheap, divisors, flat, inline, live, once, rows, sums, weig
 
 pub(crate) use interpret::bytes as interpreted_bytes;
 pub use interpret::{InterpretError, interpret};
-pub use kernel::{Access, Ahead, Array, Kernel, Layout, Loops, Pick, RowAddress, RowTerm, Scratch, ScratchId};
+pub use kernel::{
+    Access, Ahead, Array, Kernel, Layout, Loops, Pick, RowAddress, RowTerm, Scratch, ScratchId, Together,
+};
 pub use stmt::{MapStmt, MicroCall, Nest, Stmt, Write};
 
 /// How the loops are made.
@@ -120,7 +123,10 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
     }
     let mut micros = Vec::new();
     if options.micro_kernels {
-        kernels.iter_mut().for_each(|kernel| select::select(kernel, dtype, &mut micros));
+        for kernel in &mut kernels {
+            select::select(kernel, dtype, &mut micros);
+            together::gather(kernel, &storage.buffers, dtype, &mut micros);
+        }
     }
     for kernel in &mut kernels {
         kernel.tile = tile::rows(kernel, &storage.buffers, dtype.size(), options);

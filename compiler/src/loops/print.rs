@@ -63,10 +63,16 @@ impl fmt::Display for Kernel {
         if let Some(rows) = self.by_row_above {
             writeln!(f, "    above {rows} rows: sums over rows row by row")?;
         }
-        for stmt in &self.body {
-            writeln!(f, "    {stmt}")?;
-        }
-        Ok(())
+        (0..self.body.len()).try_for_each(|k| writeln!(f, "    {}", self.line(k)))
+    }
+}
+
+impl Kernel {
+    /// The `k`-th statement as text, with the micro-kernel that does it together with others.
+    pub fn line(&self, k: usize) -> String {
+        let stmt = self.body.get(k).map(Stmt::to_string).unwrap_or_default();
+        let within = self.together_with(k).map(|together| format!("  in micro-kernel {}", together.micro));
+        stmt + &within.unwrap_or_default()
     }
 }
 

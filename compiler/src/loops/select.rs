@@ -78,7 +78,8 @@ fn multiply_adds(stmt: &Stmt, micros: &[Micro]) -> usize {
         Some((call, Micro::Product(product))) if product.asks() => {
             product.multiply_adds() * call.outer.iter().map(|&axis| nest.axes[axis].size).product::<usize>()
         }
-        Some((_, Micro::Product(_) | Micro::Transpose(_) | Micro::Map(_) | Micro::Prefetch(_))) | None => 0,
+        Some((_, Micro::Product(_) | Micro::Transpose(_) | Micro::Map(_) | Micro::Rows(_) | Micro::Prefetch(_)))
+        | None => 0,
     }
 }
 

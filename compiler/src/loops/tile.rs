@@ -32,7 +32,7 @@ pub(super) fn by_row_above(
     element: usize,
     options: &LoopOptions,
 ) -> Option<usize> {
-    let is_simple = kernel.ahead.is_none() && kernel.body.iter().any(Stmt::adds_rows);
+    let is_simple = kernel.ahead.is_none() && kernel.generated().any(Stmt::adds_rows);
     let row = element * width(kernel, buffers);
     (is_simple && row > 0).then(|| options.cache_bytes / row)
 }

@@ -8,12 +8,14 @@ use std::collections::HashMap;
 use std::mem::MaybeUninit;
 
 use schur_ir::expr::{Binary, Expr, Unary};
-pub(super) use schur_ir::micro::MAX_ARRAYS;
-use schur_ir::micro::{MAX_MAP_PARTS, Map};
+use schur_ir::micro::{MAX_MAP_OPERANDS, MAX_MAP_PARTS, Map};
 
 use super::functions::{absolute, exp, sigmoid, silu, silu_slope, softplus, tanh};
 use super::simd::Simd;
 use super::vectors::Vectors;
+
+/// The most arrays of a map.
+pub(super) const MAX_ARRAYS: usize = MAX_MAP_OPERANDS + 1;
 
 /// Vectors that are computed at once.
 const BLOCK: usize = 4;

@@ -13,8 +13,10 @@ mod neon;
 mod portable;
 mod prefetch;
 mod product;
+mod rows;
 mod sets;
 mod simd;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -127,6 +129,7 @@ impl Table {
                 self.add(transpose::Plan::new(transpose, coefficient, lanes, row), run_transpose::<T>);
             }
             Micro::Map(map) => self.add(map::Plan::new(map, functions.map), run_map::<T>),
+            Micro::Rows(rows) => self.add(rows::Plan::new(rows, functions.tiles.lanes, functions.step), run_rows::<T>),
             Micro::Prefetch(_) => self.add((), run_prefetch),
         }
     }
@@ -165,6 +168,11 @@ unsafe extern "C" fn run_transpose<T: Float>(plan: *const u8, given: *mut Argume
 unsafe extern "C" fn run_map<T: Float>(plan: *const u8, given: *mut Arguments, rows: i64) {
     // SAFETY: the plan is the entry's; arguments and rows are the caller's.
     unsafe { (*plan.cast::<map::Plan<T>>()).run((&raw const (*given).arrays).cast(), rows as usize) }
+}
+
+unsafe extern "C" fn run_rows<T: Float>(plan: *const u8, given: *mut Arguments, rows: i64) {
+    // SAFETY: the plan is the entry's; arguments and rows are the caller's.
+    unsafe { (*plan.cast::<rows::Plan<T>>()).run((&raw const (*given).arrays).cast(), rows as usize) }
 }
 
 unsafe extern "C" fn run_prefetch(_plan: *const u8, given: *mut Arguments, _rows: i64) {

@@ -9,10 +9,14 @@ const LINE: usize = 64;
 pub(super) fn rest(ahead: &mut Ahead) {
     while ahead.left > 0 {
         let [first, end] = ahead.ranges[ahead.left];
-        let lines = end.addr().saturating_sub(first.addr()).div_ceil(LINE);
-        (0..lines).for_each(|k| ask(first.wrapping_add(k * LINE)));
+        ask_for(first, end.addr().saturating_sub(first.addr()));
         ahead.left -= 1;
     }
+}
+
+/// Asks for so many bytes.
+pub(super) fn ask_for(first: *const u8, bytes: usize) {
+    (0..bytes.div_ceil(LINE)).for_each(|k| ask(first.wrapping_add(k * LINE)));
 }
 
 /// What a register tile asks for: one or two lines in every turn of its loop, or none.

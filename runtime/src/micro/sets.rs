@@ -8,7 +8,9 @@ use super::map;
 use super::neon;
 use super::portable::{self, Plain};
 use super::product::{TileFn, Tiles};
+use super::rows::{self, Shape};
 use super::simd::Simd;
+use super::steps;
 use super::tile::{self, Tile};
 use super::transpose;
 #[cfg(target_arch = "x86_64")]
@@ -22,6 +24,8 @@ pub(super) struct Functions<T: 'static> {
     pub(super) row: fn(&Transpose) -> transpose::RowFn<T>,
     /// A run of elements of a map.
     pub(super) map: map::RunFn<T>,
+    /// A step of a list of steps that are done row by row.
+    pub(super) step: fn(Shape) -> Option<rows::StepFn<T>>,
 }
 
 /// A float, with the functions of every instruction set.
@@ -114,6 +118,64 @@ macro_rules! functions {
             }
 
             /// # Safety
+            /// The machine has the instructions, and the arrays hold these rows.
+            $(#[$features])?
+            unsafe fn elements<const P: usize, const Q: usize, const D: usize>(
+                step: &rows::Step<$float>,
+                arrays: &rows::Arrays<$float>,
+                count: usize,
+            ) {
+                // SAFETY: the caller's.
+                unsafe { steps::elements::<$simd, P, Q, D>(step, arrays, count) }
+            }
+
+            /// # Safety
+            /// The machine has the instructions, and the arrays hold these rows.
+            $(#[$features])?
+            unsafe fn sums<const P: usize, const Q: usize, const D: usize, const ACROSS: bool>(
+                step: &rows::Step<$float>,
+                arrays: &rows::Arrays<$float>,
+                count: usize,
+            ) {
+                // SAFETY: the caller's.
+                unsafe { steps::sums::<$simd, P, Q, D, ACROSS>(step, arrays, count) }
+            }
+
+            fn step(shape: Shape) -> Option<rows::StepFn<$float>> {
+                Some(match (shape.terms, shape.sums_rows, shape.components) {
+                    ([0, 1], Some(true), 1) => sums::<0, 1, 1, true>,
+                    ([0, 1], Some(true), _) => sums::<0, 1, 0, true>,
+                    ([0, 1], Some(false), _) => sums::<0, 1, 0, false>,
+                    ([1, 0], Some(true), 1) => sums::<1, 0, 1, true>,
+                    ([1, 0], Some(true), 3) => sums::<1, 0, 3, true>,
+                    ([1, 0], Some(true), 5) => sums::<1, 0, 5, true>,
+                    ([1, 0], Some(true), _) => sums::<1, 0, 0, true>,
+                    ([1, 0], Some(false), 3) => sums::<1, 0, 3, false>,
+                    ([1, 0], Some(false), 5) => sums::<1, 0, 5, false>,
+                    ([1, 0], Some(false), _) => sums::<1, 0, 0, false>,
+                    ([0, 1], None, 1) => elements::<0, 1, 1>,
+                    ([0, 2], None, 1) => elements::<0, 2, 1>,
+                    ([1, 0], None, 1) => elements::<1, 0, 1>,
+                    ([1, 0], None, 3) => elements::<1, 0, 3>,
+                    ([1, 0], None, 5) => elements::<1, 0, 5>,
+                    ([1, 1], None, 1) => elements::<1, 1, 1>,
+                    ([2, 0], None, 3) => elements::<2, 0, 3>,
+                    ([2, 0], None, 5) => elements::<2, 0, 5>,
+                    ([2, 1], None, 1) => elements::<2, 1, 1>,
+                    ([0, 1], None, _) => elements::<0, 1, 0>,
+                    ([0, 2], None, _) => elements::<0, 2, 0>,
+                    ([0, 3], None, _) => elements::<0, 3, 0>,
+                    ([1, 0], None, _) => elements::<1, 0, 0>,
+                    ([1, 1], None, _) => elements::<1, 1, 0>,
+                    ([1, 2], None, _) => elements::<1, 2, 0>,
+                    ([2, 0], None, _) => elements::<2, 0, 0>,
+                    ([2, 1], None, _) => elements::<2, 1, 0>,
+                    ([3, 0], None, _) => elements::<3, 0, 0>,
+                    _ => return None,
+                })
+            }
+
+            /// # Safety
             /// The machine has the instructions, and the arrays hold a row.
             $(#[$features])?
             unsafe fn few<const N: usize>(out: *mut $float, from: *const $float, plan: &transpose::Plan<$float>) {
@@ -146,6 +208,7 @@ macro_rules! functions {
                 tiles: Tiles { lanes: <$simd as Simd>::LANES, get, pairs, terms },
                 row,
                 map,
+                step,
             };
         }
     };

@@ -7,6 +7,8 @@ use schur_ir::ty::DType;
 
 use super::{Float, InstructionSet, Table};
 
+mod rows;
+
 /// A value that is exact in `f32`, and so are small sums of products of two.
 fn value(k: usize) -> f64 {
     ((k * 7919 + 3) % 17) as f64 - 8.0

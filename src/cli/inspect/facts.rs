@@ -112,7 +112,7 @@ fn kernel_facts(kernel: &KernelText, graph: &Graph) -> Value {
         "size": kernel.size,
         "head": kernel.head,
         "scratch": kernel.scratch,
-        "loops": kernel.loops.iter().map(|(text, value)| json!([text, known(*value)])).collect::<Vec<_>>(),
+        "loops": kernel.loops.iter().map(|(text, value, code)| json!([text, known(*value), code])).collect::<Vec<_>>(),
         "clif": kernel.clif,
         "asm": kernel.asm.iter().map(|line| json!([line.text, line.line, line.statement])).collect::<Vec<_>>(),
     })

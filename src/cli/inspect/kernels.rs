@@ -19,8 +19,9 @@ pub(super) struct KernelText {
     pub(super) head: Vec<String>,
     /// What the arrays of a tile hold.
     pub(super) scratch: Vec<String>,
-    /// The statements, each with the value that it computes.
-    pub(super) loops: Vec<(String, ValueId)>,
+    /// The statements, each with the value that it computes, and the statement that its code is marked with: of those that one
+    /// micro-kernel does together, the first.
+    pub(super) loops: Vec<(String, ValueId, usize)>,
     /// Lines of Cranelift IR, each with its statement.
     pub(super) clif: Vec<(String, Option<usize>)>,
     pub(super) asm: Vec<AsmLine>,
@@ -63,10 +64,20 @@ fn kernel_text(kernel: &Kernel, code: &KernelCode, dtype: DType) -> KernelText {
         size: code.size(),
         head: head.collect(),
         scratch: kernel.scratch.iter().map(|scratch| scratch.label.clone()).collect(),
-        loops: kernel.body.iter().map(ToString::to_string).zip(kernel.values.iter().copied()).collect(),
+        loops: kernel
+            .values
+            .iter()
+            .enumerate()
+            .map(|(k, value)| (kernel.line(k), *value, code_of(kernel, k)))
+            .collect(),
         clif: ir,
         asm: assembly,
     }
+}
+
+/// The statement that the code of a statement is marked with.
+fn code_of(kernel: &Kernel, statement: usize) -> usize {
+    kernel.together_with(statement).map_or(statement, |together| together.statements.start)
 }
 
 /// The names of blocks are of the statement of the instruction that follows.

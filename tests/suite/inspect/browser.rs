@@ -168,11 +168,13 @@ fn example(arguments: &[&str]) -> Option<(Browser, Folder)> {
 fn a_click_on_a_value_shows_all_that_is_known_of_it() {
     let Some((mut browser, _folder)) = example(&[FORCES]) else { return };
     assert!(browser.text("#details").contains("Select a value"));
-    // A value over rows that a rule made, whose box can be seen.
+    // A value over rows that a rule made, of several statements that each have code, whose box can be seen.
     let id = browser.value(
-        "(() => { const glyph = canvases.get('after').glyphs.find((glyph) => { \
+        "(() => { const statements = DATA.kernels.flatMap((kernel) => kernel.loops); \
+         const codes = (id) => new Set(statements.filter(([, of]) => of === Number(id)).map(([, , code]) => code)).size; \
+         const glyph = canvases.get('after').glyphs.find((glyph) => { \
          const [value, box] = [DATA.views.after.values[glyph.dataset.value], glyph.getBoundingClientRect()]; \
-         return value.op === 'contract' && !value.type.text.includes('[]') && value.rules.length > 0 && box.bottom < innerHeight && box.right < 900; }); \
+         return value.op === 'contract' && !value.type.text.includes('[]') && value.rules.length > 0 && codes(glyph.dataset.value) > 1 && box.bottom < innerHeight && box.right < 900; }); \
          return glyph.dataset.value; })()",
     );
     let id = id.as_str().expect("there is one");
@@ -184,7 +186,7 @@ fn a_click_on_a_value_shows_all_that_is_known_of_it() {
     }
     let rules = browser.value("[...document.querySelectorAll('.rules code')].map((rule) => rule.textContent)");
     assert_eq!(rules, browser.value(&of("rules")));
-    for (listing, word) in [("loops", "[row]"), ("clif", "block"), ("asm", "mov")] {
+    for (listing, word) in [("loops", "[row]"), ("clif", "store"), ("asm", "mov")] {
         let lines = browser.text(&format!("[data-listing={listing}] .lines"));
         assert!(lines.contains(word), "{listing}: {lines}");
     }

@@ -36,20 +36,21 @@ class Listings {
 
   fill() {
     const { kernel, value } = this;
-    const own = new Set(kernel.loops.flatMap(([, of], k) => (of === value ? [k] : [])));
-    const clif = kernel.clif.map(([text, statement], k) => ({ text, statement, line: k }));
-    const asm = kernel.asm.map(([text, line, statement]) => ({ text, statement, line }));
-    const loops = kernel.loops.map(([text], k) => ({ text, statement: k, line: null }));
+    // Statements that one micro-kernel does together have the code of the first.
+    const code = new Set(kernel.loops.flatMap(([, of, statement]) => (of === value ? [statement] : [])));
+    const clif = kernel.clif.map(([text, statement], k) => ({ text, statement, line: k, own: code.has(statement) }));
+    const asm = kernel.asm.map(([text, line, statement]) => ({ text, statement, line, own: code.has(statement) }));
+    const loops = kernel.loops.map(([text, of, statement]) => ({ text, statement, line: null, own: of === value }));
     this.rows = [];
-    this.pane("loops", loops, own, kernel.head[0]);
-    this.pane("clif", clif, own, kernel.name);
-    this.pane("asm", asm, own, `${kernel.size.toLocaleString("en")} bytes`);
+    this.pane("loops", loops, kernel.head[0]);
+    this.pane("clif", clif, kernel.name);
+    this.pane("asm", asm, `${kernel.size.toLocaleString("en")} bytes`);
   }
 
   /** Fills a pane: the value's lines, or all with the others fainter. */
-  pane(name, lines, own, note) {
+  pane(name, lines, note) {
     const pane = this.panes.get(name);
-    const count = lines.filter((line) => own.has(line.statement)).length;
+    const count = lines.filter((line) => line.own).length;
     pane.querySelector(".note").textContent = this.whole ? note : `${note} · ${count} of ${lines.length} lines`;
     const out = [];
     let hidden = 0;
@@ -58,12 +59,12 @@ class Listings {
       hidden = 0;
     };
     lines.forEach((line, k) => {
-      if (!this.whole && !own.has(line.statement)) {
+      if (!this.whole && !line.own) {
         hidden += 1;
         return;
       }
       fold();
-      const other = own.has(line.statement) ? "" : " other";
+      const other = line.own ? "" : " other";
       const row = make("div", { class: `line${other}`, role: "option", tabindex: "-1", "data-number": k + 1, "aria-selected": "false" }, coloured(name, line.text, this.kernel));
       this.rows.push({ row, pane: name, statement: line.statement, line: line.line });
       out.push(row);

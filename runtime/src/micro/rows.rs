@@ -1,0 +1,180 @@
+//! Sums of products, row by row: what the steps are, and their order.
+//!
+//! A few rows go through all steps before the next rows do, so that what a step writes is in the first cache where the next
+//! one reads it, and memory is met in its order. The loops of a step are in `steps.rs`.
+
+#![expect(clippy::unreachable, reason = "a program's steps have the terms that their description says")]
+
+use schur_ir::micro::{self, MAX_ROWS_ARRAYS, MAX_TERMS, Rows, Term};
+
+use super::prefetch::ask_for;
+use super::sets::Float;
+
+/// Elements that go through the steps before the next: some rows of short steps, one of long ones.
+const ELEMENTS: usize = 4096;
+
+/// The most rows that go through a step before the next.
+const MAX_ROWS: usize = 8;
+
+/// Vectors that are computed at once.
+pub(super) const BLOCK: usize = 2;
+
+/// Where the arrays are in the first of some rows.
+pub(super) type Arrays<T> = [*mut T; MAX_ROWS_ARRAYS];
+
+/// Elements of an array: neighbours from `offset` on.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) array: usize,
+    pub(super) offset: usize,
+    /// The stride from row to row.
+    pub(super) row: usize,
+    pub(super) component: usize,
+}
+
+/// A step, ready to be done.
+pub(super) struct Step<T: 'static> {
+    run: StepFn<T>,
+    pub(super) out: Place,
+    /// The factors of terms of two, then those of one.
+    pub(super) factors: [Place; 2 * MAX_TERMS],
+    /// The constants of the terms in that order.
+    pub(super) coefficients: [T; MAX_TERMS],
+    pub(super) components: usize,
+    pub(super) count: usize,
+    /// Of sums alone: what is there is a term of other steps.
+    pub(super) accumulate: bool,
+    /// The array of one element that terms are multiplied by.
+    pub(super) inverse: Option<usize>,
+}
+
+/// Does a step for some rows.
+pub(super) type StepFn<T> = unsafe fn(&Step<T>, &Arrays<T>, usize);
+
+/// What the loops of a step depend on.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    /// Terms of two factors, and of one.
+    pub(super) terms: [usize; 2],
+    /// Whether rows are summed (true) or components alone; none where nothing is.
+    pub(super) sums_rows: Option<bool>,
+    /// The number of components where they follow each other in whole blocks of vectors, and where of every two factors the second
+    /// has none (of sums: where both have); 0 for all else.
+    pub(super) components: usize,
+}
+
+/// Steps, ready to be called.
+pub(super) struct Plan<T: 'static> {
+    /// How far every array advances from row to row, where rows are done.
+    advances: Vec<usize>,
+    /// The arrays whose next rows are asked for.
+    asked: Vec<usize>,
+    steps: Vec<Step<T>>,
+    /// Rows that go through a step before the next.
+    rows: usize,
+}
+
+impl<T: Float> Plan<T> {
+    /// The steps by the functions of an instruction set with so many lanes.
+    pub(super) fn new(rows: &Rows, lanes: usize, of: fn(Shape) -> Option<StepFn<T>>) -> Self {
+        let elements = rows.steps.iter().map(|step| step.components * step.count).sum::<usize>();
+        let advance = |(stride, passing): (&usize, &bool)| if *passing { 0 } else { *stride };
+        let step = |step: &micro::Step| {
+            let terms = terms(step, rows);
+            let run = of(shape(step, rows, &terms, lanes));
+            Step::new(step, rows, &terms, run.unwrap_or_else(|| unreachable!("{step:?} has too many terms")))
+        };
+        Plan {
+            advances: rows.strides.iter().zip(&rows.passing).map(advance).collect(),
+            asked: (0..rows.asked.len()).filter(|k| rows.asked[*k]).collect(),
+            steps: rows.steps.iter().map(step).collect(),
+            rows: (ELEMENTS / elements.max(1)).clamp(1, MAX_ROWS),
+        }
+    }
+
+    /// Does all steps for all rows.
+    ///
+    /// # Safety
+    /// As [`schur_ir::micro::MicroFn`] says, on a machine with the instruction set of the steps.
+    pub(super) unsafe fn run(&self, given: *const *mut T, rows: usize) {
+        let mut arrays = [std::ptr::null_mut(); MAX_ROWS_ARRAYS];
+        for (k, array) in arrays.iter_mut().enumerate().take(self.advances.len()) {
+            // SAFETY: the caller's.
+            *array = unsafe { *given.add(k) };
+        }
+        let mut done = 0;
+        while done < rows {
+            let count = self.rows.min(rows - done);
+            for &k in &self.asked {
+                let elements = count * self.advances[k];
+                ask_for(arrays[k].wrapping_add(elements).cast_const().cast(), elements * size_of::<T>());
+            }
+            for step in &self.steps {
+                // SAFETY: the caller's.
+                unsafe { (step.run)(step, &arrays, count) }
+            }
+            for (array, step) in arrays.iter_mut().zip(&self.advances) {
+                *array = array.wrapping_add(count * step);
+            }
+            done += count;
+        }
+    }
+}
+
+/// The terms of a step, those of two factors first, and of two factors the one that has components first. What is there is a term
+/// of a step that adds to elements.
+fn terms(step: &micro::Step, rows: &Rows) -> Vec<Term> {
+    let mut terms = step.terms.clone();
+    if step.accumulate && !step.sums(&rows.strides) {
+        terms.push(Term { coefficient: 1.0, factors: vec![step.out] });
+    }
+    terms.sort_by_key(|term| std::cmp::Reverse(term.factors.len()));
+    for term in &mut terms {
+        term.factors.sort_by_key(|factor| std::cmp::Reverse(factor.component));
+    }
+    terms
+}
+
+fn shape(step: &micro::Step, rows: &Rows, terms: &[Term], lanes: usize) -> Shape {
+    let sums = step.sums(&rows.strides);
+    let follows = |place: &micro::Place| place.component == step.count;
+    let is_dense = |term: &Term| match &term.factors[..] {
+        [x, y] => follows(x) && if sums { follows(y) } else { y.component == 0 },
+        all => all.iter().all(follows),
+    };
+    let are_dense = step.components == 1 || terms.iter().all(is_dense) && (sums || follows(&step.out));
+    let in_blocks = step.count.is_multiple_of(BLOCK * lanes);
+    let pairs = terms.iter().filter(|term| term.factors.len() == 2).count();
+    Shape {
+        terms: [pairs, terms.len() - pairs],
+        sums_rows: sums.then_some(rows.strides[step.out.array] == 0),
+        components: if are_dense && in_blocks { step.components } else { 0 },
+    }
+}
+
+impl<T: Float> Step<T> {
+    fn new(step: &micro::Step, rows: &Rows, terms: &[Term], run: StepFn<T>) -> Self {
+        let place = |place: &micro::Place| {
+            let micro::Place { array, offset, component } = *place;
+            Place { array, offset, row: rows.strides[array], component }
+        };
+        let mut factors = [place(&step.out); 2 * MAX_TERMS];
+        for (to, factor) in factors.iter_mut().zip(terms.iter().flat_map(|term| &term.factors)) {
+            *to = place(factor);
+        }
+        let mut coefficients = [T::rounded(1.0); MAX_TERMS];
+        for (to, term) in coefficients.iter_mut().zip(terms) {
+            *to = T::rounded(term.coefficient);
+        }
+        Step {
+            run,
+            out: place(&step.out),
+            factors,
+            coefficients,
+            components: step.components,
+            count: step.count,
+            accumulate: step.accumulate,
+            inverse: rows.inverse.filter(|_| step.divided),
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The loops of a step: sums of products of neighbours, over components, rows or nothing.
+//!
+//! Where components follow each other in whole blocks, a block of all of them is straight code: parts of vectors are left to
+//! the functions of any number of components, whose many cases would take the registers of the others.
+
+#![allow(clippy::needless_range_loop, reason = "loops over registers count in several arrays at once")]
+
+use schur_ir::micro::MAX_TERMS;
+
+use super::rows::{Arrays, BLOCK, Place, Step};
+use super::simd::Simd;
+
+/// The constants of terms in all lanes.
+#[inline(always)]
+unsafe fn constants<S: Simd>(step: &Step<S::T>, arrays: &Arrays<S::T>) -> [S::V; MAX_TERMS] {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut all = [S::zero(); MAX_TERMS];
+        for k in 0..MAX_TERMS {
+            all[k] = S::splat(step.coefficients[k]);
+        }
+        if let Some(inverse) = step.inverse {
+            let inverse = S::splat(**arrays.get_unchecked(inverse));
+            all = all.map(|c| S::multiply(c, inverse));
+        }
+        all
+    }
+}
+
+/// `N` vectors, or a part of one.
+#[inline(always)]
+unsafe fn load<S: Simd, const N: usize>(from: *const S::T, mask: Option<S::Mask>) -> [S::V; N] {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut all = [S::zero(); N];
+        for k in 0..N {
+            let at = from.add(k * S::LANES);
+            all[k] = if let Some(mask) = mask { S::load_first(at, mask) } else { S::load(at) };
+        }
+        all
+    }
+}
+
+/// `N` vectors, or a part of one.
+#[inline(always)]
+unsafe fn store<S: Simd, const N: usize>(to: *mut S::T, v: [S::V; N], mask: Option<S::Mask>) {
+    // SAFETY: the caller's.
+    unsafe {
+        for k in 0..N {
+            let at = to.add(k * S::LANES);
+            if let Some(mask) = mask { S::store_first(at, v[k], mask) } else { S::store(at, v[k]) }
+        }
+    }
+}
+
+/// Where the output and the factors of a step are, of `P` terms of two and `Q` of one.
+#[derive(Clone, Copy)]
+struct Places<T, const P: usize, const Q: usize> {
+    out: *mut T,
+    pairs: [[*const T; 2]; P],
+    singles: [*const T; Q],
+}
+
+impl<T, const P: usize, const Q: usize> Places<T, P, Q> {
+    /// In the first row.
+    #[inline(always)]
+    unsafe fn first(step: &Step<T>, arrays: &Arrays<T>) -> Self {
+        // SAFETY: the caller's.
+        let at = |place: &Place| unsafe { arrays.get_unchecked(place.array).add(place.offset) };
+        Places {
+            out: at(&step.out),
+            pairs: std::array::from_fn(|k| [0, 1].map(|f| at(&step.factors[2 * k + f]).cast_const())),
+            singles: std::array::from_fn(|k| at(&step.factors[2 * P + k]).cast_const()),
+        }
+    }
+
+    /// The `i`-th component. Where `D` is not 0, components follow each other after `count` elements, and the second factors of
+    /// pairs have none if `SHARED`.
+    #[inline(always)]
+    fn component<const D: usize, const SHARED: bool>(&self, step: &Step<T>, i: usize) -> Self {
+        if D == 0 {
+            return self.moved(step, |place| place.component * i);
+        }
+        let skip = step.count * i;
+        Places {
+            out: self.out.wrapping_add(skip),
+            pairs: self.pairs.map(|[x, y]| [x.wrapping_add(skip), if SHARED { y } else { y.wrapping_add(skip) }]),
+            singles: self.singles.map(|x| x.wrapping_add(skip)),
+        }
+    }
+
+    /// Further on, by as many elements as `by` has of every place.
+    #[inline(always)]
+    fn moved(&self, step: &Step<T>, by: impl Fn(&Place) -> usize) -> Self {
+        Places {
+            out: self.out.wrapping_add(by(&step.out)),
+            pairs: std::array::from_fn(|k| {
+                std::array::from_fn(|f| self.pairs[k][f].wrapping_add(by(&step.factors[2 * k + f])))
+            }),
+            singles: std::array::from_fn(|k| self.singles[k].wrapping_add(by(&step.factors[2 * P + k]))),
+        }
+    }
+}
+
+/// A step each of whose elements is a sum of `P` terms of two factors and `Q` of one; of `D` components, or of any number where `D`
+/// is 0.
+///
+/// # Safety
+/// As for [`Simd`]; the arrays hold so many rows.
+#[inline(always)]
+pub(super) unsafe fn elements<S: Simd, const P: usize, const Q: usize, const D: usize>(
+    step: &Step<S::T>,
+    arrays: &Arrays<S::T>,
+    rows: usize,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let constants = constants::<S>(step, arrays);
+        let mut places = Places::<S::T, P, Q>::first(step, arrays);
+        for _ in 0..rows {
+            let mut u = 0;
+            while u + BLOCK * S::LANES <= step.count {
+                block::<S, P, Q, D, BLOCK>(step, places.moved(step, |_| u), &constants, None);
+                u += BLOCK * S::LANES;
+            }
+            while D == 0 && u < step.count {
+                let mask = S::first(S::LANES.min(step.count - u));
+                block::<S, P, Q, 0, 1>(step, places.moved(step, |_| u), &constants, Some(mask));
+                u += S::LANES;
+            }
+            places = places.moved(step, |place| place.row);
+        }
+    }
+}
+
+/// `N` vectors of all components of a row, or a part of one vector.
+#[inline(always)]
+unsafe fn block<S: Simd, const P: usize, const Q: usize, const D: usize, const N: usize>(
+    step: &Step<S::T>,
+    at: Places<S::T, P, Q>,
+    constants: &[S::V; MAX_TERMS],
+    mask: Option<S::Mask>,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        for i in 0..if D > 0 { D } else { step.components } {
+            let at = at.component::<D, true>(step, i);
+            let mut sum = [S::zero(); N];
+            for k in 0..P {
+                let [x, y] = at.pairs[k].map(|at| load::<S, N>(at, mask));
+                for v in 0..N {
+                    let x = S::multiply(x[v], constants[k]);
+                    sum[v] = if k == 0 { S::multiply(x, y[v]) } else { S::multiply_add(x, y[v], sum[v]) };
+                }
+            }
+            for k in 0..Q {
+                let (x, c) = (load::<S, N>(at.singles[k], mask), constants[P + k]);
+                for v in 0..N {
+                    sum[v] = if P + k == 0 { S::multiply(x[v], c) } else { S::multiply_add(x[v], c, sum[v]) };
+                }
+            }
+            store::<S, N>(at.out, sum, mask);
+        }
+    }
+}
+
+/// A step whose elements are sums over rows, or `D` components or any number where `D` is 0, or both, of products of two factors
+/// where `P` is 1, else of one factor.
+///
+/// # Safety
+/// As for [`Simd`]; the arrays hold so many rows.
+#[inline(always)]
+pub(super) unsafe fn sums<S: Simd, const P: usize, const Q: usize, const D: usize, const ACROSS: bool>(
+    step: &Step<S::T>,
+    arrays: &Arrays<S::T>,
+    rows: usize,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let [constant, ..] = constants::<S>(step, arrays);
+        let mut places = Places::<S::T, P, Q>::first(step, arrays);
+        let (outer, inner) = if ACROSS { (1, rows) } else { (rows, 1) };
+        for _ in 0..outer {
+            let mut u = 0;
+            while u + BLOCK * S::LANES <= step.count {
+                sum::<S, P, Q, D, BLOCK>(step, places.moved(step, |_| u), constant, None, inner);
+                u += BLOCK * S::LANES;
+            }
+            while D == 0 && u < step.count {
+                let mask = S::first(S::LANES.min(step.count - u));
+                sum::<S, P, Q, 0, 1>(step, places.moved(step, |_| u), constant, Some(mask), inner);
+                u += S::LANES;
+            }
+            places = places.moved(step, |place| place.row);
+        }
+    }
+}
+
+/// `N` vectors, or a part of one, of sums over components and so many rows.
+#[inline(always)]
+unsafe fn sum<S: Simd, const P: usize, const Q: usize, const D: usize, const N: usize>(
+    step: &Step<S::T>,
+    mut places: Places<S::T, P, Q>,
+    constant: S::V,
+    mask: Option<S::Mask>,
+    rows: usize,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let out = places.out;
+        let mut sum = [S::zero(); N];
+        for _ in 0..rows {
+            for i in 0..if D > 0 { D } else { step.components } {
+                let at = places.component::<D, false>(step, i);
+                for k in 0..P {
+                    let [x, y] = at.pairs[k].map(|at| load::<S, N>(at, mask));
+                    for v in 0..N {
+                        sum[v] = S::multiply_add(x[v], y[v], sum[v]);
+                    }
+                }
+                for k in 0..Q {
+                    let x = load::<S, N>(at.singles[k], mask);
+                    for v in 0..N {
+                        sum[v] = S::add(sum[v], x[v]);
+                    }
+                }
+            }
+            places = places.moved(step, |place| place.row);
+        }
+        if step.accumulate {
+            let old = load::<S, N>(out, mask);
+            for v in 0..N {
+                sum[v] = S::multiply_add(sum[v], constant, old[v]);
+            }
+        } else {
+            for v in 0..N {
+                sum[v] = S::multiply(sum[v], constant);
+            }
+        }
+        store::<S, N>(out, sum, mask);
+    }
+}
