@@ -114,12 +114,12 @@ impl<'e> Search<'e> {
                 }
                 let best = state.total;
                 let undo: Vec<(usize, usize)> = changes.iter().map(|(class, _)| (*class, state.plan[*class])).collect();
-                state.fresh.clear();
+                state.journal.clear();
                 others.iter().for_each(|(class, k)| state.take(*class, *k));
                 let better = state.takes_below(last.0, last.1, best - 1e-9 * best);
                 if !better || state.has_new_cycle(&changes, cycles) {
-                    undo.iter().rev().for_each(|(class, k)| state.take(*class, *k));
-                    state.total = best;
+                    undo.iter().rev().for_each(|(class, k)| state.plan[*class] = *k);
+                    state.rewind(0, best);
                     refused.insert(changes, taken);
                 } else {
                     taken += 1;
@@ -164,13 +164,13 @@ struct State<'e> {
     plan: Plan,
     readers: Vec<usize>,
     total: f64,
-    /// The classes that are needed since a move began.
-    fresh: Vec<usize>,
+    /// The classes whose readers changed since a move began, with how many there were before each change.
+    journal: Vec<(usize, usize)>,
 }
 
 impl<'e> State<'e> {
     fn new(search: &'e Search<'e>, plan: Plan) -> Self {
-        let mut state = State { search, readers: vec![0; plan.len()], plan, total: 0.0, fresh: Vec::new() };
+        let mut state = State { search, readers: vec![0; plan.len()], plan, total: 0.0, journal: Vec::new() };
         state.acquire(search.roots);
         state
     }
@@ -220,31 +220,39 @@ impl<'e> State<'e> {
     }
 
     fn acquire_one(&mut self, class: usize, open: &mut Vec<&'e [usize]>) {
+        self.journal.push((class, self.readers[class]));
         self.readers[class] += 1;
         if self.readers[class] == 1 {
             self.total += self.candidate(class).nanoseconds;
-            self.fresh.push(class);
             open.push(self.candidate(class).children);
         }
     }
 
+    /// Takes readers back to what they were when the journal was as long, where `total` was this. To release what was acquired would
+    /// not do: classes that read one another keep themselves.
+    fn rewind(&mut self, length: usize, total: f64) {
+        self.journal.drain(length..).rev().for_each(|(class, readers)| self.readers[class] = readers);
+        self.total = total;
+    }
+
     /// True where a cycle goes through a class that changed, or that is needed since the move began: no other is new.
     fn has_new_cycle(&self, changes: &[(usize, usize)], cycles: &mut Cycles) -> bool {
-        let classes = changes.iter().map(|(class, _)| class).chain(&self.fresh).copied();
+        let needed = self.journal.iter().filter(|(_, readers)| *readers == 0);
+        let classes = changes.iter().chain(needed).map(|(class, _)| *class);
         cycles.hold(classes.filter(|class| self.is_used(*class)), |class| self.candidate(class).children)
     }
 
     /// Acquires classes in place of others that are released afterwards. False, and nothing acquired, where it shows on the
     /// way that the total will not be below `most` then: it only grows, and what is released only shrinks.
     fn acquires_below(&mut self, classes: &'e [usize], instead: &'e [usize], most: f64) -> bool {
-        let (mut open, mut acquired, mut look) = (vec![classes], Vec::new(), FIRST_LOOK);
+        let (begin, before) = (self.journal.len(), self.total);
+        let (mut open, mut look) = (vec![classes], FIRST_LOOK);
         while let Some(classes) = open.pop() {
             classes.iter().for_each(|class| self.acquire_one(*class, &mut open));
-            acquired.extend(classes);
-            if acquired.len() >= look {
+            if self.journal.len() - begin >= look {
                 look *= 2;
                 if self.total - self.released_by(instead) >= most {
-                    acquired.iter().for_each(|class: &usize| self.readers[*class] -= 1);
+                    self.rewind(begin, before);
                     return false;
                 }
             }
@@ -254,12 +262,10 @@ impl<'e> State<'e> {
 
     /// What the total falls by where classes are released.
     fn released_by(&mut self, classes: &'e [usize]) -> f64 {
-        let (before, fresh) = (self.total, self.fresh.len());
+        let (begin, before) = (self.journal.len(), self.total);
         self.release(classes);
         let released = before - self.total;
-        self.acquire(classes);
-        self.total = before;
-        self.fresh.truncate(fresh);
+        self.rewind(begin, before);
         released
     }
 
@@ -267,6 +273,7 @@ impl<'e> State<'e> {
         let mut open: Vec<&[usize]> = vec![classes];
         while let Some(classes) = open.pop() {
             for class in classes {
+                self.journal.push((*class, self.readers[*class]));
                 self.readers[*class] -= 1;
                 if self.readers[*class] == 0 {
                     self.total -= self.candidate(*class).nanoseconds;
