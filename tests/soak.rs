@@ -188,18 +188,21 @@ struct Done {
     runs: AtomicU64,
 }
 
-/// Calls everything with as many rows as there are, on all threads at once: the most memory that rounds can ask for. What an
-/// allocator keeps of it, it has before the first round then, which by itself may have no time for the largest calls.
-fn settle(threads: usize, subjects: &[Subject]) {
-    for subject in subjects {
-        let most = subject.inputs.len() - 1;
-        let repeat = || {
-            let mut compiled = subject.compiled.clone();
-            let found = (0..3).map(|_| call(&mut compiled, &subject.inputs[most], &subject.versions[0]));
-            found.for_each(|found| assert_eq!(found, subject.wanted[0][most], "{}", subject.model.spec().name));
-        };
-        thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(repeat))));
-    }
+/// Does everything once, on all threads at once, with as many rows as there are, and keeps it all until the end: the most memory
+/// that rounds can ask for. What an allocator keeps of it, it has before the first round then, which by itself may have no
+/// time for the largest calls.
+fn settle(threads: usize, subjects: &[Subject], training: &Training) {
+    let all = || {
+        let folder = tempfile::tempdir().unwrap();
+        let mut kept: Vec<_> = subjects.iter().map(|of| (compile(&of.model, of.mode, of.pass), of)).collect();
+        for (compiled, subject) in &mut kept {
+            let most = subject.inputs.len() - 1;
+            let found = call(compiled, &subject.inputs[most], &subject.versions[0]);
+            assert_eq!(found, subject.wanted[0][most], "{}", subject.model.spec().name);
+        }
+        assert!(training.run(folder.path(), 1, 1) == training.wanted);
+    };
+    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(all))));
 }
 
 /// Does one thing after the other until a time.
@@ -281,7 +284,7 @@ fn nothing_grows_and_results_stay_the_same() {
     let threads = thread::available_parallelism().map_or(2, usize::from) + 1;
     let (rounds, done, clock) = ((seconds / 60).max(6), Done::default(), Instant::now());
     println!("seconds    calls  compiled  checkpoints  runs   KiB resident  files  mappings");
-    settle(threads, &subjects);
+    settle(threads, &subjects, &training);
     let mut curve = Vec::new();
     for round in 1..=rounds {
         let until = Instant::now() + Duration::from_secs(seconds) / rounds as u32;
