@@ -9,11 +9,12 @@ use rustc_hash::FxHashMap;
 use schur_ir::graph::{Graph, ValueId};
 
 use super::Origin;
+use super::candidates::Plan;
 use super::cost::Cost;
 use super::cycles::Walk;
 use super::language::{Enode, id_of};
 use super::saturate::Saturation;
-use super::search::{Plan, Search};
+use super::search::Search;
 
 /// The classes that outputs can reach, without leaves, numbered in order of discovery.
 pub(super) struct Extraction<'s> {

@@ -8,6 +8,7 @@
 
 mod analysis;
 mod by_size;
+mod candidates;
 mod compose;
 mod cost;
 mod cycles;

@@ -8,12 +8,10 @@
 
 use rustc_hash::FxHashMap;
 
+use super::candidates::{Candidate, Plan, drop_dominated};
 use super::cost::Cost;
 use super::cycles::{Cycles, readers};
 use super::trees::cheapest_trees;
-
-/// The choice that every class takes.
-pub(super) type Plan = Vec<usize>;
 
 /// The search for a plan at one size of all symbols.
 pub(super) struct Search<'e> {
@@ -21,13 +19,6 @@ pub(super) struct Search<'e> {
     /// For every class those that have an op that reads it and one that does not.
     readers: Vec<Vec<usize>>,
     roots: &'e [usize],
-}
-
-/// A choice, with its time.
-pub(super) struct Candidate<'e> {
-    pub(super) choice: usize,
-    pub(super) children: &'e [usize],
-    pub(super) nanoseconds: f64,
 }
 
 /// Decides between plans of equal cost for the one with fewer values.
@@ -136,25 +127,6 @@ impl<'e> Search<'e> {
         let others = (0..self.classes[class].len()).map(move |k| Move::Take(class, k));
         let choice = !self.readers[class].is_empty();
         others.chain(choice.then_some(Move::Evict(class))).chain(choice.then_some(Move::Adopt(class)))
-    }
-}
-
-/// Drops, but for the first, what reads all that a cheaper op reads: no plan is better for it.
-fn drop_dominated(candidates: &mut Vec<Candidate<'_>>) {
-    let beats = |a: &Candidate<'_>, b: &Candidate<'_>| {
-        a.nanoseconds <= b.nanoseconds && a.children.iter().all(|c| b.children.contains(c))
-    };
-    let mut k = 1;
-    while k < candidates.len() {
-        let beaten = (0..candidates.len()).any(|j| {
-            let (a, b) = (&candidates[j], &candidates[k]);
-            j != k && beats(a, b) && (j < k || !beats(b, a))
-        });
-        if beaten {
-            candidates.remove(k);
-        } else {
-            k += 1;
-        }
     }
 }
 

@@ -5,7 +5,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::search::{Candidate, Plan};
+use super::candidates::{Candidate, Plan};
 
 /// A tree of a class.
 #[derive(Clone, Copy)]

@@ -9,59 +9,13 @@ use schur_ir::micro::{self, MAX_ROWS_ARRAYS, MAX_TERMS, Rows, Term};
 
 use super::prefetch::ask_for;
 use super::sets::Float;
+use super::steps::{BLOCK, Place, Shape, Step, StepFn};
 
 /// Elements that go through the steps before the next: some rows of short steps, one of long ones.
 const ELEMENTS: usize = 4096;
 
 /// The most rows that go through a step before the next.
 const MAX_ROWS: usize = 8;
-
-/// Vectors that are computed at once.
-pub(super) const BLOCK: usize = 2;
-
-/// Where the arrays are in the first of some rows.
-pub(super) type Arrays<T> = [*mut T; MAX_ROWS_ARRAYS];
-
-/// Elements of an array: neighbours from `offset` on.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) array: usize,
-    pub(super) offset: usize,
-    /// The stride from row to row.
-    pub(super) row: usize,
-    pub(super) component: usize,
-}
-
-/// A step, ready to be done.
-pub(super) struct Step<T: 'static> {
-    run: StepFn<T>,
-    pub(super) out: Place,
-    /// The factors of terms of two, then those of one.
-    pub(super) factors: [Place; 2 * MAX_TERMS],
-    /// The constants of the terms in that order.
-    pub(super) coefficients: [T; MAX_TERMS],
-    pub(super) components: usize,
-    pub(super) count: usize,
-    /// Of sums alone: what is there is a term of other steps.
-    pub(super) accumulate: bool,
-    /// The array of one element that terms are multiplied by.
-    pub(super) inverse: Option<usize>,
-}
-
-/// Does a step for some rows.
-pub(super) type StepFn<T> = unsafe fn(&Step<T>, &Arrays<T>, usize);
-
-/// What the loops of a step depend on.
-#[derive(Clone, Copy)]
-pub(super) struct Shape {
-    /// Terms of two factors, and of one.
-    pub(super) terms: [usize; 2],
-    /// Whether rows are summed (true) or components alone; none where nothing is.
-    pub(super) sums_rows: Option<bool>,
-    /// The number of components where they follow each other in whole blocks of vectors, and where of every two factors the second
-    /// has none (of sums: where both have); 0 for all else.
-    pub(super) components: usize,
-}
 
 /// Steps, ready to be called.
 pub(super) struct Plan<T: 'static> {

@@ -8,9 +8,8 @@ use super::map;
 use super::neon;
 use super::portable::{self, Plain};
 use super::product::{TileFn, Tiles};
-use super::rows::{self, Shape};
 use super::simd::Simd;
-use super::steps;
+use super::steps::{self, Shape};
 use super::tile::{self, Tile};
 use super::transpose;
 #[cfg(target_arch = "x86_64")]
@@ -25,7 +24,7 @@ pub(super) struct Functions<T: 'static> {
     /// A run of elements of a map.
     pub(super) map: map::RunFn<T>,
     /// A step of a list of steps that are done row by row.
-    pub(super) step: fn(Shape) -> Option<rows::StepFn<T>>,
+    pub(super) step: fn(Shape) -> Option<steps::StepFn<T>>,
 }
 
 /// A float, with the functions of every instruction set.
@@ -121,8 +120,8 @@ macro_rules! functions {
             /// The machine has the instructions, and the arrays hold these rows.
             $(#[$features])?
             unsafe fn elements<const P: usize, const Q: usize, const D: usize>(
-                step: &rows::Step<$float>,
-                arrays: &rows::Arrays<$float>,
+                step: &steps::Step<$float>,
+                arrays: &steps::Arrays<$float>,
                 count: usize,
             ) {
                 // SAFETY: the caller's.
@@ -133,15 +132,15 @@ macro_rules! functions {
             /// The machine has the instructions, and the arrays hold these rows.
             $(#[$features])?
             unsafe fn sums<const P: usize, const Q: usize, const D: usize, const ACROSS: bool>(
-                step: &rows::Step<$float>,
-                arrays: &rows::Arrays<$float>,
+                step: &steps::Step<$float>,
+                arrays: &steps::Arrays<$float>,
                 count: usize,
             ) {
                 // SAFETY: the caller's.
                 unsafe { steps::sums::<$simd, P, Q, D, ACROSS>(step, arrays, count) }
             }
 
-            fn step(shape: Shape) -> Option<rows::StepFn<$float>> {
+            fn step(shape: Shape) -> Option<steps::StepFn<$float>> {
                 Some(match (shape.terms, shape.sums_rows, shape.components) {
                     ([0, 1], Some(true), 1) => sums::<0, 1, 1, true>,
                     ([0, 1], Some(true), _) => sums::<0, 1, 0, true>,

@@ -1,14 +1,60 @@
-//! The loops of a step: sums of products of neighbours, over components, rows or nothing.
+//! Steps of rows, and their loops: sums of products of neighbours, over components, rows or nothing.
 //!
 //! Where components follow each other in whole blocks, a block of all of them is straight code: parts of vectors are left to
 //! the functions of any number of components, whose many cases would take the registers of the others.
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers count in several arrays at once")]
 
-use schur_ir::micro::MAX_TERMS;
+use schur_ir::micro::{MAX_ROWS_ARRAYS, MAX_TERMS};
 
-use super::rows::{Arrays, BLOCK, Place, Step};
 use super::simd::Simd;
+
+/// Vectors that are computed at once.
+pub(super) const BLOCK: usize = 2;
+
+/// Where the arrays are in the first of some rows.
+pub(super) type Arrays<T> = [*mut T; MAX_ROWS_ARRAYS];
+
+/// Elements of an array: neighbours from `offset` on.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) array: usize,
+    pub(super) offset: usize,
+    /// The stride from row to row.
+    pub(super) row: usize,
+    pub(super) component: usize,
+}
+
+/// A step, ready to be done.
+pub(super) struct Step<T: 'static> {
+    pub(super) run: StepFn<T>,
+    pub(super) out: Place,
+    /// The factors of terms of two, then those of one.
+    pub(super) factors: [Place; 2 * MAX_TERMS],
+    /// The constants of the terms in that order.
+    pub(super) coefficients: [T; MAX_TERMS],
+    pub(super) components: usize,
+    pub(super) count: usize,
+    /// Of sums alone: what is there is a term of other steps.
+    pub(super) accumulate: bool,
+    /// The array of one element that terms are multiplied by.
+    pub(super) inverse: Option<usize>,
+}
+
+/// Does a step for some rows.
+pub(super) type StepFn<T> = unsafe fn(&Step<T>, &Arrays<T>, usize);
+
+/// What the loops of a step depend on.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    /// Terms of two factors, and of one.
+    pub(super) terms: [usize; 2],
+    /// Whether rows are summed (true) or components alone; none where nothing is.
+    pub(super) sums_rows: Option<bool>,
+    /// The number of components where they follow each other in whole blocks of vectors, and where of every two factors the second
+    /// has none (of sums: where both have); 0 for all else.
+    pub(super) components: usize,
+}
 
 /// The constants of terms in all lanes.
 #[inline(always)]
