@@ -128,8 +128,8 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Runs the chunks of a cut from one on, each on the thread that takes it ([`Shares`]); gives how many rows the caller did, and how
-    /// long that took.
+    /// Runs the chunks of a cut from one on, each on the thread that takes it ([`Shares`]); gives how many rows the caller
+    /// did, and how long that took.
     fn run_shared(&self, kernel: usize, cut: &Cut, from: usize, scratch: &mut Scratch<'_>) -> (usize, Duration) {
         let shares = Shares::new(from..cut.count(), scratch.threads);
         let (rows, nanoseconds) = (AtomicUsize::new(0), AtomicU64::new(0));

@@ -69,6 +69,9 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::Room;
 
     /// The place by comparing with all that live.
@@ -78,22 +81,19 @@ mod tests {
         live.iter().fold(0, |at, &(start, end)| if at + width <= start { at } else { at.max(end) })
     }
 
-    #[test]
-    fn values_take_the_first_place_that_is_free() {
-        let mut seed = 1u64;
-        let mut random = |below: usize| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (seed >> 33) as usize % below
-        };
-        for _ in 0..50 {
+    proptest! {
+        /// Values of these widths, each with how many of the next read it.
+        #[test]
+        fn values_take_the_first_place_that_is_free(
+            values in vec((0usize..7, prop_oneof![1 => 0usize..150, 2 => 0usize..8]), 300),
+        ) {
             let (mut room, mut placed) = (Room::default(), Vec::new());
-            for now in 0..300 {
-                let (width, last) = (random(7), now + random(if now % 3 == 0 { 150 } else { 8 }));
+            for (now, (width, life)) in values.into_iter().enumerate() {
                 placed.retain(|(until, _)| *until >= now);
                 let live: Vec<(usize, usize)> = placed.iter().map(|(_, place)| *place).collect();
-                let start = room.take(width, now, last);
-                assert_eq!(start, first_fit(&live, width), "{width} at {now} beside {live:?}");
-                placed.push((last, (start, start + width)));
+                let start = room.take(width, now, now + life);
+                prop_assert_eq!(start, first_fit(&live, width), "{} at {} beside {:?}", width, now, live);
+                placed.push((now + life, (start, start + width)));
             }
         }
     }
