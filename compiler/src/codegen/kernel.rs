@@ -11,7 +11,7 @@ use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
-    BlockArg, ExtFuncData, ExternalName, Function, InstBuilder, MemFlagsData, SigRef, SourceLoc, StackSlot,
+    Block, BlockArg, ExtFuncData, ExternalName, Function, InstBuilder, MemFlagsData, SigRef, SourceLoc, StackSlot,
     StackSlotData, StackSlotKind, Type, UserExternalName, UserFuncName, Value, types,
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
@@ -105,7 +105,8 @@ pub(super) fn build(
     };
     let statements = &kernel.body[scope.statements(kernel.body.len())];
     let asks = scope.goes_over_tiles() && kernel.ahead.is_some();
-    let calls = asks || !kernel.together.is_empty() || statements.iter().any(|stmt| stmt.calls());
+    let calls =
+        asks || kernel.stream.is_some() || !kernel.together.is_empty() || statements.iter().any(|stmt| stmt.calls());
     let micros = calls.then(|| Micros::new(&mut b, micros_table, target));
     let mut builder = KernelBuilder {
         b,
@@ -130,7 +131,7 @@ pub(super) fn build(
     };
     builder.entry(symbols);
     if scope.goes_over_tiles() {
-        builder.tiles(begin, end, target);
+        builder.chunk(begin, end, target);
     } else {
         builder.tile_rows = builder.b.ins().isub(end, begin);
         builder.body();
@@ -174,6 +175,33 @@ impl<'a> KernelBuilder<'a> {
         }
     }
 
+    /// All rows `begin..end`: by one micro-kernel where it can do all, and the number of all rows is for it; tile by tile otherwise.
+    fn chunk(&mut self, begin: Value, end: Value, target: &Target) {
+        if let (Some(stream), Some(most)) = (&self.kernel.stream, self.kernel.by_row_above) {
+            let (large, small) = self.where_rows_are_above(most);
+            self.switch_to(large);
+            self.tile_rows = self.b.ins().isub(end, begin);
+            self.together(stream);
+            self.b.ins().return_(&[]);
+            self.switch_to(small);
+        }
+        self.tiles(begin, end, target);
+    }
+
+    /// Goes to one block where the number of all rows is above `most`, to another where it is not.
+    fn where_rows_are_above(&mut self, most: usize) -> (Block, Block) {
+        let (large, small) = (self.b.create_block(), self.b.create_block());
+        let rows = self.size(&Dim::product(&self.kernel.rows));
+        let is_large = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, rows, i64::try_from(most).unwrap_or(i64::MAX));
+        self.b.ins().brif(is_large, large, &[], small, &[]);
+        (large, small)
+    }
+
+    fn switch_to(&mut self, block: Block) {
+        self.b.switch_to_block(block);
+        self.b.seal_block(block);
+    }
+
     /// The loop over tiles of rows `begin..end`.
     fn tiles(&mut self, begin: Value, end: Value, target: &Target) {
         let (head, body, done) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
@@ -183,8 +211,7 @@ impl<'a> KernelBuilder<'a> {
         let row = self.b.block_params(head)[0];
         let more = self.b.ins().icmp(IntCC::SignedLessThan, row, end);
         self.b.ins().brif(more, body, &[], done, &[]);
-        self.b.switch_to_block(body);
-        self.b.seal_block(body);
+        self.switch_to(body);
         let left = self.b.ins().isub(end, row);
         let tile = self.b.ins().iconst(types::I64, self.kernel.tile as i64);
         self.tile_first = row;
@@ -224,19 +251,16 @@ impl<'a> KernelBuilder<'a> {
 
     /// Emits the statements for the rows of the tile; in both ways where the number of all rows decides on one.
     fn body(&mut self) {
-        let Some(most) = self.kernel.by_row_above else { return self.groups(Sums::Across) };
-        let (large, small, done) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
-        let rows = self.size(&Dim::product(&self.kernel.rows));
-        let is_large = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, rows, i64::try_from(most).unwrap_or(i64::MAX));
-        self.b.ins().brif(is_large, large, &[], small, &[]);
+        let by_row_above = self.kernel.by_row_above.filter(|_| self.kernel.stream.is_none());
+        let Some(most) = by_row_above else { return self.groups(Sums::Across) };
+        let (large, small) = self.where_rows_are_above(most);
+        let done = self.b.create_block();
         for (block, sums) in [(large, Sums::ByRow), (small, Sums::Across)] {
-            self.b.switch_to_block(block);
-            self.b.seal_block(block);
+            self.switch_to(block);
             self.groups(sums);
             self.b.ins().jump(done, &[]);
         }
-        self.b.switch_to_block(done);
-        self.b.seal_block(done);
+        self.switch_to(done);
     }
 
     /// Emits the statements, group by group.

@@ -56,6 +56,8 @@ pub struct Kernel {
     /// For kernels of nothing but elements and sums over rows: above so many rows, which are larger than the caches, the sums
     /// go row by row too, so that memory is met in its order.
     pub by_row_above: Option<usize>,
+    /// All statements, where one micro-kernel can do them, which is called for more rows than `by_row_above`.
+    pub stream: Option<Together>,
     /// Statements that one micro-kernel does together, in order.
     pub together: Vec<Together>,
     /// What a tile computes, in order.

@@ -60,8 +60,10 @@ impl fmt::Display for Kernel {
             }
             writeln!(f, " by micro-kernel {}", ahead.micro)?;
         }
-        if let Some(rows) = self.by_row_above {
-            writeln!(f, "    above {rows} rows: sums over rows row by row")?;
+        match (self.by_row_above, &self.stream) {
+            (Some(rows), Some(all)) => writeln!(f, "    above {rows} rows: all by micro-kernel {}", all.micro)?,
+            (Some(rows), None) => writeln!(f, "    above {rows} rows: sums over rows row by row")?,
+            (None, _) => {}
         }
         (0..self.body.len()).try_for_each(|k| writeln!(f, "    {}", self.line(k)))
     }

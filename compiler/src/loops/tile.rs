@@ -24,7 +24,7 @@ pub(super) fn rows(kernel: &Kernel, buffers: &[Buffer], element: usize, options:
     }
 }
 
-/// The rows above which sums over rows go row by row: as many as the caches hold, for a kernel that has such sums and
+/// The rows above which memory is met in its order: as many as the caches hold, for a kernel that does not without that, and
 /// foresees nothing itself.
 pub(super) fn by_row_above(
     kernel: &Kernel,
@@ -32,9 +32,9 @@ pub(super) fn by_row_above(
     element: usize,
     options: &LoopOptions,
 ) -> Option<usize> {
-    let is_simple = kernel.ahead.is_none() && kernel.generated().any(Stmt::adds_rows);
+    let differs = kernel.stream.is_some() || kernel.generated().any(Stmt::adds_rows);
     let row = element * width(kernel, buffers);
-    (is_simple && row > 0).then(|| options.cache_bytes / row)
+    (kernel.ahead.is_none() && differs && row > 0).then(|| options.cache_bytes / row)
 }
 
 /// Elements of a row in all arrays in memory that follow the kernel's rows.

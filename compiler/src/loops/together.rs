@@ -3,6 +3,9 @@
 //! What is elementwise, or a sum of products of neighbours over components or rows, is limited by loads and stores: it wants
 //! vectors of the machine's whole width, and what one statement writes is to be in the first cache where the next one reads
 //! it. Statements of that kind that follow each other become steps of one [`Rows`].
+//!
+//! Kernels of nothing else are done so from end to end where their arrays are larger than the caches: memory is then all that
+//! counts, and the micro-kernel asks for it ahead, and writes past the caches.
 
 #![expect(
     clippy::indexing_slicing,
@@ -44,21 +47,32 @@ pub(super) fn gather(kernel: &mut Kernel, buffers: &[Buffer], dtype: DType, micr
     for (k, stmt) in kernel.body.iter().enumerate() {
         // The caller's arrays are aligned to elements alone: wide vectors would cross lines of the cache.
         if on_callers(stmt) {
-            done.extend(std::mem::take(&mut now).finish(kernel, &spans, dtype, micros));
+            done.extend(std::mem::take(&mut now).finish(kernel, &spans, false, dtype, micros));
             continue;
         }
         let before = &kernel.body[now.statements.clone()];
         if before.iter().all(|before| kernel.are_apart(before, stmt)) && now.add(k, stmt, dtype).is_some() {
             continue;
         }
-        done.extend(std::mem::take(&mut now).finish(kernel, &spans, dtype, micros));
+        done.extend(std::mem::take(&mut now).finish(kernel, &spans, false, dtype, micros));
         // One that does not fit with those before may begin anew.
         if now.add(k, stmt, dtype).is_none() {
             now = Gathering::default();
         }
     }
-    done.extend(now.finish(kernel, &spans, dtype, micros));
+    done.extend(now.finish(kernel, &spans, false, dtype, micros));
     kernel.together = done;
+}
+
+/// All statements of a kernel together, where one micro-kernel can do them, for arrays that are larger than the caches.
+pub(super) fn stream(kernel: &Kernel, dtype: DType, micros: &mut Vec<Micro>) -> Option<Together> {
+    let is_apart = |(k, stmt): (usize, &Stmt)| kernel.body[..k].iter().all(|before| kernel.are_apart(before, stmt));
+    if kernel.rows.is_empty() || kernel.ahead.is_some() || !kernel.body.iter().enumerate().all(is_apart) {
+        return None;
+    }
+    let mut all = Gathering::default();
+    kernel.body.iter().enumerate().try_for_each(|(k, stmt)| all.add(k, stmt, dtype))?;
+    all.finish(kernel, &spans(kernel), true, dtype, micros)
 }
 
 /// For every array of the tile, the statements from the first to the last one that touches it.
@@ -135,6 +149,7 @@ impl Gathering {
         self,
         kernel: &Kernel,
         spans: &[Range<usize>],
+        beyond_caches: bool,
         dtype: DType,
         micros: &mut Vec<Micro>,
     ) -> Option<Together> {
@@ -157,7 +172,7 @@ impl Gathering {
         let passing = self.arrays.iter().map(passes).chain(inverse.map(|_| false)).collect();
         let asked = self.arrays.iter().map(asks).chain(inverse.map(|_| false)).collect();
         strides.extend(inverse.map(|_| 0));
-        let rows = Rows { dtype, strides, passing, asked, steps: self.steps, inverse };
+        let rows = Rows { dtype, strides, passing, asked, beyond_caches, steps: self.steps, inverse };
         let micro = place(micros, Micro::Rows(rows));
         Some(Together { statements: self.statements, micro, arrays: self.arrays, divisor: self.divisor })
     }

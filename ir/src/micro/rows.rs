@@ -20,8 +20,10 @@ pub struct Rows {
     pub strides: Vec<usize>,
     /// For every array whether it holds nothing before and nothing after: its first rows serve all.
     pub passing: Vec<bool>,
-    /// For every array whether its next rows are asked for while some are done.
+    /// For every array whether its rows are asked for ahead of their use.
     pub asked: Vec<bool>,
+    /// Whether the asked arrays are larger than the caches: what is written there then goes past them.
+    pub beyond_caches: bool,
     /// What is done, in order.
     pub steps: Vec<Step>,
     /// The array of one element that the terms of [divided](Step::divided) steps are multiplied by.

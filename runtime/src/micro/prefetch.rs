@@ -1,4 +1,4 @@
-//! Asking for memory ahead of its use.
+//! Asking for memory ahead of its use, and what was written past the caches.
 
 use schur_ir::micro::Ahead;
 
@@ -15,7 +15,7 @@ pub(super) fn rest(ahead: &mut Ahead) {
 }
 
 /// Asks for so many bytes.
-pub(super) fn ask_for(first: *const u8, bytes: usize) {
+fn ask_for(first: *const u8, bytes: usize) {
     (0..bytes.div_ceil(LINE)).for_each(|k| ask(first.wrapping_add(k * LINE)));
 }
 
@@ -63,14 +63,27 @@ impl Asking {
     }
 }
 
+/// Asks for a line.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn ask(line: *const u8) {
+pub(super) fn ask(line: *const u8) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     // SAFETY: a prefetch reads nothing and faults nowhere.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
 }
 
+/// Asks for a line.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-fn ask(_line: *const u8) {}
+pub(super) fn ask(_line: *const u8) {}
+
+/// Lets everybody see what was written past the caches.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn settle() {
+    // SAFETY: every x86-64 has the instruction.
+    unsafe { std::arch::x86_64::_mm_sfence() }
+}
+
+/// Lets everybody see what was written past the caches.
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) fn settle() {}

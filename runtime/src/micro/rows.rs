@@ -7,25 +7,31 @@
 
 use schur_ir::micro::{self, MAX_ROWS_ARRAYS, MAX_TERMS, Rows, Term};
 
-use super::prefetch::ask_for;
+use super::prefetch::settle;
 use super::sets::Float;
 use super::steps::{BLOCK, Place, Shape, Step, StepFn};
 
 /// Elements that go through the steps before the next: some rows of short steps, one of long ones.
 const ELEMENTS: usize = 4096;
 
+/// The same of arrays that are larger than the caches, which are best met as they lie in memory.
+const ELEMENTS_BEYOND: usize = 2048;
+
 /// The most rows that go through a step before the next.
 const MAX_ROWS: usize = 8;
+
+/// Bytes, of arrays that are larger than the caches, from what is used to what is asked for.
+const AHEAD_BEYOND: usize = 8192;
 
 /// Steps, ready to be called.
 pub(super) struct Plan<T: 'static> {
     /// How far every array advances from row to row, where rows are done.
     advances: Vec<usize>,
-    /// The arrays whose next rows are asked for.
-    asked: Vec<usize>,
     steps: Vec<Step<T>>,
     /// Rows that go through a step before the next.
     rows: usize,
+    /// Whether steps write past the caches.
+    past_caches: bool,
 }
 
 impl<T: Float> Plan<T> {
@@ -33,17 +39,14 @@ impl<T: Float> Plan<T> {
     pub(super) fn new(rows: &Rows, lanes: usize, of: fn(Shape) -> Option<StepFn<T>>) -> Self {
         let elements = rows.steps.iter().map(|step| step.components * step.count).sum::<usize>();
         let advance = |(stride, passing): (&usize, &bool)| if *passing { 0 } else { *stride };
-        let step = |step: &micro::Step| {
-            let terms = terms(step, rows);
-            let run = of(shape(step, rows, &terms, lanes));
-            Step::new(step, rows, &terms, run.unwrap_or_else(|| unreachable!("{step:?} has too many terms")))
-        };
-        Plan {
-            advances: rows.strides.iter().zip(&rows.passing).map(advance).collect(),
-            asked: (0..rows.asked.len()).filter(|k| rows.asked[*k]).collect(),
-            steps: rows.steps.iter().map(step).collect(),
-            rows: (ELEMENTS / elements.max(1)).clamp(1, MAX_ROWS),
-        }
+        let most = if rows.beyond_caches { ELEMENTS_BEYOND } else { ELEMENTS };
+        let at_once = (most / elements.max(1)).clamp(1, MAX_ROWS);
+        let ahead: Vec<usize> = (0..rows.strides.len()).map(|k| ahead::<T>(rows, k, at_once)).collect();
+        let step = |step: &micro::Step| Step::new(step, rows, lanes, &ahead, of);
+        let steps: Vec<Step<T>> = rows.steps.iter().map(step).collect();
+        let past_caches = steps.iter().any(|step| step.past_caches);
+        let advances = rows.strides.iter().zip(&rows.passing).map(advance).collect();
+        Plan { advances, steps, rows: at_once, past_caches }
     }
 
     /// Does all steps for all rows.
@@ -59,10 +62,6 @@ impl<T: Float> Plan<T> {
         let mut done = 0;
         while done < rows {
             let count = self.rows.min(rows - done);
-            for &k in &self.asked {
-                let elements = count * self.advances[k];
-                ask_for(arrays[k].wrapping_add(elements).cast_const().cast(), elements * size_of::<T>());
-            }
             for step in &self.steps {
                 // SAFETY: the caller's.
                 unsafe { (step.run)(step, &arrays, count) }
@@ -72,7 +71,31 @@ impl<T: Float> Plan<T> {
             }
             done += count;
         }
+        if self.past_caches {
+            settle();
+        }
     }
+}
+
+/// How far ahead elements of an array are asked for where so many rows go through a step at once; 0 where they are not.
+fn ahead<T>(rows: &Rows, array: usize, at_once: usize) -> usize {
+    let stride = rows.strides[array];
+    if !rows.asked[array] || stride == 0 {
+        0
+    } else if rows.beyond_caches {
+        stride * at_once.max(AHEAD_BEYOND.div_ceil(stride * size_of::<T>()))
+    } else {
+        stride * at_once
+    }
+}
+
+/// True where an array is written past the caches: if it is larger than they are, nothing is read there, and all that is
+/// written there are whole vectors. Lines that are written in both ways go to memory and back for every change.
+fn is_past_caches(rows: &Rows, array: usize, lanes: usize) -> bool {
+    let reads = |step: &micro::Step| step.terms.iter().flat_map(|term| &term.factors).any(|of| of.array == array);
+    let is_whole = |step: &micro::Step| !step.accumulate && step.count.is_multiple_of(BLOCK * lanes);
+    let suits = |step: &micro::Step| !reads(step) && (step.out.array != array || is_whole(step));
+    rows.beyond_caches && rows.asked[array] && rows.steps.iter().all(suits)
 }
 
 /// The terms of a step, those of two factors first, and of two factors the one that has components first. What is there is a term
@@ -89,7 +112,7 @@ fn terms(step: &micro::Step, rows: &Rows) -> Vec<Term> {
     terms
 }
 
-fn shape(step: &micro::Step, rows: &Rows, terms: &[Term], lanes: usize) -> Shape {
+fn shape(step: &micro::Step, rows: &Rows, terms: &[Term], lanes: usize, streams: bool) -> Shape {
     let sums = step.sums(&rows.strides);
     let follows = |place: &micro::Place| place.component == step.count;
     let is_dense = |term: &Term| match &term.factors[..] {
@@ -103,31 +126,37 @@ fn shape(step: &micro::Step, rows: &Rows, terms: &[Term], lanes: usize) -> Shape
         terms: [pairs, terms.len() - pairs],
         sums_rows: sums.then_some(rows.strides[step.out.array] == 0),
         components: if are_dense && in_blocks { step.components } else { 0 },
+        streams,
     }
 }
 
 impl<T: Float> Step<T> {
-    fn new(step: &micro::Step, rows: &Rows, terms: &[Term], run: StepFn<T>) -> Self {
+    fn new(step: &micro::Step, rows: &Rows, lanes: usize, ahead: &[usize], of: fn(Shape) -> Option<StepFn<T>>) -> Self {
+        let terms = terms(step, rows);
         let place = |place: &micro::Place| {
             let micro::Place { array, offset, component } = *place;
-            Place { array, offset, row: rows.strides[array], component }
+            Place { array, offset, row: rows.strides[array], component, ahead: ahead[array] }
         };
         let mut factors = [place(&step.out); 2 * MAX_TERMS];
         for (to, factor) in factors.iter_mut().zip(terms.iter().flat_map(|term| &term.factors)) {
             *to = place(factor);
         }
         let mut coefficients = [T::rounded(1.0); MAX_TERMS];
-        for (to, term) in coefficients.iter_mut().zip(terms) {
+        for (to, term) in coefficients.iter_mut().zip(&terms) {
             *to = T::rounded(term.coefficient);
         }
+        let past_caches = is_past_caches(rows, step.out.array, lanes);
+        let streams = past_caches || terms.iter().flat_map(|term| &term.factors).any(|factor| ahead[factor.array] > 0);
+        let run = of(shape(step, rows, &terms, lanes, streams));
         Step {
-            run,
+            run: run.unwrap_or_else(|| unreachable!("{step:?} has too many terms")),
             out: place(&step.out),
             factors,
             coefficients,
             components: step.components,
             count: step.count,
             accumulate: step.accumulate,
+            past_caches,
             inverse: rows.inverse.filter(|_| step.divided),
         }
     }

@@ -119,57 +119,87 @@ macro_rules! functions {
             /// # Safety
             /// The machine has the instructions, and the arrays hold these rows.
             $(#[$features])?
-            unsafe fn elements<const P: usize, const Q: usize, const D: usize>(
+            unsafe fn elements<const P: usize, const Q: usize, const D: usize, const STREAMS: bool>(
                 step: &steps::Step<$float>,
                 arrays: &steps::Arrays<$float>,
                 count: usize,
             ) {
                 // SAFETY: the caller's.
-                unsafe { steps::elements::<$simd, P, Q, D>(step, arrays, count) }
+                unsafe { steps::elements::<$simd, P, Q, D, STREAMS>(step, arrays, count) }
             }
 
             /// # Safety
             /// The machine has the instructions, and the arrays hold these rows.
             $(#[$features])?
-            unsafe fn sums<const P: usize, const Q: usize, const D: usize, const ACROSS: bool>(
+            unsafe fn sums<const P: usize, const Q: usize, const D: usize, const ACROSS: bool, const STREAMS: bool>(
                 step: &steps::Step<$float>,
                 arrays: &steps::Arrays<$float>,
                 count: usize,
             ) {
                 // SAFETY: the caller's.
-                unsafe { steps::sums::<$simd, P, Q, D, ACROSS>(step, arrays, count) }
+                unsafe { steps::sums::<$simd, P, Q, D, ACROSS, STREAMS>(step, arrays, count) }
             }
 
             fn step(shape: Shape) -> Option<steps::StepFn<$float>> {
+                if shape.streams {
+                    return streaming(shape);
+                }
                 Some(match (shape.terms, shape.sums_rows, shape.components) {
-                    ([0, 1], Some(true), 1) => sums::<0, 1, 1, true>,
-                    ([0, 1], Some(true), _) => sums::<0, 1, 0, true>,
-                    ([0, 1], Some(false), _) => sums::<0, 1, 0, false>,
-                    ([1, 0], Some(true), 1) => sums::<1, 0, 1, true>,
-                    ([1, 0], Some(true), 3) => sums::<1, 0, 3, true>,
-                    ([1, 0], Some(true), 5) => sums::<1, 0, 5, true>,
-                    ([1, 0], Some(true), _) => sums::<1, 0, 0, true>,
-                    ([1, 0], Some(false), 3) => sums::<1, 0, 3, false>,
-                    ([1, 0], Some(false), 5) => sums::<1, 0, 5, false>,
-                    ([1, 0], Some(false), _) => sums::<1, 0, 0, false>,
-                    ([0, 1], None, 1) => elements::<0, 1, 1>,
-                    ([0, 2], None, 1) => elements::<0, 2, 1>,
-                    ([1, 0], None, 1) => elements::<1, 0, 1>,
-                    ([1, 0], None, 3) => elements::<1, 0, 3>,
-                    ([1, 0], None, 5) => elements::<1, 0, 5>,
-                    ([1, 1], None, 1) => elements::<1, 1, 1>,
-                    ([2, 0], None, 3) => elements::<2, 0, 3>,
-                    ([2, 0], None, 5) => elements::<2, 0, 5>,
-                    ([2, 1], None, 1) => elements::<2, 1, 1>,
-                    ([0, 1], None, _) => elements::<0, 1, 0>,
-                    ([0, 2], None, _) => elements::<0, 2, 0>,
-                    ([0, 3], None, _) => elements::<0, 3, 0>,
-                    ([1, 0], None, _) => elements::<1, 0, 0>,
-                    ([1, 1], None, _) => elements::<1, 1, 0>,
-                    ([1, 2], None, _) => elements::<1, 2, 0>,
-                    ([2, 0], None, _) => elements::<2, 0, 0>,
-                    ([2, 1], None, _) => elements::<2, 1, 0>,
-                    ([3, 0], None, _) => elements::<3, 0, 0>,
+                    ([0, 1], Some(true), 1) => sums::<0, 1, 1, true, false>,
+                    ([0, 1], Some(true), _) => sums::<0, 1, 0, true, false>,
+                    ([0, 1], Some(false), _) => sums::<0, 1, 0, false, false>,
+                    ([1, 0], Some(true), 1) => sums::<1, 0, 1, true, false>,
+                    ([1, 0], Some(true), 3) => sums::<1, 0, 3, true, false>,
+                    ([1, 0], Some(true), 5) => sums::<1, 0, 5, true, false>,
+                    ([1, 0], Some(true), _) => sums::<1, 0, 0, true, false>,
+                    ([1, 0], Some(false), 3) => sums::<1, 0, 3, false, false>,
+                    ([1, 0], Some(false), 5) => sums::<1, 0, 5, false, false>,
+                    ([1, 0], Some(false), _) => sums::<1, 0, 0, false, false>,
+                    ([0, 1], None, 1) => elements::<0, 1, 1, false>,
+                    ([0, 2], None, 1) => elements::<0, 2, 1, false>,
+                    ([1, 0], None, 1) => elements::<1, 0, 1, false>,
+                    ([1, 0], None, 3) => elements::<1, 0, 3, false>,
+                    ([1, 0], None, 5) => elements::<1, 0, 5, false>,
+                    ([1, 1], None, 1) => elements::<1, 1, 1, false>,
+                    ([2, 0], None, 3) => elements::<2, 0, 3, false>,
+                    ([2, 0], None, 5) => elements::<2, 0, 5, false>,
+                    ([2, 1], None, 1) => elements::<2, 1, 1, false>,
+                    ([0, 1], None, _) => elements::<0, 1, 0, false>,
+                    ([0, 2], None, _) => elements::<0, 2, 0, false>,
+                    ([0, 3], None, _) => elements::<0, 3, 0, false>,
+                    ([1, 0], None, _) => elements::<1, 0, 0, false>,
+                    ([1, 1], None, _) => elements::<1, 1, 0, false>,
+                    ([1, 2], None, _) => elements::<1, 2, 0, false>,
+                    ([2, 0], None, _) => elements::<2, 0, 0, false>,
+                    ([2, 1], None, _) => elements::<2, 1, 0, false>,
+                    ([3, 0], None, _) => elements::<3, 0, 0, false>,
+                    _ => return None,
+                })
+            }
+
+            /// Of any number of components, or of one in whole blocks where statistics and maps of batch norms have that.
+            fn streaming(shape: Shape) -> Option<steps::StepFn<$float>> {
+                Some(match (shape.terms, shape.sums_rows, shape.components) {
+                    ([0, 1], Some(true), 1) => sums::<0, 1, 1, true, true>,
+                    ([0, 1], Some(true), _) => sums::<0, 1, 0, true, true>,
+                    ([0, 1], Some(false), _) => sums::<0, 1, 0, false, true>,
+                    ([1, 0], Some(true), 1) => sums::<1, 0, 1, true, true>,
+                    ([1, 0], Some(true), _) => sums::<1, 0, 0, true, true>,
+                    ([1, 0], Some(false), _) => sums::<1, 0, 0, false, true>,
+                    ([0, 2], None, 1) => elements::<0, 2, 1, true>,
+                    ([1, 0], None, 1) => elements::<1, 0, 1, true>,
+                    ([1, 1], None, 1) => elements::<1, 1, 1, true>,
+                    ([2, 0], None, 1) => elements::<2, 0, 1, true>,
+                    ([2, 1], None, 1) => elements::<2, 1, 1, true>,
+                    ([0, 1], None, _) => elements::<0, 1, 0, true>,
+                    ([0, 2], None, _) => elements::<0, 2, 0, true>,
+                    ([0, 3], None, _) => elements::<0, 3, 0, true>,
+                    ([1, 0], None, _) => elements::<1, 0, 0, true>,
+                    ([1, 1], None, _) => elements::<1, 1, 0, true>,
+                    ([1, 2], None, _) => elements::<1, 2, 0, true>,
+                    ([2, 0], None, _) => elements::<2, 0, 0, true>,
+                    ([2, 1], None, _) => elements::<2, 1, 0, true>,
+                    ([3, 0], None, _) => elements::<3, 0, 0, true>,
                     _ => return None,
                 })
             }

@@ -31,6 +31,13 @@ pub(super) trait Simd: Copy {
     unsafe fn load_first(from: *const Self::T, mask: Self::Mask) -> Self::V;
     /// All lanes.
     unsafe fn store(to: *mut Self::T, v: Self::V);
+    /// All lanes, past the caches where the machine has an instruction for that and the address is aligned for it. Others see
+    /// them after [`settle`](super::prefetch::settle).
+    #[inline(always)]
+    unsafe fn store_past(to: *mut Self::T, v: Self::V) {
+        // SAFETY: the caller's.
+        unsafe { Self::store(to, v) }
+    }
     /// The masked lanes.
     unsafe fn store_first(to: *mut Self::T, v: Self::V, mask: Self::Mask);
     /// `a b + c`.

@@ -7,6 +7,7 @@
 
 use schur_ir::micro::{MAX_ROWS_ARRAYS, MAX_TERMS};
 
+use super::prefetch::ask;
 use super::simd::Simd;
 
 /// Vectors that are computed at once.
@@ -23,6 +24,8 @@ pub(super) struct Place {
     /// The stride from row to row.
     pub(super) row: usize,
     pub(super) component: usize,
+    /// How far ahead elements are asked for; 0 where they are not.
+    pub(super) ahead: usize,
 }
 
 /// A step, ready to be done.
@@ -37,6 +40,8 @@ pub(super) struct Step<T: 'static> {
     pub(super) count: usize,
     /// Of sums alone: what is there is a term of other steps.
     pub(super) accumulate: bool,
+    /// Whether elements are written past the caches.
+    pub(super) past_caches: bool,
     /// The array of one element that terms are multiplied by.
     pub(super) inverse: Option<usize>,
 }
@@ -54,6 +59,8 @@ pub(super) struct Shape {
     /// The number of components where they follow each other in whole blocks of vectors, and where of every two factors the second
     /// has none (of sums: where both have); 0 for all else.
     pub(super) components: usize,
+    /// Whether anything is asked for, or written past the caches.
+    pub(super) streams: bool,
 }
 
 /// The constants of terms in all lanes.
@@ -99,6 +106,22 @@ unsafe fn store<S: Simd, const N: usize>(to: *mut S::T, v: [S::V; N], mask: Opti
     }
 }
 
+/// `N` vectors, or a part of one, of a factor; asks for as many further on where steps stream.
+#[inline(always)]
+unsafe fn factor<S: Simd, const N: usize, const STREAMS: bool>(
+    of: &Place,
+    from: *const S::T,
+    mask: Option<S::Mask>,
+) -> [S::V; N] {
+    if STREAMS && of.ahead > 0 {
+        for k in 0..N {
+            ask(from.wrapping_add(of.ahead + k * S::LANES).cast());
+        }
+    }
+    // SAFETY: the caller's.
+    unsafe { load::<S, N>(from, mask) }
+}
+
 /// Where the output and the factors of a step are, of `P` terms of two and `Q` of one.
 #[derive(Clone, Copy)]
 struct Places<T, const P: usize, const Q: usize> {
@@ -118,6 +141,35 @@ impl<T, const P: usize, const Q: usize> Places<T, P, Q> {
             pairs: std::array::from_fn(|k| [0, 1].map(|f| at(&step.factors[2 * k + f]).cast_const())),
             singles: std::array::from_fn(|k| at(&step.factors[2 * P + k]).cast_const()),
         }
+    }
+
+    /// Both factors of a pair: `N` vectors, or a part of one. That of a square is loaded once.
+    #[inline(always)]
+    unsafe fn pair<S: Simd<T = T>, const N: usize, const STREAMS: bool>(
+        &self,
+        step: &Step<T>,
+        k: usize,
+        is_square: bool,
+        mask: Option<S::Mask>,
+    ) -> [[S::V; N]; 2] {
+        let [x, y] = self.pairs[k];
+        // SAFETY: the caller's.
+        unsafe {
+            let first = factor::<S, N, STREAMS>(&step.factors[2 * k], x, mask);
+            [first, if is_square { first } else { factor::<S, N, STREAMS>(&step.factors[2 * k + 1], y, mask) }]
+        }
+    }
+
+    /// The factor of a term of one: `N` vectors, or a part of one.
+    #[inline(always)]
+    unsafe fn single<S: Simd<T = T>, const N: usize, const STREAMS: bool>(
+        &self,
+        step: &Step<T>,
+        k: usize,
+        mask: Option<S::Mask>,
+    ) -> [S::V; N] {
+        // SAFETY: the caller's.
+        unsafe { factor::<S, N, STREAMS>(&step.factors[2 * P + k], self.singles[k], mask) }
     }
 
     /// The `i`-th component. Where `D` is not 0, components follow each other after `count` elements, and the second factors of
@@ -154,7 +206,7 @@ impl<T, const P: usize, const Q: usize> Places<T, P, Q> {
 /// # Safety
 /// As for [`Simd`]; the arrays hold so many rows.
 #[inline(always)]
-pub(super) unsafe fn elements<S: Simd, const P: usize, const Q: usize, const D: usize>(
+pub(super) unsafe fn elements<S: Simd, const P: usize, const Q: usize, const D: usize, const STREAMS: bool>(
     step: &Step<S::T>,
     arrays: &Arrays<S::T>,
     rows: usize,
@@ -166,12 +218,12 @@ pub(super) unsafe fn elements<S: Simd, const P: usize, const Q: usize, const D: 
         for _ in 0..rows {
             let mut u = 0;
             while u + BLOCK * S::LANES <= step.count {
-                block::<S, P, Q, D, BLOCK>(step, places.moved(step, |_| u), &constants, None);
+                block::<S, P, Q, D, BLOCK, STREAMS>(step, places.moved(step, |_| u), &constants, None);
                 u += BLOCK * S::LANES;
             }
             while D == 0 && u < step.count {
                 let mask = S::first(S::LANES.min(step.count - u));
-                block::<S, P, Q, 0, 1>(step, places.moved(step, |_| u), &constants, Some(mask));
+                block::<S, P, Q, 0, 1, STREAMS>(step, places.moved(step, |_| u), &constants, Some(mask));
                 u += S::LANES;
             }
             places = places.moved(step, |place| place.row);
@@ -181,7 +233,7 @@ pub(super) unsafe fn elements<S: Simd, const P: usize, const Q: usize, const D: 
 
 /// `N` vectors of all components of a row, or a part of one vector.
 #[inline(always)]
-unsafe fn block<S: Simd, const P: usize, const Q: usize, const D: usize, const N: usize>(
+unsafe fn block<S: Simd, const P: usize, const Q: usize, const D: usize, const N: usize, const STREAMS: bool>(
     step: &Step<S::T>,
     at: Places<S::T, P, Q>,
     constants: &[S::V; MAX_TERMS],
@@ -193,19 +245,25 @@ unsafe fn block<S: Simd, const P: usize, const Q: usize, const D: usize, const N
             let at = at.component::<D, true>(step, i);
             let mut sum = [S::zero(); N];
             for k in 0..P {
-                let [x, y] = at.pairs[k].map(|at| load::<S, N>(at, mask));
+                let [x, y] = at.pair::<S, N, STREAMS>(step, k, false, mask);
                 for v in 0..N {
                     let x = S::multiply(x[v], constants[k]);
                     sum[v] = if k == 0 { S::multiply(x, y[v]) } else { S::multiply_add(x, y[v], sum[v]) };
                 }
             }
             for k in 0..Q {
-                let (x, c) = (load::<S, N>(at.singles[k], mask), constants[P + k]);
+                let (x, c) = (at.single::<S, N, STREAMS>(step, k, mask), constants[P + k]);
                 for v in 0..N {
                     sum[v] = if P + k == 0 { S::multiply(x[v], c) } else { S::multiply_add(x[v], c, sum[v]) };
                 }
             }
-            store::<S, N>(at.out, sum, mask);
+            if STREAMS && step.past_caches && mask.is_none() {
+                for v in 0..N {
+                    S::store_past(at.out.add(v * S::LANES), sum[v]);
+                }
+            } else {
+                store::<S, N>(at.out, sum, mask);
+            }
         }
     }
 }
@@ -216,7 +274,14 @@ unsafe fn block<S: Simd, const P: usize, const Q: usize, const D: usize, const N
 /// # Safety
 /// As for [`Simd`]; the arrays hold so many rows.
 #[inline(always)]
-pub(super) unsafe fn sums<S: Simd, const P: usize, const Q: usize, const D: usize, const ACROSS: bool>(
+pub(super) unsafe fn sums<
+    S: Simd,
+    const P: usize,
+    const Q: usize,
+    const D: usize,
+    const ACROSS: bool,
+    const STREAMS: bool,
+>(
     step: &Step<S::T>,
     arrays: &Arrays<S::T>,
     rows: usize,
@@ -229,12 +294,12 @@ pub(super) unsafe fn sums<S: Simd, const P: usize, const Q: usize, const D: usiz
         for _ in 0..outer {
             let mut u = 0;
             while u + BLOCK * S::LANES <= step.count {
-                sum::<S, P, Q, D, BLOCK>(step, places.moved(step, |_| u), constant, None, inner);
+                sum::<S, P, Q, D, BLOCK, STREAMS>(step, places.moved(step, |_| u), constant, None, inner);
                 u += BLOCK * S::LANES;
             }
             while D == 0 && u < step.count {
                 let mask = S::first(S::LANES.min(step.count - u));
-                sum::<S, P, Q, 0, 1>(step, places.moved(step, |_| u), constant, Some(mask), inner);
+                sum::<S, P, Q, 0, 1, STREAMS>(step, places.moved(step, |_| u), constant, Some(mask), inner);
                 u += S::LANES;
             }
             places = places.moved(step, |place| place.row);
@@ -244,7 +309,7 @@ pub(super) unsafe fn sums<S: Simd, const P: usize, const Q: usize, const D: usiz
 
 /// `N` vectors, or a part of one, of sums over components and so many rows.
 #[inline(always)]
-unsafe fn sum<S: Simd, const P: usize, const Q: usize, const D: usize, const N: usize>(
+unsafe fn sum<S: Simd, const P: usize, const Q: usize, const D: usize, const N: usize, const STREAMS: bool>(
     step: &Step<S::T>,
     mut places: Places<S::T, P, Q>,
     constant: S::V,
@@ -254,18 +319,19 @@ unsafe fn sum<S: Simd, const P: usize, const Q: usize, const D: usize, const N: 
     // SAFETY: the caller's.
     unsafe {
         let out = places.out;
+        let is_square = P == 1 && places.pairs[0][0] == places.pairs[0][1];
         let mut sum = [S::zero(); N];
         for _ in 0..rows {
             for i in 0..if D > 0 { D } else { step.components } {
                 let at = places.component::<D, false>(step, i);
                 for k in 0..P {
-                    let [x, y] = at.pairs[k].map(|at| load::<S, N>(at, mask));
+                    let [x, y] = at.pair::<S, N, STREAMS>(step, k, is_square, mask);
                     for v in 0..N {
                         sum[v] = S::multiply_add(x[v], y[v], sum[v]);
                     }
                 }
                 for k in 0..Q {
-                    let x = load::<S, N>(at.singles[k], mask);
+                    let x = at.single::<S, N, STREAMS>(step, k, mask);
                     for v in 0..N {
                         sum[v] = S::add(sum[v], x[v]);
                     }

@@ -64,6 +64,40 @@ const POWERS: [f32; 16] = [
 mod implementations {
     use super::*;
 
+    /// A whole line, or quarters of one, or a plain store where the address is aligned for neither.
+    #[inline(always)]
+    unsafe fn store_past_512(to: *mut __m512i, v: __m512i) {
+        unsafe {
+            if to.is_aligned() {
+                return _mm512_stream_si512(to, v);
+            }
+            let quarters: *mut __m128i = to.cast();
+            if !quarters.is_aligned() {
+                return _mm512_storeu_si512(to, v);
+            }
+            _mm_stream_si128(quarters, _mm512_extracti32x4_epi32::<0>(v));
+            _mm_stream_si128(quarters.add(1), _mm512_extracti32x4_epi32::<1>(v));
+            _mm_stream_si128(quarters.add(2), _mm512_extracti32x4_epi32::<2>(v));
+            _mm_stream_si128(quarters.add(3), _mm512_extracti32x4_epi32::<3>(v));
+        }
+    }
+
+    /// The whole vector, or halves of it, or a plain store where the address is aligned for neither.
+    #[inline(always)]
+    unsafe fn store_past_256(to: *mut __m256i, v: __m256i) {
+        unsafe {
+            if to.is_aligned() {
+                return _mm256_stream_si256(to, v);
+            }
+            let halves: *mut __m128i = to.cast();
+            if !halves.is_aligned() {
+                return _mm256_storeu_si256(to, v);
+            }
+            _mm_stream_si128(halves, _mm256_extracti128_si256::<0>(v));
+            _mm_stream_si128(halves.add(1), _mm256_extracti128_si256::<1>(v));
+        }
+    }
+
     impl Simd for F32x16 {
         instructions!(
             __m512,
@@ -99,6 +133,10 @@ mod implementations {
         #[inline(always)]
         unsafe fn store(to: *mut f32, v: __m512) {
             unsafe { _mm512_storeu_ps(to, v) }
+        }
+        #[inline(always)]
+        unsafe fn store_past(to: *mut f32, v: __m512) {
+            unsafe { store_past_512(to.cast(), _mm512_castps_si512(v)) }
         }
         #[inline(always)]
         unsafe fn store_first(to: *mut f32, v: __m512, mask: __mmask16) {
@@ -181,6 +219,10 @@ mod implementations {
             unsafe { _mm512_storeu_pd(to, v) }
         }
         #[inline(always)]
+        unsafe fn store_past(to: *mut f64, v: __m512d) {
+            unsafe { store_past_512(to.cast(), _mm512_castpd_si512(v)) }
+        }
+        #[inline(always)]
         unsafe fn store_first(to: *mut f64, v: __m512d, mask: __mmask8) {
             unsafe { _mm512_mask_storeu_pd(to, mask, v) }
         }
@@ -252,6 +294,10 @@ mod implementations {
         #[inline(always)]
         unsafe fn store(to: *mut f32, v: __m256) {
             unsafe { _mm256_storeu_ps(to, v) }
+        }
+        #[inline(always)]
+        unsafe fn store_past(to: *mut f32, v: __m256) {
+            unsafe { store_past_256(to.cast(), _mm256_castps_si256(v)) }
         }
         #[inline(always)]
         unsafe fn store_first(to: *mut f32, v: __m256, mask: __m256i) {
@@ -332,6 +378,10 @@ mod implementations {
         #[inline(always)]
         unsafe fn store(to: *mut f64, v: __m256d) {
             unsafe { _mm256_storeu_pd(to, v) }
+        }
+        #[inline(always)]
+        unsafe fn store_past(to: *mut f64, v: __m256d) {
+            unsafe { store_past_256(to.cast(), _mm256_castpd_si256(v)) }
         }
         #[inline(always)]
         unsafe fn store_first(to: *mut f64, v: __m256d, mask: __m256i) {
