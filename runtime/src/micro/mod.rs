@@ -10,16 +10,20 @@ mod functions;
 mod map;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod outer;
 mod portable;
 mod prefetch;
 mod product;
 mod rows;
 mod sets;
 mod simd;
+mod square;
 mod steps;
+mod store;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod tiles;
 mod transpose;
 mod vectors;
 mod weave;
@@ -125,8 +129,8 @@ impl Table {
             }
             Micro::Transpose(transpose) => {
                 let coefficient = T::rounded(transpose.coefficient);
-                let (lanes, row) = (functions.tiles.lanes, (functions.row)(transpose));
-                self.add(transpose::Plan::new(transpose, coefficient, lanes, row), run_transpose::<T>);
+                let (lanes, copy) = (functions.tiles.lanes, (functions.rows)(transpose));
+                self.add(transpose::Plan::new(transpose, coefficient, lanes, copy), run_transpose::<T>);
             }
             Micro::Map(map) => self.add(map::Plan::new(map, functions.map), run_map::<T>),
             Micro::Rows(rows) => self.add(rows::Plan::new(rows, functions.tiles.lanes, functions.step), run_rows::<T>),

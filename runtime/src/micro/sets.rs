@@ -6,11 +6,13 @@ use super::InstructionSet;
 use super::map;
 #[cfg(target_arch = "aarch64")]
 use super::neon;
+use super::outer;
 use super::portable::{self, Plain};
-use super::product::{TileFn, Tiles};
 use super::simd::Simd;
+use super::square;
 use super::steps::{self, Shape};
 use super::tile::{self, Tile};
+use super::tiles::{TileFn, Tiles};
 use super::transpose;
 #[cfg(target_arch = "x86_64")]
 use super::x86;
@@ -19,8 +21,8 @@ use super::x86;
 pub(super) struct Functions<T: 'static> {
     /// Register tiles.
     pub(super) tiles: Tiles<T>,
-    /// The copy of a row.
-    pub(super) row: fn(&Transpose) -> transpose::RowFn<T>,
+    /// The copy of rows.
+    pub(super) rows: fn(&Transpose) -> transpose::RowsFn<T>,
     /// A run of elements of a map.
     pub(super) map: map::RunFn<T>,
     /// A step of a list of steps that are done row by row.
@@ -37,14 +39,14 @@ pub(super) trait Float: Copy + Send + Sync + 'static {
 
 /// The functions of one instruction set for one float.
 macro_rules! functions {
-    ($name:ident, $float:ty, $simd:ty, [$(#[$features:meta])?], [$(($j:literal, $g:literal, $v:literal))*], [$(($items:literal, $pairs:literal, $groups:literal))*]) => {
+    ($name:ident, $float:ty, $simd:ty, [$(#[$features:meta])?], [$(($j:literal, $g:literal, $v:literal))*], [$(($items:literal, $pairs:literal, $groups:literal))*], [$(($terms:literal, $columns:literal))*]) => {
         mod $name {
             use super::*;
 
             /// # Safety
             /// The machine has the instructions, and the tile names elements of its arrays.
             $(#[$features])?
-            unsafe fn tile<const G: usize, const J: usize, const NV: usize>(tile: Tile<$float>, times: usize) {
+            unsafe fn tile<const G: usize, const J: usize, const NV: usize>(tile: &Tile<$float>, times: usize) {
                 // SAFETY: the caller's.
                 tile.repeat(G, times, |tile| unsafe { tile::tile::<$simd, G, J, NV>(tile) })
             }
@@ -59,7 +61,7 @@ macro_rules! functions {
             /// # Safety
             /// The machine has the instructions, and the tile names elements of its arrays.
             $(#[$features])?
-            unsafe fn tile_of_pairs<const G: usize, const H: usize, const ITEMS: usize>(tile: Tile<$float>, times: usize) {
+            unsafe fn tile_of_pairs<const G: usize, const H: usize, const ITEMS: usize>(tile: &Tile<$float>, times: usize) {
                 // SAFETY: the caller's.
                 tile.repeat(G, times, |tile| unsafe { tile::pairs::<$simd, G, H, ITEMS>(tile) })
             }
@@ -74,7 +76,7 @@ macro_rules! functions {
             /// # Safety
             /// The machine has the instructions, and the tile names elements of its arrays.
             $(#[$features])?
-            unsafe fn tile_of_terms<const G: usize, const J: usize>(tile: Tile<$float>, times: usize) {
+            unsafe fn tile_of_terms<const G: usize, const J: usize>(tile: &Tile<$float>, times: usize) {
                 // SAFETY: the caller's.
                 tile.repeat(G, times, |tile| unsafe { tile::terms::<$simd, G, J>(tile) })
             }
@@ -89,23 +91,88 @@ macro_rules! functions {
             }
 
             /// # Safety
-            /// The machine has the instructions, and the arrays hold a row.
+            /// The machine has the instructions, and the tile names elements of its arrays.
             $(#[$features])?
-            unsafe fn row_of<const D: usize>(
-                out: *mut $float,
-                from: *const $float,
-                plan: &transpose::Plan<$float>,
-            ) {
+            unsafe fn square_pairs<const G: usize, const H: usize, const ITEMS: usize>(tile: &Tile<$float>, times: usize) {
                 // SAFETY: the caller's.
-                unsafe { transpose::row::<$simd, D>(out, from, plan) }
+                unsafe { square::pairs::<$simd, G, H, ITEMS>(*tile, times) }
             }
 
             /// # Safety
-            /// The machine has the instructions, and the arrays hold a row.
+            /// The machine has the instructions, and the tile names elements of its arrays.
             $(#[$features])?
-            unsafe fn matrix(out: *mut $float, from: *const $float, plan: &transpose::Plan<$float>) {
+            unsafe fn square_terms<const G: usize>(tile: &Tile<$float>, times: usize) {
                 // SAFETY: the caller's.
-                unsafe { transpose::matrix::<$simd, { <$simd as Simd>::LANES }>(out, from, plan) }
+                unsafe { square::terms::<$simd, G>(*tile, times) }
+            }
+
+            /// # Safety
+            /// The machine has the instructions, and the tile names elements of its arrays.
+            $(#[$features])?
+            unsafe fn square_sums<const D: usize>(tile: &Tile<$float>, times: usize) {
+                // SAFETY: the caller's.
+                tile.repeat(1, times, |tile| unsafe { square::sums::<$simd, D>(tile) })
+            }
+
+            fn sums_of(components: usize) -> Option<TileFn<$float>> {
+                match components {
+                    3 => Some(square_sums::<3>),
+                    5 => Some(square_sums::<5>),
+                    _ => None,
+                }
+            }
+
+            fn square(items: usize, groups: usize) -> Option<TileFn<$float>> {
+                match (items, groups) {
+                    (1, 1) => Some(square_terms::<1>),
+                    (1, 2) => Some(square_terms::<2>),
+                    (1, 3) => Some(square_terms::<3>),
+                    (1, 4) => Some(square_terms::<4>),
+                    (3, 1) => Some(square_pairs::<1, 2, 3>),
+                    (3, 2) => Some(square_pairs::<2, 2, 3>),
+                    (3, 3) => Some(square_pairs::<3, 2, 3>),
+                    (3, 4) => Some(square_pairs::<4, 2, 3>),
+                    (5, 1) => Some(square_pairs::<1, 3, 5>),
+                    (5, 2) => Some(square_pairs::<2, 3, 5>),
+                    (5, 3) => Some(square_pairs::<3, 3, 5>),
+                    _ => None,
+                }
+            }
+
+            /// # Safety
+            /// The machine has the instructions, and the tile names elements of its arrays.
+            $(#[$features])?
+            unsafe fn outer_rows<const K: usize, const NV: usize>(tile: &Tile<$float>, count: usize) {
+                // SAFETY: the caller's.
+                unsafe { outer::rows::<$simd, K, NV>(tile, count) }
+            }
+
+            fn outer(terms: usize, vectors: usize) -> Option<TileFn<$float>> {
+                match (terms, vectors) {
+$(($terms, $columns) => Some(outer_rows::<$terms, $columns>),)*
+                    _ => None,
+                }
+            }
+
+            /// # Safety
+            /// The machine has the instructions, and the arrays hold these rows.
+            $(#[$features])?
+            unsafe fn rows_of<const D: usize>(
+                arrays: transpose::Arrays<$float>,
+                plan: &transpose::Plan<$float>,
+                rows: usize,
+            ) {
+                // SAFETY: the caller's.
+                plan.each(arrays, rows, |out, from| unsafe { transpose::row::<$simd, D>(out, from, plan) })
+            }
+
+            /// # Safety
+            /// The machine has the instructions, and the arrays hold these rows.
+            $(#[$features])?
+            unsafe fn matrices(arrays: transpose::Arrays<$float>, plan: &transpose::Plan<$float>, rows: usize) {
+                const LANES: usize = <$simd as Simd>::LANES;
+                // SAFETY: the caller's.
+                plan.each(arrays, rows, |out, from| unsafe { transpose::matrix::<$simd, LANES>(out, from, plan) })
             }
 
             /// # Safety
@@ -205,14 +272,18 @@ macro_rules! functions {
             }
 
             /// # Safety
-            /// The machine has the instructions, and the arrays hold a row.
+            /// The machine has the instructions, and the arrays hold these rows.
             $(#[$features])?
-            unsafe fn few<const N: usize>(out: *mut $float, from: *const $float, plan: &transpose::Plan<$float>) {
+            unsafe fn few<const N: usize>(
+                arrays: transpose::Arrays<$float>,
+                plan: &transpose::Plan<$float>,
+                rows: usize,
+            ) {
                 // SAFETY: the caller's.
-                unsafe { transpose::few::<$simd, N>(out, from, plan) }
+                plan.each(arrays, rows, |out, from| unsafe { transpose::few::<$simd, N>(out, from, plan) })
             }
 
-            fn row(transpose: &Transpose) -> transpose::RowFn<$float> {
+            fn rows(transpose: &Transpose) -> transpose::RowsFn<$float> {
                 const LANES: usize = <$simd as Simd>::LANES;
                 if transpose::is_few(transpose, LANES) {
                     return match (transpose.short * transpose.long).div_ceil(LANES) {
@@ -220,22 +291,22 @@ macro_rules! functions {
                         2 => few::<2>,
                         3 => few::<3>,
                         4 => few::<4>,
-                        _ => plain_row::<$float>,
+                        _ => plain_rows::<$float>,
                     };
                 }
                 match transpose.short {
-                    3 => row_of::<3>,
-                    5 => row_of::<5>,
-                    7 => row_of::<7>,
-                    9 => row_of::<9>,
-                    short if short > 9 => matrix,
-                    _ => plain_row::<$float>,
+                    3 => rows_of::<3>,
+                    5 => rows_of::<5>,
+                    7 => rows_of::<7>,
+                    9 => rows_of::<9>,
+                    short if short > 9 => matrices,
+                    _ => plain_rows::<$float>,
                 }
             }
 
             pub(super) static FUNCTIONS: Functions<$float> = Functions {
-                tiles: Tiles { lanes: <$simd as Simd>::LANES, get, pairs, terms },
-                row,
+                tiles: Tiles { lanes: <$simd as Simd>::LANES, get, pairs, terms, square, sums: sums_of, outer },
+                rows,
                 map,
                 step,
             };
@@ -252,12 +323,15 @@ macro_rules! functions_of_32_registers {
             (1, 1, 3) (1, 1, 4) (1, 1, 5) (1, 1, 6) (1, 1, 7) (1, 1, 8)
             (4, 1, 1) (4, 2, 1) (4, 3, 1) (4, 1, 2) (4, 2, 2) (4, 3, 2)
             (3, 1, 1) (3, 2, 1) (3, 3, 1) (3, 4, 1) (3, 1, 2) (3, 2, 2) (3, 3, 2) (3, 4, 2)
-            (5, 1, 1) (5, 2, 1) (5, 1, 2) (5, 2, 2)
-            (7, 1, 1) (7, 2, 1) (7, 1, 2) (9, 1, 1) (9, 1, 2) (11, 1, 1) (11, 1, 2)
+            (3, 1, 3) (3, 1, 4) (3, 1, 5) (3, 1, 6) (3, 1, 7) (3, 1, 8)
+            (5, 1, 1) (5, 2, 1) (5, 1, 2) (5, 2, 2) (5, 1, 3) (5, 1, 4)
+            (7, 1, 1) (7, 2, 1) (7, 1, 2) (7, 1, 3) (9, 1, 1) (9, 1, 2) (11, 1, 1) (11, 1, 2)
         ], [
             (3, 2, 1) (3, 2, 2) (3, 2, 3) (3, 2, 4) (3, 2, 5) (3, 2, 6)
             (4, 2, 1) (4, 2, 2) (4, 2, 3) (4, 2, 4)
             (5, 3, 1) (5, 3, 2) (5, 3, 3) (5, 3, 4) (7, 4, 1) (7, 4, 2) (7, 4, 3)
+        ], [
+            (1, 1) (1, 2) (1, 4) (1, 8) (3, 1) (3, 2) (3, 4) (3, 8) (5, 1) (5, 2) (5, 4)
         ]);
     };
 }
@@ -269,11 +343,13 @@ macro_rules! functions_of_16_registers {
             (1, 1, 1) (1, 2, 1) (1, 3, 1) (1, 1, 2) (1, 2, 2) (1, 3, 2)
             (1, 1, 3) (1, 1, 4) (1, 1, 5) (1, 1, 6) (1, 1, 7) (1, 1, 8)
             (4, 1, 1) (4, 2, 1) (4, 3, 1) (4, 1, 2)
-            (3, 1, 1) (3, 2, 1) (3, 3, 1) (3, 1, 2) (3, 2, 2)
+            (3, 1, 1) (3, 2, 1) (3, 3, 1) (3, 1, 2) (3, 2, 2) (3, 1, 3)
             (5, 1, 1) (5, 2, 1) (5, 1, 2) (7, 1, 1) (9, 1, 1) (11, 1, 1)
         ], [
             (3, 2, 1) (3, 2, 2) (3, 2, 3) (3, 2, 4) (4, 2, 1) (4, 2, 2) (4, 2, 3)
             (5, 3, 1) (5, 3, 2) (5, 3, 3) (7, 4, 1) (7, 4, 2)
+        ], [
+            (1, 1) (1, 2) (1, 4) (1, 8) (3, 1) (3, 2) (3, 4) (5, 1) (5, 2)
         ]);
     };
 }
@@ -296,20 +372,22 @@ functions_of_16_registers!(plain_f64, f64, Plain<f64, 2>, []);
 /// A transposing copy, element by element.
 ///
 /// # Safety
-/// `out` and `from` hold a row.
-unsafe fn plain_row<T: portable::Element>(out: *mut T, from: *const T, plan: &transpose::Plan<T>) {
+/// The arrays hold these rows.
+unsafe fn plain_rows<T: portable::Element>(arrays: transpose::Arrays<T>, plan: &transpose::Plan<T>, rows: usize) {
     let (short, long) = (plan.transpose.short, plan.transpose.long);
     let (from_strides, out_strides) =
         if plan.transpose.apart { ([short, 1], [1, long]) } else { ([1, long], [short, 1]) };
-    for u in 0..long {
-        for i in 0..short {
-            // SAFETY: the caller's.
-            unsafe {
-                let x = *from.add(u * from_strides[0] + i * from_strides[1]);
-                *out.add(u * out_strides[0] + i * out_strides[1]) = x * plan.coefficient;
+    plan.each(arrays, rows, |out, from| {
+        for u in 0..long {
+            for i in 0..short {
+                // SAFETY: the caller's.
+                unsafe {
+                    let x = *from.add(u * from_strides[0] + i * from_strides[1]);
+                    *out.add(u * out_strides[0] + i * out_strides[1]) = x * plan.coefficient;
+                }
             }
         }
-    }
+    });
 }
 
 macro_rules! float {

@@ -98,6 +98,16 @@ fn weights(dtype: DType, [mul_in, mul_out, d]: [usize; 3], [transposed, accumula
     }
 }
 
+/// The same gradient where components are neighbours in the layer's input: `[rows, mul, d]`.
+fn weights_of_components(dtype: DType, [mul_in, mul_out, d]: [usize; 3], accumulate: bool) -> Product {
+    let Product { m: [m, none], k: [rows, _], .. } = weights(dtype, [mul_in, mul_out, d], [false, accumulate]);
+    Product {
+        m: [Along { strides: [m.strides[0], d], ..m }, none],
+        k: [Along { extent: Extent::Fixed(d), strides: [1, mul_out] }, rows],
+        ..weights(dtype, [mul_in, mul_out, d], [false, accumulate])
+    }
+}
+
 fn check_product(product: &Product, lengths: [usize; 3], rows: usize) {
     let plain: Vec<Vec<f64>> = lengths.iter().enumerate().map(|(k, &n)| values(n, k * 100)).collect();
     let wanted = plainly(product, &plain, rows);
@@ -172,10 +182,25 @@ proptest! {
 
     #[test]
     fn products_of_one_row_are_what_plain_loops_compute(
-        dtype in dtypes(), mul_in in 1usize..40, mul_out in 1usize..300, accumulate: bool,
+        dtype in dtypes(), mul_in in 1usize..40, mul_out in 1usize..300, l in 0usize..4, apart: [bool; 2], accumulate: bool,
     ) {
-        let product = layer(dtype, [mul_in, mul_out, 1], [true, true], accumulate);
-        check_product(&product, [mul_out, mul_in, mul_in * mul_out], 1);
+        let d = 2 * l + 1;
+        let product = layer(dtype, [mul_in, mul_out, d], apart, accumulate);
+        check_product(&product, [mul_out * d, mul_in * d, mul_in * mul_out], 1);
+        let product = weights_of_components(dtype, [mul_in, mul_out, d], accumulate);
+        check_product(&product, [mul_in * mul_out, mul_in * d, mul_out * d], 1);
+    }
+
+    #[test]
+    fn products_with_squares_are_what_plain_loops_compute(
+        dtype in dtypes(), bits in 1u32..4, mul in 1usize..9, l in 0usize..4, rows in 1usize..40, apart: [bool; 2],
+        accumulate: bool,
+    ) {
+        let (side, d) = (1usize << bits, 2 * l + 1);
+        let product = layer(dtype, [side, mul, d], apart, accumulate);
+        check_product(&product, [rows * mul * d, rows * side * d, side * mul], rows);
+        let product = weights_of_components(dtype, [side, mul, d], accumulate);
+        check_product(&product, [side * mul, rows * side * d, rows * mul * d], rows);
     }
 
     #[test]

@@ -10,7 +10,8 @@ use schur_ir::micro::Ahead;
 
 use super::prefetch::Asking;
 use super::simd::Simd;
-use super::weave::{MOST, double, first_of_pair, in_turn, item_of, weave, weave_pairs};
+use super::store::{store, store_pairs};
+use super::weave::{double, first_of_pair, in_turn, item_of};
 
 /// One call of a register tile.
 #[derive(Clone, Copy)]
@@ -37,10 +38,11 @@ pub(super) struct Tile<T> {
 impl<T: Copy> Tile<T> {
     /// Computes the tile of `groups` groups, and those that follow it: `times` in all.
     #[inline(always)]
-    pub(super) fn repeat(mut self, groups: usize, times: usize, compute: impl Fn(&Self)) {
+    pub(super) fn repeat(&self, groups: usize, times: usize, compute: impl Fn(&Self)) {
+        let mut tile = *self;
         for _ in 0..times {
-            compute(&self);
-            self.advance(groups);
+            compute(&tile);
+            tile.advance(groups);
         }
     }
 
@@ -63,29 +65,11 @@ pub(super) unsafe fn pairs<S: Simd, const G: usize, const H: usize, const ITEMS:
     unsafe {
         let mask = S::first(tile.last);
         let sums = sums::<S, G, H, 1, ITEMS>(tile, mask, || {});
-        let coefficient = S::splat(tile.coefficient);
-        for g in 0..G {
-            let out = tile.out.add(g * tile.group[1]);
-            let mut pairs = [S::zero(); H];
-            for p in 0..H {
-                pairs[p] = sums[g][p][0];
-            }
-            if tile.n_stride == ITEMS && tile.item[1] == 1 {
-                let elements = ITEMS * tile.last;
-                for k in 0..H {
-                    let count = elements.saturating_sub(k * S::LANES).min(S::LANES);
-                    if count > 0 {
-                        let woven = weave_pairs::<S, H, ITEMS>(&pairs, k);
-                        write::<S>(out.add(k * S::LANES), woven, coefficient, tile.accumulate, S::first(count));
-                    }
-                }
-            } else {
-                for j in 0..ITEMS {
-                    let columns = item_of::<S>(pairs[j / 2], j - first_of_pair(j / 2, ITEMS));
-                    write::<S>(out.add(j * tile.item[1]), columns, coefficient, tile.accumulate, mask);
-                }
-            }
-        }
+        store_pairs::<S, G, H, ITEMS>(
+            tile,
+            &sums.map(|pairs| pairs.map(|[sum]| sum)),
+            Some(S::splat(tile.coefficient)),
+        );
     }
 }
 
@@ -101,11 +85,27 @@ pub(super) unsafe fn tile<S: Simd, const G: usize, const J: usize, const NV: usi
         match tile.ahead.as_mut() {
             Some(ahead) => {
                 let mut asking = Asking::start(ahead, G * J * NV * S::LANES);
-                let sums = sums::<S, G, J, NV, 0>(tile, mask, || asking.turn());
+                sum::<S, G, J, NV>(tile, mask, || asking.turn());
                 asking.stop(ahead);
-                store::<S, G, J, NV>(tile, &sums, mask);
             }
-            None => store::<S, G, J, NV>(tile, &sums::<S, G, J, NV, 0>(tile, mask, || {}), mask),
+            None => sum::<S, G, J, NV>(tile, mask, || {}),
+        }
+    }
+}
+
+/// Computes a register tile. In every turn of the loop, something else is done too.
+#[inline(always)]
+unsafe fn sum<S: Simd, const G: usize, const J: usize, const NV: usize>(
+    tile: &Tile<S::T>,
+    mask: S::Mask,
+    meanwhile: impl FnMut(),
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        if G == 1 {
+            store::<S, 1, J, NV>(tile, &[sums_of_group::<S, J, NV>(tile, mask, meanwhile)], mask);
+        } else {
+            store::<S, G, J, NV>(tile, &sums::<S, G, J, NV, 0>(tile, mask, meanwhile), mask);
         }
     }
 }
@@ -151,31 +151,6 @@ pub(super) unsafe fn terms<S: Simd, const G: usize, const J: usize>(tile: &Tile<
             }
         }
         store::<S, G, J, 1>(tile, &sums, mask);
-    }
-}
-
-/// Writes the sums of a tile.
-#[inline(always)]
-unsafe fn store<S: Simd, const G: usize, const J: usize, const NV: usize>(
-    tile: &Tile<S::T>,
-    sums: &[[[S::V; NV]; J]; G],
-    mask: S::Mask,
-) {
-    // SAFETY: the caller's.
-    unsafe {
-        let coefficient = S::splat(tile.coefficient);
-        let out = |g: usize| tile.out.add(g * tile.group[1]);
-        if tile.n_stride == 1 {
-            for g in 0..G {
-                plain::<S, J, NV>(tile, &sums[g], out(g), coefficient, mask);
-            }
-        } else if J > 1 && tile.n_stride == J && tile.item[1] == 1 {
-            for g in 0..G {
-                woven::<S, J, NV>(tile, &sums[g], out(g), coefficient);
-            }
-        } else {
-            strided::<S, G, J, NV>(tile, sums, coefficient);
-        }
     }
 }
 
@@ -226,94 +201,76 @@ unsafe fn sums<S: Simd, const G: usize, const J: usize, const NV: usize, const P
     }
 }
 
-/// Scales a vector and writes its first lanes.
-#[inline(always)]
-unsafe fn write<S: Simd>(to: *mut S::T, sum: S::V, coefficient: S::V, accumulate: bool, mask: S::Mask) {
-    // SAFETY: the caller's.
-    unsafe {
-        let value = if accumulate {
-            S::multiply_add(sum, coefficient, S::load_first(to, mask))
-        } else {
-            S::multiply(sum, coefficient)
-        };
-        S::store_first(to, value, mask);
-    }
-}
+/// Fewer sums than this are waited for, one term after the other.
+const FEW_SUMS: usize = 8;
 
-/// Columns are contiguous.
+/// The sums of one group. Its factors, or its columns where these are far fewer, are in registers together, and not both, since
+/// there are more sums than in other tiles; a few sums are two each.
 #[inline(always)]
-unsafe fn plain<S: Simd, const J: usize, const NV: usize>(
+unsafe fn sums_of_group<S: Simd, const J: usize, const NV: usize>(
     tile: &Tile<S::T>,
-    sums: &[[S::V; NV]; J],
-    out: *mut S::T,
-    coefficient: S::V,
     mask: S::Mask,
-) {
+    mut meanwhile: impl FnMut(),
+) -> [[S::V; NV]; J] {
     // SAFETY: the caller's.
     unsafe {
-        let all = S::first(S::LANES);
-        for (j, row) in sums.iter().enumerate() {
-            for (v, sum) in row.iter().enumerate() {
-                let to = out.add(j * tile.item[1] + v * S::LANES);
-                write::<S>(to, *sum, coefficient, tile.accumulate, if v + 1 < NV { all } else { mask });
+        let mut sums = [[S::zero(); NV]; J];
+        let mut others = sums;
+        let mut term = |a: *const S::T, b: *const S::T, sums: &mut [[S::V; NV]; J]| {
+            meanwhile();
+            let item = |j: usize| S::splat(*a.add(j * tile.item[0]));
+            let column = |v: usize| {
+                let from = b.add(v * S::LANES);
+                if v + 1 < NV { S::load(from) } else { S::load_first(from, mask) }
+            };
+            if 2 * NV <= J {
+                let mut columns = [S::zero(); NV];
+                for v in 0..NV {
+                    columns[v] = column(v);
+                }
+                for j in 0..J {
+                    let item = item(j);
+                    for v in 0..NV {
+                        sums[j][v] = S::multiply_add(item, columns[v], sums[j][v]);
+                    }
+                }
+            } else {
+                let mut items = [S::zero(); J];
+                for j in 0..J {
+                    items[j] = item(j);
+                }
+                for v in 0..NV {
+                    let column = column(v);
+                    for j in 0..J {
+                        sums[j][v] = S::multiply_add(items[j], column, sums[j][v]);
+                    }
+                }
+            }
+        };
+        let [a_step, b_step] = [tile.a_k[1], tile.b_k[1]];
+        let are_two = J * NV < FEW_SUMS;
+        for outer in 0..tile.k[0] {
+            let (mut a, mut b) = (tile.a.add(outer * tile.a_k[0]), tile.b.add(outer * tile.b_k[0]));
+            let mut left = tile.k[1];
+            while are_two && left > 1 {
+                term(a, b, &mut sums);
+                term(a.add(a_step), b.add(b_step), &mut others);
+                (a, b) = (a.wrapping_add(2 * a_step), b.wrapping_add(2 * b_step));
+                left -= 2;
+            }
+            while left > 0 {
+                term(a, b, &mut sums);
+                (a, b) = (a.wrapping_add(a_step), b.wrapping_add(b_step));
+                left -= 1;
             }
         }
-    }
-}
-
-/// The `J` components of a column are contiguous.
-#[inline(always)]
-unsafe fn woven<S: Simd, const J: usize, const NV: usize>(
-    tile: &Tile<S::T>,
-    sums: &[[S::V; NV]; J],
-    out: *mut S::T,
-    coefficient: S::V,
-) {
-    // SAFETY: the caller's.
-    unsafe {
-        for v in 0..NV {
-            let mut components = [sums[0][0]; J];
+        if are_two {
             for j in 0..J {
-                components[j] = sums[j][v];
-            }
-            let elements = J * if v + 1 < NV { S::LANES } else { tile.last };
-            for k in 0..J {
-                let count = elements.saturating_sub(k * S::LANES).min(S::LANES);
-                if count > 0 {
-                    let (to, woven) = (out.add((v * J + k) * S::LANES), weave::<S, J>(&components, k));
-                    write::<S>(to, woven, coefficient, tile.accumulate, S::first(count));
+                for v in 0..NV {
+                    sums[j][v] = S::add(sums[j][v], others[j][v]);
                 }
             }
         }
-    }
-}
-
-/// Columns are somewhere.
-#[inline(always)]
-unsafe fn strided<S: Simd, const G: usize, const J: usize, const NV: usize>(
-    tile: &Tile<S::T>,
-    sums: &[[[S::V; NV]; J]; G],
-    coefficient: S::V,
-) {
-    // A copy, which is indexed by loops, so that the sums themselves are never anywhere but in registers.
-    let kept = *sums;
-    // SAFETY: the caller's.
-    unsafe {
-        for (at, sum) in kept.as_flattened().as_flattened().iter().enumerate() {
-            let (g, j, v) = (at / (J * NV), at / NV % J, at % NV);
-            let count = if v + 1 < NV { S::LANES } else { tile.last };
-            let mut lanes = [tile.coefficient; MOST];
-            let first = tile.out.add(g * tile.group[1] + j * tile.item[1]);
-            let to = |k: usize| first.add((v * S::LANES + k) * tile.n_stride);
-            if tile.accumulate {
-                for (k, lane) in lanes.iter_mut().enumerate().take(count) {
-                    *lane = *to(k);
-                }
-            }
-            write::<S>(lanes.as_mut_ptr(), *sum, coefficient, tile.accumulate, S::first(S::LANES));
-            for (k, lane) in lanes.iter().enumerate().take(count) {
-                *to(k) = *lane;
-            }
-        }
+        sums
     }
 }

@@ -11,34 +11,44 @@ use super::weave::{MOST, Permutation, transpose_square, unweave, weave};
 pub(super) struct Plan<T: 'static> {
     pub(super) transpose: Transpose,
     pub(super) coefficient: T,
-    /// The copy of one row.
-    pub(super) row: RowFn<T>,
+    /// The copy of rows.
+    copy: RowsFn<T>,
     /// For a row of few vectors: how each is made of all.
-    pub(super) permutation: Permutation,
+    permutation: Permutation,
 }
 
-/// Copies a row: `(out, from, plan)`.
-pub(super) type RowFn<T> = unsafe fn(*mut T, *const T, &Plan<T>);
+/// `out` and `from`.
+pub(super) type Arrays<T> = (*mut T, *const T);
+
+/// Copies so many rows.
+pub(super) type RowsFn<T> = unsafe fn(Arrays<T>, &Plan<T>, usize);
 
 impl<T> Plan<T> {
     /// A copy by the functions of an instruction set with so many lanes.
-    pub(super) fn new(transpose: &Transpose, coefficient: T, lanes: usize, row: RowFn<T>) -> Self {
+    pub(super) fn new(transpose: &Transpose, coefficient: T, lanes: usize, copy: RowsFn<T>) -> Self {
         let Transpose { short, long, apart, .. } = *transpose;
         let from = |to: usize| if apart { to % long * short + to / long } else { to % short * long + to / short };
         let permutation =
             if is_few(transpose, lanes) { Permutation::new(short * long, lanes, from) } else { Permutation::default() };
-        Plan { transpose: transpose.clone(), coefficient, row, permutation }
+        Plan { transpose: transpose.clone(), coefficient, copy, permutation }
     }
 
     /// Copies all rows.
     ///
     /// # Safety
-    /// As [`schur_ir::micro::MicroFn`] says, on a machine with the instruction set of the row's copy.
+    /// As [`schur_ir::micro::MicroFn`] says, on a machine with the instruction set of the copy.
     pub(super) unsafe fn run(&self, [out, from]: [*mut T; 2], rows: usize) {
+        // SAFETY: the caller's.
+        unsafe { (self.copy)((out, from), self, rows) }
+    }
+
+    /// Copies row by row.
+    #[inline(always)]
+    pub(super) fn each(&self, (mut out, mut from): Arrays<T>, rows: usize, copy: impl Fn(*mut T, *const T)) {
         let [out_row, from_row] = self.transpose.rows;
-        for row in 0..rows {
-            // SAFETY: elements of the description.
-            unsafe { (self.row)(out.add(row * out_row), from.add(row * from_row), self) }
+        for _ in 0..rows {
+            copy(out, from);
+            (out, from) = (out.wrapping_add(out_row), from.wrapping_add(from_row));
         }
     }
 }

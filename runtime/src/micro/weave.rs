@@ -32,10 +32,12 @@ impl Permutation {
     /// As for [`Simd`].
     #[inline(always)]
     pub(super) unsafe fn vector<S: Simd, const N: usize>(&self, from: &[S::V; N], k: usize) -> S::V {
+        // One length, so that all bounds are checked at once.
+        let steps = &self.steps[..N * N];
         let mut v = from[0];
-        for (j, step) in self.steps[k * N..][..N.max(2) - 1].iter().enumerate() {
+        for j in 0..N.max(2) - 1 {
             // SAFETY: the caller's; steps pick lanes of two vectors.
-            v = unsafe { S::pick(v, from[(j + 1).min(N - 1)], step.as_ptr()) };
+            v = unsafe { S::pick(v, from[(j + 1).min(N - 1)], steps[k * N + j].as_ptr()) };
         }
         v
     }
