@@ -14,7 +14,7 @@ use crate::ty::DType;
 
 mod rows;
 
-pub use rows::{MAX_ROWS_ARRAYS, MAX_TERMS, Place, Rows, Step, Term};
+pub use rows::{MAX_ROWS_ARRAYS, MAX_ROWS_AT_ONCE, MAX_TERMS, Place, Rows, Step, Term};
 
 /// How a micro-kernel is called: `(plan, arguments, rows)`.
 ///

@@ -74,7 +74,7 @@ pub(crate) fn ways() -> [Way; 7] {
     let fused = LoopOptions::default();
     let unfused = LoopOptions { fuse: false, ..fused };
     let generated = LoopOptions { micro_kernels: false, ..fused };
-    let by_row = LoopOptions { cache_bytes: 0, ..fused };
+    let beyond_caches = |loops| LoopOptions { cache_bytes: 0, ..loops };
     let way = |name, simplify: bool, loops, features, set| {
         let simplify = if simplify { optimised.simplify.clone() } else { None };
         Way { name, options: CompileOptions { simplify, loops, features, ..optimised.clone() }, set }
@@ -84,8 +84,14 @@ pub(crate) fn ways() -> [Way; 7] {
         way("optimised", true, fused, native, InstructionSet::widest()),
         way("not simplified, AVX2", false, fused, native, InstructionSet::Avx2),
         way("not fused, baseline, portable", true, unfused, baseline, InstructionSet::Portable),
-        way("no micro-kernels", true, generated, native, InstructionSet::Portable),
-        way("optimised, AVX2, larger than the caches", true, by_row, native, InstructionSet::Avx2),
+        way(
+            "no micro-kernels, larger than the caches",
+            true,
+            beyond_caches(generated),
+            native,
+            InstructionSet::Portable,
+        ),
+        way("optimised, AVX2, larger than the caches", true, beyond_caches(fused), native, InstructionSet::Avx2),
         way("optimised, portable", true, fused, native, InstructionSet::Portable),
         way("plain", false, LoopOptions { fuse: false, ..generated }, baseline, InstructionSet::Portable),
     ]

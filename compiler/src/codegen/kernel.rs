@@ -105,8 +105,7 @@ pub(super) fn build(
     };
     let statements = &kernel.body[scope.statements(kernel.body.len())];
     let asks = scope.goes_over_tiles() && kernel.ahead.is_some();
-    let calls =
-        asks || kernel.stream.is_some() || !kernel.together.is_empty() || statements.iter().any(|stmt| stmt.calls());
+    let calls = asks || !kernel.together.is_empty() || statements.iter().any(|stmt| stmt.calls());
     let micros = calls.then(|| Micros::new(&mut b, micros_table, target));
     let mut builder = KernelBuilder {
         b,
@@ -175,26 +174,21 @@ impl<'a> KernelBuilder<'a> {
         }
     }
 
-    /// All rows `begin..end`: by one micro-kernel where it can do all, and the number of all rows is for it; tile by tile otherwise.
+    /// All rows `begin..end`: by one micro-kernel where one does all, tile by tile otherwise.
     fn chunk(&mut self, begin: Value, end: Value, target: &Target) {
-        if let (Some(stream), Some(most)) = (&self.kernel.stream, self.kernel.by_row_above) {
-            let (large, small) = self.where_rows_are_above(most);
-            self.switch_to(large);
-            self.tile_rows = self.b.ins().isub(end, begin);
-            self.together(stream);
-            self.b.ins().return_(&[]);
-            self.switch_to(small);
+        match self.kernel.streamed() {
+            Some(all) => {
+                self.tile_rows = self.b.ins().isub(end, begin);
+                self.together(all);
+            }
+            None => self.tiles(begin, end, target),
         }
-        self.tiles(begin, end, target);
     }
 
-    /// Goes to one block where the number of all rows is above `most`, to another where it is not.
-    fn where_rows_are_above(&mut self, most: usize) -> (Block, Block) {
-        let (large, small) = (self.b.create_block(), self.b.create_block());
+    /// True where the number of all rows is above `most`.
+    pub(super) fn are_rows_above(&mut self, most: usize) -> Value {
         let rows = self.size(&Dim::product(&self.kernel.rows));
-        let is_large = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, rows, i64::try_from(most).unwrap_or(i64::MAX));
-        self.b.ins().brif(is_large, large, &[], small, &[]);
-        (large, small)
+        self.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, rows, i64::try_from(most).unwrap_or(i64::MAX))
     }
 
     fn switch_to(&mut self, block: Block) {
@@ -251,10 +245,10 @@ impl<'a> KernelBuilder<'a> {
 
     /// Emits the statements for the rows of the tile; in both ways where the number of all rows decides on one.
     fn body(&mut self) {
-        let by_row_above = self.kernel.by_row_above.filter(|_| self.kernel.stream.is_none());
-        let Some(most) = by_row_above else { return self.groups(Sums::Across) };
-        let (large, small) = self.where_rows_are_above(most);
-        let done = self.b.create_block();
+        let Some(most) = self.kernel.by_row_above else { return self.groups(Sums::Across) };
+        let (large, small, done) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
+        let is_large = self.are_rows_above(most);
+        self.b.ins().brif(is_large, large, &[], small, &[]);
         for (block, sums) in [(large, Sums::ByRow), (small, Sums::Across)] {
             self.switch_to(block);
             self.groups(sums);

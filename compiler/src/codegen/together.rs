@@ -14,7 +14,12 @@ impl KernelBuilder<'_> {
         self.b.set_srcloc(location(together.statements.start));
         let mut arrays: Vec<Value> = together.arrays.iter().map(|access| self.first_pointer(access)).collect();
         arrays.extend(together.divisor.as_ref().map(|divisor| self.inverse(divisor)));
-        let entry = self.entry_of(together.micro);
+        let mut entry = self.entry_of(together.micro);
+        if let (Some(beyond_caches), Some(most)) = (together.beyond_caches, self.kernel.by_row_above) {
+            let beyond_caches = self.entry_of(beyond_caches);
+            let is_beyond = self.are_rows_above(most);
+            entry = self.b.ins().select(is_beyond, beyond_caches, entry);
+        }
         self.call_entry(entry, &arrays, self.tile_rows);
     }
 

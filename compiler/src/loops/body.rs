@@ -33,7 +33,6 @@ pub(super) fn kernels(graph: &Graph, schedule: &Schedule, storage: &Storage) -> 
             scratch: storage.scratch[k].clone(),
             ahead: None,
             by_row_above: None,
-            stream: None,
             together: Vec::new(),
             body,
             values: computes,

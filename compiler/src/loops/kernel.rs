@@ -56,8 +56,6 @@ pub struct Kernel {
     /// For kernels of nothing but elements and sums over rows: above so many rows, which are larger than the caches, the sums
     /// go row by row too, so that memory is met in its order.
     pub by_row_above: Option<usize>,
-    /// All statements, where one micro-kernel can do them, which is called for more rows than `by_row_above`.
-    pub stream: Option<Together>,
     /// Statements that one micro-kernel does together, in order.
     pub together: Vec<Together>,
     /// What a tile computes, in order.
@@ -94,6 +92,11 @@ impl Kernel {
         self.together.get(at).filter(|together| together.statements.contains(&k))
     }
 
+    /// All statements, where one micro-kernel does them, and does so for all rows of a chunk.
+    pub fn streamed(&self) -> Option<&Together> {
+        self.together.first().filter(|together| together.beyond_caches.is_some())
+    }
+
     /// The statements that no micro-kernel does together with others.
     pub(crate) fn generated(&self) -> impl Iterator<Item = &Stmt> {
         self.body.iter().enumerate().filter(|(k, _)| self.together_with(*k).is_none()).map(|(_, stmt)| stmt)
@@ -107,6 +110,8 @@ pub struct Together {
     pub statements: Range<usize>,
     /// The micro-kernel, by its place in [`Loops::micros`].
     pub micro: usize,
+    /// The one for more rows than [`Kernel::by_row_above`], where the statements are all of a kernel.
+    pub beyond_caches: Option<usize>,
     /// The arrays that it is given, from the first element of a row on.
     pub arrays: Vec<Access>,
     /// What some sums are divided by: the inverse is one more array.

@@ -126,7 +126,6 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
         for kernel in &mut kernels {
             select::select(kernel, dtype, &mut micros);
             together::gather(kernel, &storage.buffers, dtype, &mut micros);
-            kernel.stream = together::stream(kernel, dtype, &mut micros);
         }
     }
     for kernel in &mut kernels {

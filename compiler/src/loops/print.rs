@@ -60,8 +60,8 @@ impl fmt::Display for Kernel {
             }
             writeln!(f, " by micro-kernel {}", ahead.micro)?;
         }
-        match (self.by_row_above, &self.stream) {
-            (Some(rows), Some(all)) => writeln!(f, "    above {rows} rows: all by micro-kernel {}", all.micro)?,
+        match (self.by_row_above, self.streamed().and_then(|all| all.beyond_caches)) {
+            (Some(rows), Some(micro)) => writeln!(f, "    above {rows} rows: all by micro-kernel {micro}")?,
             (Some(rows), None) => writeln!(f, "    above {rows} rows: sums over rows row by row")?,
             (None, _) => {}
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use schur_ir::micro::MAX_ROWS_AT_ONCE;
 use schur_ir::program::Buffer;
 
 use super::{Array, Kernel, LoopOptions, Nest, RowAddress, Stmt};
@@ -10,7 +11,8 @@ use super::{Array, Kernel, LoopOptions, Nest, RowAddress, Stmt};
 const FIRST_CACHE: usize = 24 * 1024;
 
 /// As many as fit. Where arrays are multiplied, whole register tiles: a multiple of 12 from 24 to 96, since weights are read
-/// again for every tile; elsewhere a multiple of 8, as sums over rows take them, from 8 to 96. One for a kernel of one row.
+/// again for every tile; elsewhere a multiple of 8 up to 96, as sums over rows take them, and micro-kernels those that go through
+/// all steps at once. One for a kernel of one row.
 pub(super) fn rows(kernel: &Kernel, buffers: &[Buffer], element: usize, options: &LoopOptions) -> usize {
     if kernel.rows.is_empty() {
         return 1;
@@ -20,7 +22,7 @@ pub(super) fn rows(kernel: &Kernel, buffers: &[Buffer], element: usize, options:
     if kernel.body.iter().any(multiplies) {
         (options.tile_bytes / row).clamp(24, 96) / 12 * 12
     } else {
-        (FIRST_CACHE.min(options.tile_bytes) / row).clamp(8, 96) / 8 * 8
+        (FIRST_CACHE.min(options.tile_bytes) / row).clamp(MAX_ROWS_AT_ONCE, 96) / MAX_ROWS_AT_ONCE * MAX_ROWS_AT_ONCE
     }
 }
 
@@ -32,7 +34,7 @@ pub(super) fn by_row_above(
     element: usize,
     options: &LoopOptions,
 ) -> Option<usize> {
-    let differs = kernel.stream.is_some() || kernel.generated().any(Stmt::adds_rows);
+    let differs = kernel.streamed().is_some() || kernel.generated().any(Stmt::adds_rows);
     let row = element * width(kernel, buffers);
     (kernel.ahead.is_none() && differs && row > 0).then(|| options.cache_bytes / row)
 }

@@ -4,8 +4,8 @@
 //! vectors of the machine's whole width, and what one statement writes is to be in the first cache where the next one reads
 //! it. Statements of that kind that follow each other become steps of one [`Rows`].
 //!
-//! Kernels of nothing else are done so from end to end where their arrays are larger than the caches: memory is then all that
-//! counts, and the micro-kernel asks for it ahead, and writes past the caches.
+//! Kernels of nothing else are one call. Memory is then what counts most, and the micro-kernel asks for it ahead; where arrays are
+//! larger than the caches, another one writes past them.
 
 #![expect(
     clippy::indexing_slicing,
@@ -34,45 +34,51 @@ const MAX_STATEMENTS: usize = 32;
 /// Fewer neighbours than this fill too little of a vector.
 const MIN_NEIGHBOURS: usize = 8;
 
+/// So many neighbours are whole blocks of vectors of every instruction set.
+const WHOLE: usize = 32;
+
 /// Finds the statements of a kernel that go together, and lists what they call.
 pub(super) fn gather(kernel: &mut Kernel, buffers: &[Buffer], dtype: DType, micros: &mut Vec<Micro>) {
-    let on_callers = |stmt: &Stmt| stmt.accesses().into_iter().any(|access| is_callers(access, buffers));
-    // Without products, all go row by row where arrays are larger than the caches: a part by itself would leave gaps.
-    if kernel.rows.is_empty() || kernel.ahead.is_none() && kernel.body.iter().any(on_callers) {
+    if kernel.rows.is_empty() {
         return;
     }
     let spans = spans(kernel);
-    let mut done: Vec<Together> = Vec::new();
+    let mut gatherings = gatherings(kernel, buffers, dtype);
+    // Without products, a part by itself would leave gaps in the caller's rows, and parts of vectors take longer than generated code.
+    let is_whole = |one: &Gathering| {
+        one.statements == (0..kernel.body.len()) && one.steps.iter().all(|step| step.count.is_multiple_of(WHOLE))
+    };
+    let on_callers = |stmt: &Stmt| is_on_callers(stmt, buffers);
+    if kernel.ahead.is_none() && kernel.body.iter().any(on_callers) {
+        gatherings.retain(is_whole);
+    }
+    let finish = |one: Gathering| one.finish(kernel, &spans, dtype, micros);
+    kernel.together = gatherings.into_iter().map(finish).collect();
+}
+
+/// The statements that go together, in order. The caller's arrays are aligned to elements alone: between products, where all is at
+/// hand, wide vectors that cross lines of the cache would cost more than they gain.
+fn gatherings(kernel: &Kernel, buffers: &[Buffer], dtype: DType) -> Vec<Gathering> {
+    let mut done = Vec::new();
     let mut now = Gathering::default();
     for (k, stmt) in kernel.body.iter().enumerate() {
-        // The caller's arrays are aligned to elements alone: wide vectors would cross lines of the cache.
-        if on_callers(stmt) {
-            done.extend(std::mem::take(&mut now).finish(kernel, &spans, false, dtype, micros));
+        if kernel.ahead.is_some() && is_on_callers(stmt, buffers) {
+            done.push(std::mem::take(&mut now));
             continue;
         }
         let before = &kernel.body[now.statements.clone()];
         if before.iter().all(|before| kernel.are_apart(before, stmt)) && now.add(k, stmt, dtype).is_some() {
             continue;
         }
-        done.extend(std::mem::take(&mut now).finish(kernel, &spans, false, dtype, micros));
+        done.push(std::mem::take(&mut now));
         // One that does not fit with those before may begin anew.
         if now.add(k, stmt, dtype).is_none() {
             now = Gathering::default();
         }
     }
-    done.extend(now.finish(kernel, &spans, false, dtype, micros));
-    kernel.together = done;
-}
-
-/// All statements of a kernel together, where one micro-kernel can do them, for arrays that are larger than the caches.
-pub(super) fn stream(kernel: &Kernel, dtype: DType, micros: &mut Vec<Micro>) -> Option<Together> {
-    let is_apart = |(k, stmt): (usize, &Stmt)| kernel.body[..k].iter().all(|before| kernel.are_apart(before, stmt));
-    if kernel.rows.is_empty() || kernel.ahead.is_some() || !kernel.body.iter().enumerate().all(is_apart) {
-        return None;
-    }
-    let mut all = Gathering::default();
-    kernel.body.iter().enumerate().try_for_each(|(k, stmt)| all.add(k, stmt, dtype))?;
-    all.finish(kernel, &spans(kernel), true, dtype, micros)
+    done.push(now);
+    done.retain(|one| !one.steps.is_empty());
+    done
 }
 
 /// For every array of the tile, the statements from the first to the last one that touches it.
@@ -87,6 +93,11 @@ fn spans(kernel: &Kernel) -> Vec<Range<usize>> {
         }
     }
     spans
+}
+
+/// True for statements that touch rows of the caller's.
+fn is_on_callers(stmt: &Stmt, buffers: &[Buffer]) -> bool {
+    stmt.accesses().into_iter().any(|access| is_callers(access, buffers))
 }
 
 /// True for rows of the caller's.
@@ -145,17 +156,7 @@ impl Gathering {
         self.arrays.iter().map(|access| if access.row == RowAddress::Row { access.width } else { 0 }).collect()
     }
 
-    fn finish(
-        self,
-        kernel: &Kernel,
-        spans: &[Range<usize>],
-        beyond_caches: bool,
-        dtype: DType,
-        micros: &mut Vec<Micro>,
-    ) -> Option<Together> {
-        if self.steps.is_empty() {
-            return None;
-        }
+    fn finish(self, kernel: &Kernel, spans: &[Range<usize>], dtype: DType, micros: &mut Vec<Micro>) -> Together {
         let mut strides = self.strides();
         let inverse = self.divisor.is_some().then_some(strides.len());
         let passes = |access: &Access| match access.array {
@@ -172,9 +173,11 @@ impl Gathering {
         let passing = self.arrays.iter().map(passes).chain(inverse.map(|_| false)).collect();
         let asked = self.arrays.iter().map(asks).chain(inverse.map(|_| false)).collect();
         strides.extend(inverse.map(|_| 0));
-        let rows = Rows { dtype, strides, passing, asked, beyond_caches, steps: self.steps, inverse };
+        let rows = Rows { dtype, strides, passing, asked, beyond_caches: false, steps: self.steps, inverse };
+        let is_all = kernel.ahead.is_none() && self.statements == (0..kernel.body.len());
+        let beyond_caches = is_all.then(|| place(micros, Micro::Rows(Rows { beyond_caches: true, ..rows.clone() })));
         let micro = place(micros, Micro::Rows(rows));
-        Some(Together { statements: self.statements, micro, arrays: self.arrays, divisor: self.divisor })
+        Together { statements: self.statements, micro, beyond_caches, arrays: self.arrays, divisor: self.divisor }
     }
 
     /// The place that an access has, whose strides along components are given.

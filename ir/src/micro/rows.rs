@@ -10,6 +10,9 @@ pub const MAX_ROWS_ARRAYS: usize = 16;
 /// The most terms of a [`Step`].
 pub const MAX_TERMS: usize = 3;
 
+/// The most rows that go through a step before the next: arrays that pass have as many.
+pub const MAX_ROWS_AT_ONCE: usize = 8;
+
 /// Steps that are done one after the other for a few rows at a time, so that what one writes is near where the next reads it.
 /// No step reads what an earlier one writes in another row.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +21,7 @@ pub struct Rows {
     pub dtype: DType,
     /// The stride of every array from row to row; 0 where all rows share it.
     pub strides: Vec<usize>,
-    /// For every array whether it holds nothing before and nothing after: its first rows serve all.
+    /// For every array whether it holds nothing before and nothing after: its first rows, [`MAX_ROWS_AT_ONCE`] or all, serve all.
     pub passing: Vec<bool>,
     /// For every array whether its rows are asked for ahead of their use.
     pub asked: Vec<bool>,

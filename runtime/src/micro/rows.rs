@@ -5,7 +5,7 @@
 
 #![expect(clippy::unreachable, reason = "a program's steps have the terms that their description says")]
 
-use schur_ir::micro::{self, MAX_ROWS_ARRAYS, MAX_TERMS, Rows, Term};
+use schur_ir::micro::{self, MAX_ROWS_ARRAYS, MAX_ROWS_AT_ONCE, MAX_TERMS, Rows, Term};
 
 use super::prefetch::settle;
 use super::sets::Float;
@@ -16,9 +16,6 @@ const ELEMENTS: usize = 4096;
 
 /// The same of arrays that are larger than the caches, which are best met as they lie in memory.
 const ELEMENTS_BEYOND: usize = 2048;
-
-/// The most rows that go through a step before the next.
-const MAX_ROWS: usize = 8;
 
 /// Bytes, of arrays that are larger than the caches, from what is used to what is asked for.
 const AHEAD_BEYOND: usize = 8192;
@@ -40,7 +37,7 @@ impl<T: Float> Plan<T> {
         let elements = rows.steps.iter().map(|step| step.components * step.count).sum::<usize>();
         let advance = |(stride, passing): (&usize, &bool)| if *passing { 0 } else { *stride };
         let most = if rows.beyond_caches { ELEMENTS_BEYOND } else { ELEMENTS };
-        let at_once = (most / elements.max(1)).clamp(1, MAX_ROWS);
+        let at_once = (most / elements.max(1)).clamp(1, MAX_ROWS_AT_ONCE);
         let ahead: Vec<usize> = (0..rows.strides.len()).map(|k| ahead::<T>(rows, k, at_once)).collect();
         let step = |step: &micro::Step| Step::new(step, rows, lanes, &ahead, of);
         let steps: Vec<Step<T>> = rows.steps.iter().map(step).collect();

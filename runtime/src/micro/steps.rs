@@ -17,7 +17,7 @@ pub(super) const BLOCK: usize = 2;
 pub(super) type Arrays<T> = [*mut T; MAX_ROWS_ARRAYS];
 
 /// Elements of an array: neighbours from `offset` on.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) struct Place {
     pub(super) array: usize,
     pub(super) offset: usize,
@@ -319,7 +319,7 @@ unsafe fn sum<S: Simd, const P: usize, const Q: usize, const D: usize, const N: 
     // SAFETY: the caller's.
     unsafe {
         let out = places.out;
-        let is_square = P == 1 && places.pairs[0][0] == places.pairs[0][1];
+        let is_square = P == 1 && step.factors[0] == step.factors[1];
         let mut sum = [S::zero(); N];
         for _ in 0..rows {
             for i in 0..if D > 0 { D } else { step.components } {

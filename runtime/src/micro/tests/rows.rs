@@ -54,6 +54,7 @@ fn steps(dtype: DType, d: usize, count: usize, gap: usize, beyond_caches: bool) 
     let sum = |array: usize, offset: usize| Place { array, offset, component: 0 };
     all.push(step(sum(5, 0), vec![term(1.0, &[t, b])]));
     all.push(Step { accumulate: true, ..step(sum(5, 0), vec![term(-2.0, &[a, c])]) });
+    all.push(Step { accumulate: true, ..step(sum(5, 0), vec![term(1.0, &[a, place(0, 0)])]) });
     all.push(step(sum(5, count), vec![term(3.0, &[a])]));
     all.push(Step { accumulate: true, divided: true, ..step(sum(6, 0), vec![term(0.5, &[t, b])]) });
     all.push(Step { accumulate: true, ..step(sum(7, 0), vec![term(1.0, &[a])]) });
