@@ -7,6 +7,9 @@ use std::collections::BinaryHeap;
 
 use super::candidates::{Candidate, Plan};
 
+/// Every op costs more than nothing: a tree then costs more than its parts, and the choices close no cycle.
+const EACH: f64 = 1e-6;
+
 /// A tree of a class.
 #[derive(Clone, Copy)]
 struct Tree {
@@ -60,8 +63,7 @@ fn cheapest_tree(class: usize, ops: &[Candidate<'_>], known: &[Tree]) -> Tree {
     for (op, candidate) in ops.iter().enumerate() {
         let parts: f64 = candidate.children.iter().map(|c| known[*c].nanoseconds).sum();
         let descents = candidate.children.iter().map(|c| known[*c].descents + usize::from(*c < class)).max();
-        // A tree costs more than its parts, so that the choices close no cycle.
-        let nanoseconds = parts + candidate.nanoseconds + 1e-6;
+        let nanoseconds = parts + candidate.nanoseconds + EACH;
         let tree = Tree { nanoseconds, descents: descents.unwrap_or_default(), op };
         if tree.is_before(&best) {
             best = tree;
@@ -72,54 +74,58 @@ fn cheapest_tree(class: usize, ops: &[Candidate<'_>], known: &[Tree]) -> Tree {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::cycles::{Cycles, readers};
     use super::*;
 
-    /// The same by rounds through all classes, the last one first, until nothing changes.
-    fn by_rounds(classes: &[Vec<Candidate<'_>>]) -> Plan {
-        let mut best = vec![(f64::INFINITY, 0); classes.len()];
+    /// What the cheapest tree of every class costs where some ops may be taken, by rounds through all classes until nothing
+    /// changes; infinite where there is none.
+    fn costs(classes: &[Vec<Candidate<'_>>], may_be_taken: impl Fn(usize, usize) -> bool) -> Vec<f64> {
+        let mut best = vec![f64::INFINITY; classes.len()];
         loop {
             let before = best.clone();
-            for (class, ops) in classes.iter().enumerate().rev() {
-                for (op, candidate) in ops.iter().enumerate() {
-                    let parts: f64 = candidate.children.iter().map(|c| best[*c].0).sum();
-                    let total = parts + candidate.nanoseconds + 1e-6;
-                    if total < best[class].0 {
-                        best[class] = (total, op);
-                    }
+            for (class, ops) in classes.iter().enumerate() {
+                for (_, candidate) in ops.iter().enumerate().filter(|(op, _)| may_be_taken(class, *op)) {
+                    let parts: f64 = candidate.children.iter().map(|c| best[*c]).sum();
+                    best[class] = best[class].min(parts + candidate.nanoseconds + EACH);
                 }
             }
             if best == before {
-                return best.into_iter().map(|(_, op)| op).collect();
+                return best;
             }
         }
     }
+
+    /// For every class its ops, each with the classes that it reads and its cost.
+    type Web = Vec<Vec<(Vec<usize>, f64)>>;
 
     fn candidates(ops: &[(Vec<usize>, f64)]) -> Vec<Candidate<'_>> {
         let all = ops.iter().enumerate();
         all.map(|(choice, (children, cost))| Candidate { choice, children, nanoseconds: *cost }).collect()
     }
 
-    #[test]
-    fn trees_are_those_that_rounds_find_first() {
-        let mut seed = 1u64;
-        let mut random = |below: usize| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (seed >> 33) as usize % below
-        };
-        for _ in 0..300 {
-            let count = 1 + random(30);
-            let mut op = |class: usize| {
-                let children: Vec<usize> = (0..random(4)).map(|_| random(count)).filter(|c| *c != class).collect();
-                (children, [1.0, 2.0][random(2)])
-            };
-            let ops: Vec<Vec<_>> = (0..count).map(|class| (0..1 + class % 4).map(|_| op(class)).collect()).collect();
-            let classes: Vec<Vec<Candidate<'_>>> = ops.iter().map(|ops| candidates(ops)).collect();
+    fn webs() -> impl Strategy<Value = Web> {
+        (1usize..30).prop_flat_map(|count| {
+            let op = (prop::collection::vec(0..count, 0..4), prop_oneof![Just(1.0), Just(2.0)]);
+            prop::collection::vec(prop::collection::vec(op, 1..5), count)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_tree_is_cheaper(mut web in webs()) {
+            for (class, ops) in web.iter_mut().enumerate() {
+                ops.iter_mut().for_each(|(children, _)| children.retain(|child| *child != class));
+            }
+            let classes: Vec<Vec<Candidate<'_>>> = web.iter().map(|ops| candidates(ops)).collect();
             let children: Vec<Vec<usize>> =
-                ops.iter().map(|ops| ops.iter().flat_map(|(children, _)| children).copied().collect()).collect();
+                web.iter().map(|ops| ops.iter().flat_map(|(children, _)| children).copied().collect()).collect();
             let readers = readers(&children);
-            let order = Cycles::new(&children, &readers).order;
-            assert_eq!(cheapest_trees(&classes, &order, &readers), by_rounds(&classes));
+            let plan = cheapest_trees(&classes, &Cycles::new(&children, &readers).order, &readers);
+            for (found, least) in costs(&classes, |class, op| plan[class] == op).iter().zip(costs(&classes, |_, _| true)) {
+                prop_assert!(*found == least || *found <= least * (1.0 + 1e-12), "{} where {} is least", found, least);
+            }
         }
     }
 }
