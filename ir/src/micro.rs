@@ -75,7 +75,7 @@ pub enum Micro {
     Product(Product),
     /// A copy that exchanges two axes. Arrays: `out`, `from`.
     Transpose(Transpose),
-    /// A scalar expression at every element. Arrays: `out`, then the operands.
+    /// Scalar expressions at every element. Arrays: one that is written for each, then the operands.
     Map(Map),
     /// Sums of products, row by row. Arrays: those that its places name.
     Rows(Rows),
@@ -83,8 +83,8 @@ pub enum Micro {
     Prefetch(DType),
 }
 
-/// The most operands of a [`Map`].
-pub const MAX_MAP_OPERANDS: usize = 7;
+/// The most arrays of a [`Map`].
+pub const MAX_MAP_ARRAYS: usize = 8;
 
 /// The most [parts](Map::parts) of a [`Map`].
 pub const MAX_MAP_PARTS: usize = 32;
@@ -92,13 +92,13 @@ pub const MAX_MAP_PARTS: usize = 32;
 /// The most arrays of any micro-kernel.
 pub const MAX_ARRAYS: usize = MAX_ROWS_ARRAYS;
 
-/// `out[r, k] = expr(operand_0[r, k], …)` for `k` in `0..count`.
+/// `out_0[r, k] = expr_0(operand_0[r, k], …)`, and so on, for `k` in `0..count`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Map {
     /// The element type.
     pub dtype: DType,
-    /// What is computed, of at most [`MAX_MAP_OPERANDS`] operands and [`MAX_MAP_PARTS`] parts.
-    pub expr: Expr,
+    /// What is computed, of [`MAX_MAP_PARTS`] parts at most; with the operands, at most [`MAX_MAP_ARRAYS`].
+    pub exprs: Vec<Expr>,
     /// The stride of every array from row to row.
     pub rows: Vec<usize>,
     /// Elements of a row.
@@ -106,8 +106,8 @@ pub struct Map {
 }
 
 impl Map {
-    /// The number of different parts of an expression.
-    pub fn parts(expr: &Expr) -> usize {
+    /// The number of different parts of some expressions.
+    pub fn parts(exprs: &[Expr]) -> usize {
         fn visit<'e>(expr: &'e Expr, seen: &mut HashSet<&'e Expr>) {
             if !seen.insert(expr) {
                 return;
@@ -120,7 +120,7 @@ impl Map {
             }
         }
         let mut seen = HashSet::new();
-        visit(expr, &mut seen);
+        exprs.iter().for_each(|expr| visit(expr, &mut seen));
         seen.len()
     }
 }
@@ -224,7 +224,10 @@ impl fmt::Display for Micro {
                 let (from, to) = if t.apart { (t.long, t.short) } else { (t.short, t.long) };
                 write!(f, "{} transpose, {from} x {to} to {to} x {from}", t.dtype)
             }
-            Micro::Map(m) => write!(f, "{} map of {} elements, {}", m.dtype, m.count, m.expr),
+            Micro::Map(m) => {
+                write!(f, "{} map of {} elements", m.dtype, m.count)?;
+                m.exprs.iter().try_for_each(|expr| write!(f, ", {expr}"))
+            }
             Micro::Rows(rows) => write!(f, "{rows}"),
             Micro::Prefetch(_) => f.write_str("prefetch of what was not asked for"),
         }

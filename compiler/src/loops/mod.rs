@@ -13,6 +13,7 @@ mod begin;
 mod body;
 mod copies;
 mod elementwise;
+mod functions;
 mod interpret;
 mod kernel;
 mod layout;
@@ -33,7 +34,7 @@ use schur_ir::graph::{Graph, ValueId};
 use schur_ir::ty::DType;
 use schur_ir::verify::{VerifyError, verify};
 
-use copies::{Packed, cheap, divisors, flat, inline, live, once, rows, sums, weights};
+use copies::{Packed, cheap, cut, divisors, factors, flat, inline, live, once, rows, slopes, sums, turned, weights};
 
 pub(crate) use interpret::bytes as interpreted_bytes;
 pub use interpret::{InterpretError, interpret};
@@ -100,15 +101,25 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
     packed.then(divisors::divide_once(&packed.graph));
     if options.fuse {
         packed.then(sums::sum_early(&packed.graph));
+        packed.then(cut::by_passes(&packed.graph));
     }
     if options.micro_kernels {
         packed.then(weights::transpose(&packed.graph));
     }
     let mut schedule = schedule::schedule(&packed.graph, options.fuse, &packed.rows);
     let mut storage = storage::assign(&packed.graph, &schedule)?;
-    let passes = [inline::read_through, live::drop_dead, flat::flatten, cheap::compute_again, rows::take_apart]
-        .into_iter()
-        .filter(|_| options.micro_kernels);
+    let passes = [
+        slopes::beside_functions,
+        factors::take_out,
+        inline::read_through,
+        live::drop_dead,
+        flat::flatten,
+        cheap::compute_again,
+        turned::turn,
+        rows::take_apart,
+    ]
+    .into_iter()
+    .filter(|_| options.micro_kernels);
     for pass in passes {
         if let Some(copied) = pass(&packed.graph, &schedule, &storage) {
             packed.then(copied);

@@ -8,13 +8,13 @@
 
 #![expect(clippy::indexing_slicing, reason = "places are of the axes and accesses of one statement")]
 
-use schur_ir::expr::{Expr, Unary};
-use schur_ir::micro::{self, Along, MAX_AHEAD, MAX_MAP_OPERANDS, MAX_MAP_PARTS, Micro, Product, Transpose};
+use schur_ir::micro::{self, Along, MAX_AHEAD, Micro, Product, Transpose};
 use schur_ir::program::BufferId;
 use schur_ir::ty::DType;
 
+use super::functions::{function, functions};
 use super::strides::{Extent, Loop, is_regular, loops};
-use super::{Access, Ahead, Array, Kernel, MapStmt, MicroCall, Nest, RowAddress, Stmt, Write};
+use super::{Ahead, Array, Kernel, MicroCall, Nest, RowAddress, Stmt, Write};
 
 /// Fewer columns than this are not worth a call.
 const MIN_COLUMNS: usize = 4;
@@ -26,14 +26,16 @@ const MIN_PRODUCTS_OF_ROW: usize = 256;
 /// Chooses the nests of a kernel, and lists what they call.
 pub(super) fn select(kernel: &mut Kernel, dtype: DType, micros: &mut Vec<Micro>) {
     let has_rows = !kernel.rows.is_empty();
-    for stmt in &mut kernel.body {
-        match stmt {
+    kernel.together = functions(&kernel.body, dtype, micros);
+    for k in 0..kernel.body.len() {
+        let is_done = kernel.together_with(k).is_some();
+        match &mut kernel.body[k] {
             Stmt::Nest(nest) => nest.call = choose(nest, has_rows, dtype).map(|chosen| chosen.call(micros)),
-            Stmt::Map(map) => map.call = function(map, dtype).map(|chosen| chosen.call(micros)),
-            Stmt::Zero { .. } | Stmt::Max { .. } => {}
+            Stmt::Map(map) if !is_done => map.call = function(map, dtype).map(|chosen| chosen.call(micros)),
+            Stmt::Map(_) | Stmt::Zero { .. } | Stmt::Max { .. } => {}
         }
     }
-    if kernel.body.iter().any(Stmt::calls) && has_rows {
+    if (kernel.body.iter().any(Stmt::calls) || !kernel.together.is_empty()) && has_rows {
         kernel.ahead = ahead(kernel, dtype, micros);
     }
 }
@@ -89,12 +91,12 @@ const LINE: usize = 64;
 /// Rows of fewer bytes than this are not asked for.
 const MIN_AHEAD: usize = 64;
 
-/// A micro-kernel for a nest.
-struct Chosen {
-    micro: Micro,
-    arrays: Vec<usize>,
-    outer: Vec<usize>,
-    by_row: bool,
+/// A micro-kernel for a statement.
+pub(super) struct Chosen {
+    pub(super) micro: Micro,
+    pub(super) arrays: Vec<usize>,
+    pub(super) outer: Vec<usize>,
+    pub(super) by_row: bool,
 }
 
 impl Chosen {
@@ -260,28 +262,4 @@ fn transpose(nest: &Nest, loops: &[Loop], dtype: DType) -> Option<Chosen> {
     let coefficient = nest.coefficient.0;
     let micro = Micro::Transpose(Transpose { dtype, rows, short: d, long: mul, apart, coefficient });
     Some(Chosen { micro, arrays: vec![0, 1], outer: Vec::new(), by_row: false })
-}
-
-/// The map by a micro-kernel, where it computes functions that take many instructions.
-fn function(map: &MapStmt, dtype: DType) -> Option<Chosen> {
-    let floats = map.operands.iter().all(|(_, of)| *of == dtype);
-    let small = map.operands.len() <= MAX_MAP_OPERANDS && micro::Map::parts(&map.expr) <= MAX_MAP_PARTS;
-    if !floats || !small || !is_costly(&map.expr) || !map.accesses().all(is_regular) {
-        return None;
-    }
-    let stride = |a: &Access| if a.row == RowAddress::Row { a.width } else { 0 };
-    let rows = map.accesses().map(stride).collect();
-    let micro = Micro::Map(micro::Map { dtype, expr: map.expr.clone(), rows, count: map.count });
-    Some(Chosen { micro, arrays: (0..=map.operands.len()).collect(), outer: Vec::new(), by_row: false })
-}
-
-/// True where an expression has a function that is a polynomial in machine code.
-pub(super) fn is_costly(expr: &Expr) -> bool {
-    match expr {
-        Expr::Arg(_) | Expr::Const(_) => false,
-        Expr::Unary(Unary::Exp | Unary::Tanh | Unary::Sigmoid | Unary::Softplus, _) => true,
-        Expr::Unary(Unary::Neg | Unary::Abs | Unary::Sqrt, x) => is_costly(x),
-        Expr::Binary(_, x, y) => is_costly(x) || is_costly(y),
-        Expr::Select(c, x, y) => is_costly(c) || is_costly(x) || is_costly(y),
-    }
 }

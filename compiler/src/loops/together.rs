@@ -53,7 +53,9 @@ pub(super) fn gather(kernel: &mut Kernel, buffers: &[Buffer], dtype: DType, micr
         gatherings.retain(is_whole);
     }
     let finish = |one: Gathering| one.finish(kernel, &spans, dtype, micros);
-    kernel.together = gatherings.into_iter().map(finish).collect();
+    let gathered: Vec<Together> = gatherings.into_iter().map(finish).collect();
+    kernel.together.extend(gathered);
+    kernel.together.sort_by_key(|together| together.statements.start);
 }
 
 /// The statements that go together, in order. The caller's arrays are aligned to elements alone: between products, where all is at

@@ -6,11 +6,13 @@
 #![expect(clippy::indexing_slicing, reason = "places are of arrays whose lengths are constants here")]
 #![allow(unsafe_code)]
 
+mod code;
 mod functions;
 mod map;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod outer;
+mod polynomial;
 mod portable;
 mod prefetch;
 mod product;

@@ -3,6 +3,7 @@
 use schur_ir::micro::Transpose;
 
 use super::InstructionSet;
+use super::code::Code;
 use super::map;
 #[cfg(target_arch = "aarch64")]
 use super::neon;
@@ -178,7 +179,7 @@ $(($terms, $columns) => Some(outer_rows::<$terms, $columns>),)*
             /// # Safety
             /// The machine has the instructions, and the arrays hold `count` elements.
             $(#[$features])?
-            unsafe fn map(code: &map::Code<'_>, arrays: &[*mut $float; map::MAX_ARRAYS], count: usize) {
+            unsafe fn map(code: &Code, arrays: &[*mut $float; map::MAX_ARRAYS], count: usize) {
                 // SAFETY: the caller's.
                 unsafe { map::run::<$simd>(code, arrays, count) }
             }

@@ -246,7 +246,7 @@ proptest! {
 /// An expression of `x0` at `xs`, by every set; it may err by four units in the last place of its value, or of `least` where
 /// that is larger.
 fn check_function<T: Float + Into<f64>>(dtype: DType, expr: &Expr, xs: &[f64], [epsilon, least]: [f64; 2]) {
-    let map = Map { dtype, expr: expr.clone(), rows: vec![xs.len(); 2], count: xs.len() };
+    let map = Map { dtype, exprs: vec![expr.clone()], rows: vec![xs.len(); 2], count: xs.len() };
     for set in available() {
         let given: Vec<T> = xs.iter().map(|x| T::rounded(*x)).collect();
         let mut arrays = [vec![T::rounded(7.0); xs.len()], given.clone()];
@@ -288,6 +288,70 @@ fn functions_err_by_few_units_in_the_last_place() {
     check(Expr::constant(3.0), tiny);
 }
 
+#[test]
+fn polynomials_err_by_few_units_in_the_last_place() {
+    let mut xs: Vec<f64> = (-4000..4000).map(|k| f64::from(k) * 0.0037).collect();
+    xs.extend([0.0, -0.0, 1e-30, 1e4, f64::INFINITY, f64::NEG_INFINITY, f64::NAN]);
+    let (x, c) = (|| Expr::Arg(0), Expr::constant);
+    let cube = || c(0.044715) * (x() * (x() * x()));
+    let sigmoid = |x: Expr| Expr::unary(Unary::Sigmoid, x);
+    let tiny = f64::from(f32::MIN_POSITIVE);
+    // Odd, even, a factor beside others; and what takes digits from another is left as it is, and errs as its largest term does.
+    let exprs = [
+        (c(1.5) * (x() + cube()), tiny),
+        (c(1.0) + x() * x() * c(0.25), tiny),
+        (Expr::unary(Unary::Neg, x() * x()) - c(2.0), tiny),
+        (sigmoid(x()) * (c(-0.5) * (x() * (c(1.0) + c(3.0) * (x() * x())))), tiny),
+        ((x() + c(-1.0)) * (x() + c(-1.0)), tiny),
+        (x() * x() - c(1.0), 1.0),
+        (x() * x() * x() * x() * x() * x() * x() * x(), tiny),
+    ];
+    for (expr, least) in exprs {
+        check_function::<f32>(DType::F32, &expr, &xs, [f64::from(f32::EPSILON), least]);
+        check_function::<f64>(DType::F64, &expr, &xs, [f64::EPSILON, least]);
+    }
+}
+
+#[test]
+fn products_that_are_parts_of_one_another_have_room() {
+    let (x, c) = (|| Expr::Arg(0), Expr::constant);
+    let mut product = x() * (x() * Expr::unary(Unary::Sigmoid, x()));
+    let mut sum = product.clone();
+    for k in 1..6 {
+        product = product * Expr::unary(Unary::Abs, x() + c(f64::from(k)));
+        sum = sum + product.clone();
+    }
+    assert!(Map::parts(&[sum.clone()]) <= schur_ir::micro::MAX_MAP_PARTS);
+    let xs: Vec<f64> = (-400..400).map(|k| f64::from(k) * 0.037).collect();
+    check_function::<f64>(DType::F64, &sum, &xs, [4.0 * f64::EPSILON, f64::MIN_POSITIVE]);
+}
+
+#[test]
+fn a_map_has_several_results() {
+    let (x, y) = (|| Expr::Arg(0), || Expr::Arg(1));
+    let sigmoid = || Expr::unary(Unary::Sigmoid, x());
+    // One is a part of another, one is an operand, and one is there twice.
+    let slope = sigmoid() - x() * (sigmoid() * (sigmoid() + Expr::constant(-1.0)));
+    let exprs = vec![x() * sigmoid(), slope, sigmoid(), sigmoid() * (sigmoid() + Expr::constant(-1.0)), y(), sigmoid()];
+    for count in [1, 16, 37, 300] {
+        let given = [values::<f64>(count, 1), values(count, 2)];
+        let results = exprs.len();
+        let map = Map { dtype: DType::F64, exprs: exprs.clone(), rows: vec![count; results + 2], count };
+        for set in available() {
+            let mut arrays: Vec<Vec<f64>> = vec![vec![7.0; count]; results];
+            arrays.extend(given.clone());
+            call::<f64>(&Micro::Map(map.clone()), set, &mut arrays, 1);
+            for (expr, found) in exprs.iter().zip(&arrays) {
+                let wanted = (0..count).map(|k| expr.evaluate(&[given[0][k], given[1][k]]));
+                assert!(
+                    found.iter().zip(wanted).all(|(a, b)| (a - b).abs() <= 1e-14 * b.abs().max(1.0)),
+                    "{set}: {expr}"
+                );
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn maps_of_rows_are_what_plain_loops_compute(rows in 1usize..20, count in 1usize..90, gap in 0usize..3) {
@@ -296,7 +360,7 @@ proptest! {
         let silu = x() * Expr::unary(Unary::Sigmoid, x());
         let scaled = silu * Expr::binary(Binary::Max, y(), Expr::constant(0.25));
         let expr = Expr::select(Expr::binary(Binary::Gt, x(), Expr::constant(0.0)), scaled, Expr::unary(Unary::Neg, y()));
-        let map = Map { dtype: DType::F64, expr: expr.clone(), rows: vec![count + gap, count, 0], count };
+        let map = Map { dtype: DType::F64, exprs: vec![expr.clone()], rows: vec![count + gap, count, 0], count };
         let plain = [vec![-1.0; rows * (count + gap)], values(rows * count, 1), values(count, 2)];
         let mut wanted = plain[0].clone();
         for r in 0..rows {

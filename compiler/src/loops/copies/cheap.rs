@@ -8,9 +8,9 @@ use schur_ir::irreps::Irreps;
 use schur_ir::ty::Type;
 
 use super::{Packed, Rebuild, drop_unread};
+use crate::loops::functions::is_costly;
 use crate::loops::reads::{is_own_row, outputs, root, writes_own_row};
 use crate::loops::schedule::Schedule;
-use crate::loops::select::is_costly;
 use crate::loops::storage::Storage;
 use crate::loops::{Array, Layout};
 

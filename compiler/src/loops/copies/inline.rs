@@ -8,6 +8,7 @@ use schur_ir::expr::Scalar;
 use schur_ir::graph::{Contract, Graph, Node, Op, Operand, Path, ValueId};
 use schur_ir::ty::DType;
 
+use super::sums::within;
 use super::{Packed, Rebuild, drop_unread};
 use crate::loops::reads::{is_own_row, outputs, writes_own_row};
 use crate::loops::schedule::Schedule;
@@ -82,7 +83,7 @@ fn is_inlined(graph: &Graph, schedule: &Schedule, value: ValueId, readers: &[Val
 }
 
 /// True where a contraction reads a value in runs of neighbours alone, and no run cuts what a term of
-/// the value writes.
+/// the value writes, unless that is a run too.
 fn is_added(graph: &Graph, contract: &Contract, value: ValueId, written: &Contract) -> bool {
     let reads = |path: &Path| path.factors.iter().any(|f| contract.operands[f.operand].value == value);
     let is_own = |operand: &Operand| operand.value != value || is_own_row(graph, &contract.rows, operand);
@@ -90,9 +91,10 @@ fn is_added(graph: &Graph, contract: &Contract, value: ValueId, written: &Contra
         let is_run = path.factors.len() == 1 && path.axes.len() == 1;
         is_run && path.factors[0].segment.strides[..] == [1] && path.out.strides[..] == [1] && {
             let read = path.factors[0].segment.hull(&path.axes);
-            written.paths.iter().map(|p| p.out.hull(&p.axes)).all(|hull| {
+            written.paths.iter().all(|term| {
+                let hull = term.out.hull(&term.axes);
                 let is_inside = read.start <= hull.start && hull.end <= read.end;
-                is_inside || hull.end <= read.start || read.end <= hull.start
+                is_inside || hull.end <= read.start || read.end <= hull.start || term.out.strides[..] == [1]
             })
         }
     };
@@ -113,8 +115,7 @@ fn add_terms(contract: &mut Contract, operand: usize, written: &Contract) {
         std::mem::take(&mut contract.paths).into_iter().partition(|path| path.factors[0].operand == operand);
     for path in reading {
         let read = path.factors[0].segment.hull(&path.axes);
-        for term in written.paths.iter().filter(|term| read.contains(&term.out.offset)) {
-            let mut term = term.clone();
+        for mut term in written.paths.iter().filter_map(|term| within(term, &read)) {
             term.coefficient = Scalar(term.coefficient.0 * path.coefficient.0);
             term.out.offset = term.out.offset - read.start + path.out.offset;
             term.factors.iter_mut().for_each(|factor| factor.operand += base);

@@ -8,13 +8,17 @@
 #![expect(clippy::indexing_slicing, reason = "places are of a verified graph, and of lists made for it")]
 
 pub(super) mod cheap;
+pub(super) mod cut;
 pub(super) mod divisors;
+pub(super) mod factors;
 pub(super) mod flat;
 pub(super) mod inline;
 pub(super) mod live;
 pub(super) mod once;
 pub(super) mod rows;
+pub(super) mod slopes;
 pub(super) mod sums;
+pub(super) mod turned;
 pub(super) mod weights;
 
 use schur_ir::graph::{Contract, Graph, Node, Op, Output, Path, ValueId};

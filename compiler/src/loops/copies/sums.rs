@@ -34,7 +34,7 @@ pub(in crate::loops) fn sum_early(graph: &Graph) -> Packed {
 }
 
 /// How many passes over rows must end before a value is known.
-struct Passes<'g> {
+pub(super) struct Passes<'g> {
     graph: &'g Graph,
     /// Before the value itself.
     value: Vec<usize>,
@@ -45,7 +45,7 @@ struct Passes<'g> {
 }
 
 impl<'g> Passes<'g> {
-    fn new(graph: &'g Graph) -> Self {
+    pub(super) fn new(graph: &'g Graph) -> Self {
         let count = graph.nodes.len();
         let mut passes = Passes { graph, value: vec![0; count], sum: vec![0; count], is_awaited: vec![false; count] };
         for (value, node) in graph.values() {
@@ -59,6 +59,11 @@ impl<'g> Passes<'g> {
             node.op.reads().iter().for_each(|read| passes.is_awaited[read.index()] |= waits);
         }
         passes
+    }
+
+    /// How many passes over rows must end before a value is known.
+    pub(super) fn before(&self, value: ValueId) -> usize {
+        self.value[value.index()]
     }
 
     /// The contraction that makes a value row by row, where it is linear in operands that have a row for each.
@@ -146,7 +151,7 @@ fn elements_read(contract: &Contract, operand: usize) -> Range<usize> {
 }
 
 /// The path without elements outside the range, where it can do without them; `None` where none is inside.
-fn within(path: &Path, range: &Range<usize>) -> Option<Path> {
+pub(super) fn within(path: &Path, range: &Range<usize>) -> Option<Path> {
     let hull = path.out.hull(&path.axes);
     let common = hull.start.max(range.start)..hull.end.min(range.end);
     if common.is_empty() {

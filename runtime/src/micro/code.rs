@@ -1,0 +1,198 @@
+//! The instructions of a map: an expression is a list of them, equal parts once.
+
+#![expect(clippy::indexing_slicing, reason = "places are of instructions that are there")]
+
+use std::collections::HashMap;
+
+use schur_ir::expr::{Binary, Expr, Unary};
+use schur_ir::micro::{MAX_MAP_ARRAYS, MAX_MAP_PARTS, Map};
+
+use super::polynomial::Polynomial;
+
+/// Functions of one argument: those of expressions, and some of their compositions.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Function {
+    Unary(Unary),
+    Composition(Composition),
+}
+
+/// Functions that are made of σ(x) and x.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Composition {
+    /// `x σ(x)`.
+    Silu,
+    /// The derivative of `x σ(x)`.
+    SiluSlope,
+}
+
+/// Where the elements of a value are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// In an array.
+    Array(usize),
+    /// In the register of this number.
+    Register(usize),
+}
+
+/// What is computed, in order; registers are numbered by their instructions.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Instruction {
+    Constant(f64),
+    Unary(Function, Place),
+    Polynomial(Polynomial, Place),
+    /// The derivative of `x σ(x)`, given x and σ(x).
+    SiluSlope(Place, Place),
+    Binary(Binary, Place, Place),
+    Select(Place, Place, Place),
+    Copy(Place),
+}
+
+/// The instructions of a map.
+pub(super) struct Code {
+    pub(super) instructions: Vec<Instruction>,
+    /// For every instruction the array that its values are written to, if one is.
+    pub(super) written: Vec<Option<usize>>,
+    /// The number of arrays that are written, which come first.
+    pub(super) outputs: usize,
+}
+
+impl Code {
+    /// Those that compute all expressions of a map.
+    pub(super) fn new(map: &Map) -> Self {
+        let with = Code::of(map, true);
+        // Factors of a product that are one polynomial may be parts of other expressions as well.
+        let code = if with.instructions.len() > MAX_INSTRUCTIONS { Code::of(map, false) } else { with };
+        assert!(code.instructions.len() <= MAX_INSTRUCTIONS, "an instruction a part of the map, and one a result");
+        code
+    }
+
+    fn of(map: &Map, polynomials: bool) -> Self {
+        let outputs = map.exprs.len();
+        let mut parts = Parts { outputs, polynomials, code: Vec::new(), known: HashMap::new() };
+        let mut results = Vec::new();
+        for expr in &map.exprs {
+            let result = parts.place(expr);
+            let is_free = |k: usize| !results.contains(&k) && !matches!(parts.code[k], Instruction::Constant(_));
+            let copied = match result {
+                Place::Register(k) if is_free(k) => None,
+                Place::Register(_) | Place::Array(_) => Some(parts.push(Instruction::Copy(result))),
+            };
+            if let Place::Register(k) = copied.unwrap_or(result) {
+                results.push(k);
+            }
+        }
+        let instructions = parts.code;
+        let written = (0..instructions.len()).map(|k| results.iter().position(|result| *result == k)).collect();
+        Code { instructions, written, outputs }
+    }
+}
+
+/// The most instructions of a map: one a part, and one a result.
+pub(super) const MAX_INSTRUCTIONS: usize = MAX_MAP_PARTS + MAX_MAP_ARRAYS;
+
+/// Parts of expressions, as instructions.
+struct Parts<'e> {
+    /// The number of results; the arrays of operands come after theirs.
+    outputs: usize,
+    /// Whether polynomials are one instruction.
+    polynomials: bool,
+    code: Vec<Instruction>,
+    known: HashMap<&'e Expr, Place>,
+}
+
+impl<'e> Parts<'e> {
+    /// The place of an expression's value, after the instructions that it needs.
+    fn place(&mut self, expr: &'e Expr) -> Place {
+        if let Some(place) = self.known.get(expr) {
+            return *place;
+        }
+        let instruction = match expr {
+            Expr::Arg(k) => return Place::Array(self.outputs + k),
+            Expr::Const(c) => Instruction::Constant(c.0),
+            Expr::Unary(op, x) => Instruction::Unary(Function::Unary(*op), self.place(x)),
+            Expr::Binary(op, x, y) => self.binary(expr, *op, [x, y]),
+            Expr::Select(c, x, y) => Instruction::Select(self.place(c), self.place(x), self.place(y)),
+        };
+        let place = self.push(instruction);
+        self.known.insert(expr, place);
+        place
+    }
+
+    fn binary(&mut self, expr: &'e Expr, op: Binary, [x, y]: [&'e Expr; 2]) -> Instruction {
+        if let Some((function, x, sigmoid)) = composition(op, x, y) {
+            let x = self.place(x);
+            // Where several results are made of σ(x), it is computed by itself.
+            return match function {
+                _ if self.outputs == 1 => Instruction::Unary(Function::Composition(function), x),
+                Composition::Silu => Instruction::Binary(Binary::Mul, x, self.place(sigmoid)),
+                Composition::SiluSlope => Instruction::SiluSlope(x, self.place(sigmoid)),
+            };
+        }
+        let Some((argument, polynomial, rest)) = polynomial(expr).filter(|_| self.polynomials) else {
+            return Instruction::Binary(op, self.place(x), self.place(y));
+        };
+        let polynomial = Instruction::Polynomial(polynomial, Place::Array(self.outputs + argument));
+        let Some((first, others)) = rest.split_first() else { return polynomial };
+        let mut product = self.place(first);
+        for factor in others {
+            let factor = self.place(factor);
+            product = self.push(Instruction::Binary(Binary::Mul, product, factor));
+        }
+        Instruction::Binary(Binary::Mul, product, self.push(polynomial))
+    }
+
+    /// Adds an instruction; where its value is.
+    fn push(&mut self, instruction: Instruction) -> Place {
+        self.code.push(instruction);
+        Place::Register(self.code.len() - 1)
+    }
+}
+
+/// The polynomial of an operand that an expression is, or that some factors of a product are, and the other factors.
+fn polynomial(expr: &Expr) -> Option<(usize, Polynomial, Vec<&Expr>)> {
+    let all = factors(expr);
+    let mut arguments: Vec<usize> = all.iter().filter_map(|factor| Polynomial::argument(factor)).collect();
+    arguments.dedup();
+    arguments.into_iter().find_map(|argument| {
+        let is_of = |factor: &&Expr| matches!(factor, Expr::Const(_)) || Polynomial::argument(factor) == Some(argument);
+        let (of, rest): (Vec<&Expr>, Vec<&Expr>) = all.iter().copied().partition(is_of);
+        // A factor by itself is one where it is met.
+        let (_, polynomial) = Polynomial::of(&of).filter(|_| rest.is_empty() || of.len() > 1)?;
+        Some((argument, polynomial, rest))
+    })
+}
+
+/// The function that a sum or a product is, its argument, and the σ of that: `x σ(x)`, or `σ(x) + x σ(x) (1 − σ(x))`, which is spelled
+/// `σ(x) − x σ(x) (σ(x) + −1)` too.
+fn composition<'e>(op: Binary, a: &'e Expr, b: &'e Expr) -> Option<(Composition, &'e Expr, &'e Expr)> {
+    let sigmoid = |e: &'e Expr| match e {
+        Expr::Unary(Unary::Sigmoid, x) => Some(&**x),
+        Expr::Unary(..) | Expr::Arg(_) | Expr::Const(_) | Expr::Binary(..) | Expr::Select(..) => None,
+    };
+    let of = |s: &'e Expr, rest: &'e Expr| {
+        let x = sigmoid(s)?;
+        match op {
+            Binary::Mul if rest == x => Some((Composition::Silu, x, s)),
+            Binary::Add | Binary::Sub => {
+                let is_sum = op == Binary::Add;
+                let falling = if is_sum { Expr::constant(1.0) - s.clone() } else { s.clone() + Expr::constant(-1.0) };
+                let mut wanted = vec![x, s, &falling];
+                let all = factors(rest).into_iter().all(|factor| {
+                    let found = wanted.iter().position(|w| *w == factor);
+                    found.map(|k| wanted.swap_remove(k)).is_some()
+                });
+                (all && wanted.is_empty()).then_some((Composition::SiluSlope, x, s))
+            }
+            Binary::Mul | Binary::Div | Binary::Max | Binary::Gt | Binary::Eq => None,
+        }
+    };
+    of(a, b).or_else(|| if op == Binary::Sub { None } else { of(b, a) })
+}
+
+/// The factors of a product.
+fn factors(expr: &Expr) -> Vec<&Expr> {
+    match expr {
+        Expr::Binary(Binary::Mul, x, y) => [factors(x), factors(y)].concat(),
+        Expr::Binary(..) | Expr::Arg(_) | Expr::Const(_) | Expr::Unary(..) | Expr::Select(..) => vec![expr],
+    }
+}

@@ -1,0 +1,117 @@
+//! Polynomials of an operand, which are one instruction of a map.
+
+use schur_ir::expr::{Binary, Expr, Unary};
+
+use super::simd::Simd;
+
+/// The most terms of a [`Polynomial`].
+const MAX_TERMS: usize = 4;
+
+/// One more than the highest power that is looked at.
+const POWERS: usize = 2 * MAX_TERMS;
+
+/// `x^p Σ_k terms[k] x^(2k)` for p = 0 or 1, where all terms have one sign: none of them takes digits from another, in whatever
+/// order they are added.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Polynomial {
+    is_odd: bool,
+    terms: [f64; MAX_TERMS],
+    count: usize,
+}
+
+impl Polynomial {
+    /// What the product of some expressions is a polynomial of, and which one; none where it is none, or no power is higher than 1.
+    pub(super) fn of(factors: &[&Expr]) -> Option<(usize, Polynomial)> {
+        let Powers { argument, of } =
+            factors.iter().try_fold(Powers::constant(1.0), |all, factor| all.times(&Powers::new(factor)?))?;
+        let is_odd = of.iter().position(|c| *c != 0.0)? % 2 == 1;
+        let mut terms = [0.0; MAX_TERMS];
+        let (same, others): (Vec<_>, Vec<_>) = of.iter().enumerate().partition(|(power, _)| (power % 2 == 1) == is_odd);
+        for (term, (_, c)) in terms.iter_mut().zip(same) {
+            *term = *c;
+        }
+        let is_safe = others.iter().all(|(_, c)| **c == 0.0)
+            && terms.iter().all(|c| c.is_finite())
+            && (terms.iter().all(|c| *c >= 0.0) || terms.iter().all(|c| *c <= 0.0));
+        let count = terms.iter().rposition(|c| *c != 0.0)? + 1;
+        (is_safe && (count > 1)).then_some((argument?, Polynomial { is_odd, terms, count }))
+    }
+
+    /// The operand that an expression is a polynomial of.
+    pub(super) fn argument(expr: &Expr) -> Option<usize> {
+        Powers::new(expr)?.argument
+    }
+
+    /// The values at some vectors, one behind the other.
+    ///
+    /// # Safety
+    /// As for [`Simd`]; the arrays hold so many vectors.
+    #[inline(always)]
+    pub(super) unsafe fn run<S: Simd>(&self, x: *const S::T, out: *mut S::T, count: usize) {
+        // SAFETY: the caller's.
+        unsafe {
+            let terms = self.terms.map(|c| S::constant(c));
+            for v in 0..count {
+                let x = S::load(x.add(v * S::LANES));
+                let square = S::multiply(x, x);
+                let mut sum = terms[self.count - 1];
+                for k in (0..self.count - 1).rev() {
+                    sum = S::multiply_add(sum, square, terms[k]);
+                }
+                S::store(out.add(v * S::LANES), if self.is_odd { S::multiply(sum, x) } else { sum });
+            }
+        }
+    }
+}
+
+/// `Σ_k of[k] x^k`, where `x` is the operand of number `argument`; none for a constant.
+#[derive(Clone, Copy)]
+struct Powers {
+    argument: Option<usize>,
+    of: [f64; POWERS],
+}
+
+impl Powers {
+    fn constant(c: f64) -> Self {
+        let mut of = [0.0; POWERS];
+        of[0] = c;
+        Powers { argument: None, of }
+    }
+
+    fn new(expr: &Expr) -> Option<Self> {
+        match expr {
+            Expr::Const(c) => Some(Powers::constant(c.0)),
+            Expr::Arg(k) => {
+                let mut of = [0.0; POWERS];
+                of[1] = 1.0;
+                Some(Powers { argument: Some(*k), of })
+            }
+            Expr::Unary(Unary::Neg, x) => Powers::constant(-1.0).times(&Powers::new(x)?),
+            Expr::Binary(Binary::Add, x, y) => Powers::new(x)?.plus(&Powers::new(y)?),
+            Expr::Binary(Binary::Sub, x, y) => Powers::new(x)?.plus(&Powers::constant(-1.0).times(&Powers::new(y)?)?),
+            Expr::Binary(Binary::Mul, x, y) => Powers::new(x)?.times(&Powers::new(y)?),
+            Expr::Unary(..) | Expr::Binary(..) | Expr::Select(..) => None,
+        }
+    }
+
+    /// The operand of both; none where they have different ones.
+    fn common(&self, other: &Powers) -> Option<Option<usize>> {
+        let differ = self.argument.is_some() && other.argument.is_some() && self.argument != other.argument;
+        (!differ).then_some(self.argument.or(other.argument))
+    }
+
+    fn plus(&self, other: &Powers) -> Option<Self> {
+        let argument = self.common(other)?;
+        Some(Powers { argument, of: std::array::from_fn(|k| self.of[k] + other.of[k]) })
+    }
+
+    fn times(&self, other: &Powers) -> Option<Self> {
+        let mut product = Powers { argument: self.common(other)?, of: [0.0; POWERS] };
+        for (i, x) in self.of.iter().enumerate().filter(|(_, x)| **x != 0.0) {
+            for (j, y) in other.of.iter().enumerate().filter(|(_, y)| **y != 0.0) {
+                *product.of.get_mut(i + j)? += x * y;
+            }
+        }
+        Some(product)
+    }
+}
