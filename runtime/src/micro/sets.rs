@@ -164,7 +164,18 @@ $(($terms, $columns) => Some(outer_rows::<$terms, $columns>),)*
                 rows: usize,
             ) {
                 // SAFETY: the caller's.
-                plan.each(arrays, rows, |out, from| unsafe { transpose::row::<$simd, D>(out, from, plan) })
+                plan.each(arrays, rows, |out, from| unsafe { row_of::<D>(out, from, plan) })
+            }
+
+            /// By itself: in the loop over rows, the registers do not suffice.
+            ///
+            /// # Safety
+            /// The machine has the instructions, and the arrays hold a row.
+            $(#[$features])?
+            #[inline(never)]
+            unsafe fn row_of<const D: usize>(out: *mut $float, from: *const $float, plan: &transpose::Plan<$float>) {
+                // SAFETY: the caller's.
+                unsafe { transpose::row::<$simd, D>(out, from, plan) }
             }
 
             /// # Safety
