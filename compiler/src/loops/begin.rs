@@ -12,7 +12,7 @@ use schur_ir::micro::{Micro, Product};
 use schur_ir::program::{Buffer, BufferId, BufferKind};
 
 use super::body::set_first;
-use super::select::place;
+use super::chosen::place;
 use super::{Kernel, Nest, RowAddress, Stmt, Write};
 
 /// The partial sums of a kernel whose every element is first written by a micro-kernel that sums all rows of a tile. In the

@@ -6,7 +6,7 @@ use schur_ir::expr::{Expr, Unary};
 use schur_ir::micro::{self, MAX_MAP_ARRAYS, MAX_MAP_PARTS, Micro};
 use schur_ir::ty::DType;
 
-use super::select::{Chosen, place};
+use super::chosen::{Chosen, place};
 use super::strides::is_regular;
 use super::{Access, MapStmt, RowAddress, Stmt, Together};
 

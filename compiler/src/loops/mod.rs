@@ -11,6 +11,7 @@
 
 mod begin;
 mod body;
+mod chosen;
 mod copies;
 mod elementwise;
 mod functions;

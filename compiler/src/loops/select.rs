@@ -12,9 +12,10 @@ use schur_ir::micro::{self, Along, MAX_AHEAD, Micro, Product, Transpose};
 use schur_ir::program::BufferId;
 use schur_ir::ty::DType;
 
+use super::chosen::{Chosen, place};
 use super::functions::{function, functions};
 use super::strides::{Extent, Loop, is_regular, loops};
-use super::{Ahead, Array, Kernel, MicroCall, Nest, RowAddress, Stmt, Write};
+use super::{Ahead, Array, Kernel, Nest, RowAddress, Stmt, Write};
 
 /// Fewer columns than this are not worth a call.
 const MIN_COLUMNS: usize = 4;
@@ -38,15 +39,6 @@ pub(super) fn select(kernel: &mut Kernel, dtype: DType, micros: &mut Vec<Micro>)
     if (kernel.body.iter().any(Stmt::calls) || !kernel.together.is_empty()) && has_rows {
         kernel.ahead = ahead(kernel, dtype, micros);
     }
-}
-
-/// The place of a micro-kernel in the list, to which it is added where it is not there yet.
-pub(super) fn place(micros: &mut Vec<Micro>, micro: Micro) -> usize {
-    let known = micros.iter().position(|m| *m == micro);
-    known.unwrap_or_else(|| {
-        micros.push(micro);
-        micros.len() - 1
-    })
 }
 
 /// The arrays whose rows follow the kernel's. A register tile goes through a few rows at a time, chunk by chunk, in
@@ -90,21 +82,6 @@ const LINE: usize = 64;
 
 /// Rows of fewer bytes than this are not asked for.
 const MIN_AHEAD: usize = 64;
-
-/// A micro-kernel for a statement.
-pub(super) struct Chosen {
-    pub(super) micro: Micro,
-    pub(super) arrays: Vec<usize>,
-    pub(super) outer: Vec<usize>,
-    pub(super) by_row: bool,
-}
-
-impl Chosen {
-    fn call(self, micros: &mut Vec<Micro>) -> MicroCall {
-        let Chosen { micro, arrays, outer, by_row } = self;
-        MicroCall { micro: place(micros, micro), arrays, outer, by_row, first: None }
-    }
-}
 
 fn choose(nest: &Nest, has_rows: bool, dtype: DType) -> Option<Chosen> {
     if !nest.divisor.is_one() {

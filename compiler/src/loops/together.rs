@@ -21,7 +21,7 @@ use schur_ir::micro::{MAX_ROWS_ARRAYS, MAX_TERMS, Micro, Place, Rows, Step, Term
 use schur_ir::program::{Buffer, BufferKind};
 use schur_ir::ty::DType;
 
-use super::select::place;
+use super::chosen::place;
 use super::strides::{Extent, is_regular, loops};
 use super::{Access, Array, Kernel, MapStmt, Nest, RowAddress, Stmt, Together, Write};
 

@@ -25,6 +25,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod tile_sums;
 mod tiles;
 mod transpose;
 mod vectors;

@@ -12,7 +12,8 @@ use super::portable::{self, Plain};
 use super::simd::Simd;
 use super::square;
 use super::steps::{self, Shape};
-use super::tile::{self, Tile};
+use super::tile::Tile;
+use super::tile_sums;
 use super::tiles::{TileFn, Tiles};
 use super::transpose;
 #[cfg(target_arch = "x86_64")]
@@ -49,7 +50,7 @@ macro_rules! functions {
             $(#[$features])?
             unsafe fn tile<const G: usize, const J: usize, const NV: usize>(tile: &Tile<$float>, times: usize) {
                 // SAFETY: the caller's.
-                tile.repeat(G, times, |tile| unsafe { tile::tile::<$simd, G, J, NV>(tile) })
+                tile.repeat(G, times, |tile| unsafe { tile_sums::tile::<$simd, G, J, NV>(tile) })
             }
 
             fn get(items: usize, groups: usize, vectors: usize) -> Option<TileFn<$float>> {
@@ -64,7 +65,7 @@ macro_rules! functions {
             $(#[$features])?
             unsafe fn tile_of_pairs<const G: usize, const H: usize, const ITEMS: usize>(tile: &Tile<$float>, times: usize) {
                 // SAFETY: the caller's.
-                tile.repeat(G, times, |tile| unsafe { tile::pairs::<$simd, G, H, ITEMS>(tile) })
+                tile.repeat(G, times, |tile| unsafe { tile_sums::pairs::<$simd, G, H, ITEMS>(tile) })
             }
 
             fn pairs(items: usize, groups: usize) -> Option<TileFn<$float>> {
@@ -79,7 +80,7 @@ macro_rules! functions {
             $(#[$features])?
             unsafe fn tile_of_terms<const G: usize, const J: usize>(tile: &Tile<$float>, times: usize) {
                 // SAFETY: the caller's.
-                tile.repeat(G, times, |tile| unsafe { tile::terms::<$simd, G, J>(tile) })
+                tile.repeat(G, times, |tile| unsafe { tile_sums::terms::<$simd, G, J>(tile) })
             }
 
             fn terms(items: usize, groups: usize) -> Option<TileFn<$float>> {
