@@ -3,6 +3,7 @@
 //! Closed under differentiation. Invariant: built by the constructors below, which fold constants and drop neutral
 //! operands, so that derivatives stay small.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
@@ -265,6 +266,38 @@ impl Expr {
             Expr::Unary(_, x) => x.arity(),
             Expr::Binary(_, a, b) => a.arity().max(b.arity()),
             Expr::Select(c, a, b) => c.arity().max(a.arity()).max(b.arity()),
+        }
+    }
+
+    /// True where operand `k` occurs.
+    pub fn reads(&self, k: usize) -> bool {
+        match self {
+            Expr::Arg(j) => *j == k,
+            Expr::Const(_) => false,
+            Expr::Unary(_, x) => x.reads(k),
+            Expr::Binary(_, a, b) => a.reads(k) || b.reads(k),
+            Expr::Select(c, a, b) => c.reads(k) || a.reads(k) || b.reads(k),
+        }
+    }
+
+    /// The factors of a product, in order; the expression itself where it is none.
+    pub fn factors(&self) -> Vec<&Expr> {
+        match self {
+            Expr::Binary(Binary::Mul, a, b) => [a.factors(), b.factors()].concat(),
+            Expr::Binary(..) | Expr::Arg(_) | Expr::Const(_) | Expr::Unary(..) | Expr::Select(..) => vec![self],
+        }
+    }
+
+    /// Adds the expression and all that it is made of, equal ones once.
+    pub fn add_parts<'e>(&'e self, seen: &mut HashSet<&'e Expr>) {
+        if !seen.insert(self) {
+            return;
+        }
+        match self {
+            Expr::Arg(_) | Expr::Const(_) => {}
+            Expr::Unary(_, x) => x.add_parts(seen),
+            Expr::Binary(_, a, b) => [a, b].into_iter().for_each(|x| x.add_parts(seen)),
+            Expr::Select(c, a, b) => [c, a, b].into_iter().for_each(|x| x.add_parts(seen)),
         }
     }
 

@@ -108,19 +108,8 @@ pub struct Map {
 impl Map {
     /// The number of different parts of some expressions.
     pub fn parts(exprs: &[Expr]) -> usize {
-        fn visit<'e>(expr: &'e Expr, seen: &mut HashSet<&'e Expr>) {
-            if !seen.insert(expr) {
-                return;
-            }
-            match expr {
-                Expr::Arg(_) | Expr::Const(_) => {}
-                Expr::Unary(_, x) => visit(x, seen),
-                Expr::Binary(_, x, y) => [x, y].into_iter().for_each(|x| visit(x, seen)),
-                Expr::Select(c, x, y) => [c, x, y].into_iter().for_each(|x| visit(x, seen)),
-            }
-        }
         let mut seen = HashSet::new();
-        exprs.iter().for_each(|expr| visit(expr, &mut seen));
+        exprs.iter().for_each(|expr| expr.add_parts(&mut seen));
         seen.len()
     }
 }

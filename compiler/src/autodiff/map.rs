@@ -33,7 +33,7 @@ impl Reverse<'_> {
     fn product(&mut self, map: &Map, operand: &Operand, cotangent: ValueId, slope: Expr, layer: &Arc<str>) -> ValueId {
         #[allow(clippy::expect_used, reason = "`read` lists all that the slope reads")]
         let place = |read: &[usize], k: usize| 1 + read.iter().position(|r| *r == k).expect("it is read");
-        let read: Vec<usize> = (0..map.operands.len()).filter(|k| reads(&slope, *k)).collect();
+        let read: Vec<usize> = (0..map.operands.len()).filter(|k| slope.reads(*k)).collect();
         let expr = Expr::Arg(0) * slope.substitute(&|k| Expr::Arg(place(&read, k)));
         let cotangent = Operand { value: cotangent, map: RowMap::identity(map.rows.len()) };
         let operands = [cotangent].into_iter().chain(read.iter().map(|k| map.operands[*k].clone())).collect();
@@ -62,15 +62,4 @@ impl Reverse<'_> {
 fn slope(map: &Map, operand: &Operand) -> Expr {
     let places = (0..map.operands.len()).filter(|k| map.operands[*k] == *operand);
     places.map(|k| map.expr.derivative(k)).fold(Expr::constant(0.0), |sum, term| sum + term)
-}
-
-/// True where an expression looks at operand `k`.
-fn reads(expr: &Expr, k: usize) -> bool {
-    match expr {
-        Expr::Arg(j) => *j == k,
-        Expr::Const(_) => false,
-        Expr::Unary(_, x) => reads(x, k),
-        Expr::Binary(_, a, b) => reads(a, k) || reads(b, k),
-        Expr::Select(c, a, b) => reads(c, k) || reads(a, k) || reads(b, k),
-    }
 }

@@ -45,9 +45,8 @@ pub(super) fn gather(kernel: &mut Kernel, buffers: &[Buffer], dtype: DType, micr
     let spans = spans(kernel);
     let mut gatherings = gatherings(kernel, buffers, dtype);
     // Without products, a part by itself would leave gaps in the caller's rows, and parts of vectors take longer than generated code.
-    let is_whole = |one: &Gathering| {
-        one.statements == (0..kernel.body.len()) && one.steps.iter().all(|step| step.count.is_multiple_of(WHOLE))
-    };
+    let is_whole =
+        |one: &Gathering| one.is_all(kernel) && one.steps.iter().all(|step| step.count.is_multiple_of(WHOLE));
     let on_callers = |stmt: &Stmt| is_on_callers(stmt, buffers);
     if kernel.ahead.is_none() && kernel.body.iter().any(on_callers) {
         gatherings.retain(is_whole);
@@ -158,6 +157,11 @@ impl Gathering {
         self.arrays.iter().map(|access| if access.row == RowAddress::Row { access.width } else { 0 }).collect()
     }
 
+    /// True where these are all statements of a kernel.
+    fn is_all(&self, kernel: &Kernel) -> bool {
+        self.statements == (0..kernel.body.len())
+    }
+
     fn finish(self, kernel: &Kernel, spans: &[Range<usize>], dtype: DType, micros: &mut Vec<Micro>) -> Together {
         let mut strides = self.strides();
         let inverse = self.divisor.is_some().then_some(strides.len());
@@ -175,9 +179,9 @@ impl Gathering {
         let passing = self.arrays.iter().map(passes).chain(inverse.map(|_| false)).collect();
         let asked = self.arrays.iter().map(asks).chain(inverse.map(|_| false)).collect();
         strides.extend(inverse.map(|_| 0));
+        let is_stream = kernel.ahead.is_none() && self.is_all(kernel);
         let rows = Rows { dtype, strides, passing, asked, beyond_caches: false, steps: self.steps, inverse };
-        let is_all = kernel.ahead.is_none() && self.statements == (0..kernel.body.len());
-        let beyond_caches = is_all.then(|| place(micros, Micro::Rows(Rows { beyond_caches: true, ..rows.clone() })));
+        let beyond_caches = is_stream.then(|| place(micros, Micro::Rows(Rows { beyond_caches: true, ..rows.clone() })));
         let micro = place(micros, Micro::Rows(rows));
         Together { statements: self.statements, micro, beyond_caches, arrays: self.arrays, divisor: self.divisor }
     }

@@ -150,7 +150,7 @@ impl<'e> Parts<'e> {
 
 /// The polynomial of an operand that an expression is, or that some factors of a product are, and the other factors.
 fn polynomial(expr: &Expr) -> Option<(usize, Polynomial, Vec<&Expr>)> {
-    let all = factors(expr);
+    let all = expr.factors();
     let mut arguments: Vec<usize> = all.iter().filter_map(|factor| Polynomial::argument(factor)).collect();
     arguments.dedup();
     arguments.into_iter().find_map(|argument| {
@@ -177,7 +177,7 @@ fn composition<'e>(op: Binary, a: &'e Expr, b: &'e Expr) -> Option<(Composition,
                 let is_sum = op == Binary::Add;
                 let falling = if is_sum { Expr::constant(1.0) - s.clone() } else { s.clone() + Expr::constant(-1.0) };
                 let mut wanted = vec![x, s, &falling];
-                let all = factors(rest).into_iter().all(|factor| {
+                let all = rest.factors().into_iter().all(|factor| {
                     let found = wanted.iter().position(|w| *w == factor);
                     found.map(|k| wanted.swap_remove(k)).is_some()
                 });
@@ -187,12 +187,4 @@ fn composition<'e>(op: Binary, a: &'e Expr, b: &'e Expr) -> Option<(Composition,
         }
     };
     of(a, b).or_else(|| if op == Binary::Sub { None } else { of(b, a) })
-}
-
-/// The factors of a product.
-fn factors(expr: &Expr) -> Vec<&Expr> {
-    match expr {
-        Expr::Binary(Binary::Mul, x, y) => [factors(x), factors(y)].concat(),
-        Expr::Binary(..) | Expr::Arg(_) | Expr::Const(_) | Expr::Unary(..) | Expr::Select(..) => vec![expr],
-    }
 }

@@ -1,7 +1,8 @@
 //! Scalar expressions at every element, some vectors at a time.
 //!
-//! Expressions are lists of instructions on registers of several vectors (`code.rs`); a strip of elements goes through all of them while it is in the first cache. Registers are places in memory: an operand's elements are
-//! read, and the result's are written, where they are.
+//! Expressions are lists of instructions on registers of several vectors (`code.rs`); a strip of elements goes through all
+//! of them while it is in the first cache. Registers are places in memory: an operand's elements are read, and the result's
+//! are written, where they are.
 
 use std::mem::MaybeUninit;
 

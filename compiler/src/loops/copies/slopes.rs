@@ -5,9 +5,9 @@
 
 #![expect(clippy::indexing_slicing, reason = "places are of a verified graph, and of lists made for it")]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use schur_ir::expr::{Binary, Expr};
+use schur_ir::expr::Expr;
 use schur_ir::graph::{Graph, Map, Node, Op, Operand, RowMap, ValueId};
 
 use super::{Packed, Rebuild};
@@ -76,40 +76,21 @@ impl Cut {
 
 /// The other factors of a product that has an operand as a factor, and nowhere else.
 fn without(expr: &Expr, operand: usize) -> Option<Expr> {
-    let mut factors = Vec::new();
-    collect(expr, &mut factors);
+    let mut factors = expr.factors();
     let at = factors.iter().position(|factor| **factor == Expr::Arg(operand))?;
     factors.remove(at);
     let rest = factors.into_iter().cloned().reduce(|a, b| a * b)?;
-    (!reads(&rest, operand)).then_some(rest)
-}
-
-fn collect<'e>(expr: &'e Expr, factors: &mut Vec<&'e Expr>) {
-    match expr {
-        Expr::Binary(Binary::Mul, x, y) => [x, y].into_iter().for_each(|x| collect(x, factors)),
-        Expr::Binary(..) | Expr::Arg(_) | Expr::Const(_) | Expr::Unary(..) | Expr::Select(..) => factors.push(expr),
-    }
-}
-
-/// All parts of an expression.
-fn parts(expr: &Expr) -> Vec<&Expr> {
-    let below = match expr {
-        Expr::Arg(_) | Expr::Const(_) => Vec::new(),
-        Expr::Unary(_, x) => parts(x),
-        Expr::Binary(_, x, y) => [parts(x), parts(y)].concat(),
-        Expr::Select(c, x, y) => [parts(c), parts(x), parts(y)].concat(),
-    };
-    [vec![expr], below].concat()
-}
-
-fn reads(expr: &Expr, operand: usize) -> bool {
-    parts(expr).contains(&&Expr::Arg(operand))
+    (!rest.reads(operand)).then_some(rest)
 }
 
 /// True where two expressions have a function in common that takes many instructions.
 fn has_common(a: &Expr, b: &Expr) -> bool {
-    let of_a: Vec<&Expr> = parts(a).into_iter().filter(|part| is_costly(part)).collect();
-    parts(b).into_iter().any(|part| of_a.contains(&part))
+    let [of_a, of_b] = [a, b].map(|expr| {
+        let mut parts = HashSet::new();
+        expr.add_parts(&mut parts);
+        parts
+    });
+    of_a.intersection(&of_b).any(|part| is_costly(part))
 }
 
 #[cfg(test)]
