@@ -51,7 +51,7 @@ pub(super) fn gather(kernel: &mut Kernel, buffers: &[Buffer], dtype: DType, micr
     if kernel.ahead.is_none() && kernel.body.iter().any(on_callers) {
         gatherings.retain(is_whole);
     }
-    let finish = |one: Gathering| one.finish(kernel, &spans, dtype, micros);
+    let finish = |one: Gathering| one.finish(kernel, buffers, &spans, dtype, micros);
     let gathered: Vec<Together> = gatherings.into_iter().map(finish).collect();
     kernel.together.extend(gathered);
     kernel.together.sort_by_key(|together| together.statements.start);
@@ -105,6 +105,12 @@ fn is_on_callers(stmt: &Stmt, buffers: &[Buffer]) -> bool {
 fn is_callers(access: &Access, buffers: &[Buffer]) -> bool {
     let kind = access.array.memory().and_then(|id| buffers.get(id.index())).map(|buffer| buffer.kind);
     access.row != RowAddress::Fixed && matches!(kind, Some(BufferKind::Input | BufferKind::Output))
+}
+
+/// True for what an earlier kernel of the call computed for all rows, from the same rows as a rule: the caches hold the last of them.
+fn is_computed_once(access: &Access, buffers: &[Buffer]) -> bool {
+    let kind = access.array.memory().and_then(|id| buffers.get(id.index())).map(|buffer| buffer.kind);
+    access.row == RowAddress::Fixed && kind == Some(BufferKind::Temporary)
 }
 
 /// Statements that go together so far.
@@ -162,7 +168,14 @@ impl Gathering {
         self.statements == (0..kernel.body.len())
     }
 
-    fn finish(self, kernel: &Kernel, spans: &[Range<usize>], dtype: DType, micros: &mut Vec<Micro>) -> Together {
+    fn finish(
+        self,
+        kernel: &Kernel,
+        buffers: &[Buffer],
+        spans: &[Range<usize>],
+        dtype: DType,
+        micros: &mut Vec<Micro>,
+    ) -> Together {
         let mut strides = self.strides();
         let inverse = self.divisor.is_some().then_some(strides.len());
         let passes = |access: &Access| match access.array {
@@ -180,9 +193,12 @@ impl Gathering {
         let asked = self.arrays.iter().map(asks).chain(inverse.map(|_| false)).collect();
         strides.extend(inverse.map(|_| 0));
         let is_stream = kernel.ahead.is_none() && self.is_all(kernel);
-        let rows = Rows { dtype, strides, passing, asked, beyond_caches: false, steps: self.steps, inverse };
+        let sums_rows = self.steps.iter().any(|step| strides[step.out.array] == 0);
+        let backwards = is_stream && !sums_rows && self.arrays.iter().any(|access| is_computed_once(access, buffers));
+        let (beyond_caches, steps) = (false, self.steps);
+        let rows = Rows { dtype, strides, passing, asked, beyond_caches, backwards: false, steps, inverse };
         let beyond_caches = is_stream.then(|| place(micros, Micro::Rows(Rows { beyond_caches: true, ..rows.clone() })));
-        let micro = place(micros, Micro::Rows(rows));
+        let micro = place(micros, Micro::Rows(Rows { backwards, ..rows }));
         Together { statements: self.statements, micro, beyond_caches, arrays: self.arrays, divisor: self.divisor }
     }
 

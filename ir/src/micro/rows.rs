@@ -27,6 +27,8 @@ pub struct Rows {
     pub asked: Vec<bool>,
     /// Whether the asked arrays are larger than the caches: what is written there then goes past them.
     pub beyond_caches: bool,
+    /// Whether the last rows are done first. No step then sums rows.
+    pub backwards: bool,
     /// What is done, in order.
     pub steps: Vec<Step>,
     /// The array of one element that the terms of [divided](Step::divided) steps are multiplied by.
@@ -84,6 +86,7 @@ pub struct Place {
 impl fmt::Display for Rows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let elements = self.steps.iter().map(|step| step.components.saturating_mul(step.count)).sum::<usize>();
-        write!(f, "{} sums row by row, {} of {elements} elements", self.dtype, self.steps.len())
+        write!(f, "{} sums row by row, {} of {elements} elements", self.dtype, self.steps.len())?;
+        if self.backwards { f.write_str(", the last rows first") } else { Ok(()) }
     }
 }

@@ -7,15 +7,19 @@
 #![allow(unsafe_code)]
 
 mod code;
+mod columns;
 mod functions;
+mod lines;
 mod map;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod outer;
+mod pairs;
 mod polynomial;
 mod portable;
 mod prefetch;
 mod product;
+mod ready;
 mod rows;
 mod sets;
 mod simd;

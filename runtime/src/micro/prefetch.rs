@@ -3,7 +3,7 @@
 use schur_ir::micro::Ahead;
 
 /// Bytes of a line of the cache.
-const LINE: usize = 64;
+pub(super) const LINE: usize = 64;
 
 /// Asks for all that was not asked for.
 pub(super) fn rest(ahead: &mut Ahead) {

@@ -4,6 +4,8 @@ use schur_ir::micro::Transpose;
 
 use super::InstructionSet;
 use super::code::Code;
+use super::columns;
+use super::lines;
 use super::map;
 #[cfg(target_arch = "aarch64")]
 use super::neon;
@@ -199,13 +201,13 @@ $(($terms, $columns) => Some(outer_rows::<$terms, $columns>),)*
             /// # Safety
             /// The machine has the instructions, and the arrays hold these rows.
             $(#[$features])?
-            unsafe fn elements<const P: usize, const Q: usize, const D: usize, const STREAMS: bool>(
+            unsafe fn elements<const P: usize, const Q: usize, const D: usize>(
                 step: &steps::Step<$float>,
                 arrays: &steps::Arrays<$float>,
                 count: usize,
             ) {
                 // SAFETY: the caller's.
-                unsafe { steps::elements::<$simd, P, Q, D, STREAMS>(step, arrays, count) }
+                unsafe { steps::elements::<$simd, P, Q, D>(step, arrays, count) }
             }
 
             /// # Safety
@@ -220,40 +222,90 @@ $(($terms, $columns) => Some(outer_rows::<$terms, $columns>),)*
                 unsafe { steps::sums::<$simd, P, Q, D, ACROSS, STREAMS>(step, arrays, count) }
             }
 
+            /// # Safety
+            /// The machine has the instructions, and the arrays hold these rows.
+            $(#[$features])?
+            unsafe fn lines<const P: usize, const Q: usize, const ASKS: usize, const PAST: bool>(
+                step: &steps::Step<$float>,
+                arrays: &steps::Arrays<$float>,
+                count: usize,
+            ) {
+                // SAFETY: the caller's.
+                unsafe { lines::lines::<$simd, P, Q, ASKS, PAST>(step, arrays, count) }
+            }
+
+            fn lines_of<const P: usize, const Q: usize>(shape: Shape) -> steps::StepFn<$float> {
+                match (shape.asks, shape.past_caches) {
+                    (0, false) => lines::<P, Q, 0, false>,
+                    (1, false) => lines::<P, Q, 1, false>,
+                    (_, false) => lines::<P, Q, 2, false>,
+                    (0, true) => lines::<P, Q, 0, true>,
+                    (1, true) => lines::<P, Q, 1, true>,
+                    (_, true) => lines::<P, Q, 2, true>,
+                }
+            }
+
+            /// # Safety
+            /// The machine has the instructions, and the arrays hold these rows.
+            $(#[$features])?
+            unsafe fn columns<const OF: usize, const ASKS: usize>(
+                step: &steps::Step<$float>,
+                arrays: &steps::Arrays<$float>,
+                count: usize,
+            ) {
+                // SAFETY: the caller's.
+                unsafe { columns::columns::<$simd, OF, ASKS>(step, arrays, count) }
+            }
+
+            fn columns_of<const ASKS: usize>(of: usize) -> Option<steps::StepFn<$float>> {
+                Some(match of {
+                    columns::FACTOR => columns::<{ columns::FACTOR }, ASKS>,
+                    columns::SQUARE => columns::<{ columns::SQUARE }, ASKS>,
+                    columns::PRODUCT => columns::<{ columns::PRODUCT }, ASKS>,
+                    columns::BOTH => columns::<{ columns::BOTH }, ASKS>,
+                    _ => return None,
+                })
+            }
+
             fn step(shape: Shape) -> Option<steps::StepFn<$float>> {
-                if shape.streams { step_that::<true>(shape) } else { step_that::<false>(shape) }
+                match (shape.columns, shape.asks) {
+                    (Some(of), 0) => columns_of::<0>(of),
+                    (Some(of), 1) => columns_of::<1>(of),
+                    (Some(of), _) => columns_of::<2>(of),
+                    (None, 0) => step_that::<false>(shape),
+                    (None, _) => step_that::<true>(shape),
+                }
             }
 
             fn step_that<const STREAMS: bool>(shape: Shape) -> Option<steps::StepFn<$float>> {
                 Some(match (shape.terms, shape.sums_rows, shape.components) {
-                    ([0, 1], Some(true), 1) => sums::<0, 1, 1, true, STREAMS>,
                     ([0, 1], Some(true), _) => sums::<0, 1, 0, true, STREAMS>,
                     ([0, 1], Some(false), _) => sums::<0, 1, 0, false, STREAMS>,
-                    ([1, 0], Some(true), 1) => sums::<1, 0, 1, true, STREAMS>,
                     ([1, 0], Some(true), 3) => sums::<1, 0, 3, true, STREAMS>,
                     ([1, 0], Some(true), 5) => sums::<1, 0, 5, true, STREAMS>,
                     ([1, 0], Some(true), _) => sums::<1, 0, 0, true, STREAMS>,
                     ([1, 0], Some(false), 3) => sums::<1, 0, 3, false, STREAMS>,
                     ([1, 0], Some(false), 5) => sums::<1, 0, 5, false, STREAMS>,
                     ([1, 0], Some(false), _) => sums::<1, 0, 0, false, STREAMS>,
-                    ([0, 1], None, 1) => elements::<0, 1, 1, STREAMS>,
-                    ([0, 2], None, 1) => elements::<0, 2, 1, STREAMS>,
-                    ([1, 0], None, 1) => elements::<1, 0, 1, STREAMS>,
-                    ([1, 0], None, 3) => elements::<1, 0, 3, STREAMS>,
-                    ([1, 0], None, 5) => elements::<1, 0, 5, STREAMS>,
-                    ([1, 1], None, 1) => elements::<1, 1, 1, STREAMS>,
-                    ([2, 0], None, 3) => elements::<2, 0, 3, STREAMS>,
-                    ([2, 0], None, 5) => elements::<2, 0, 5, STREAMS>,
-                    ([2, 1], None, 1) => elements::<2, 1, 1, STREAMS>,
-                    ([0, 1], None, _) => elements::<0, 1, 0, STREAMS>,
-                    ([0, 2], None, _) => elements::<0, 2, 0, STREAMS>,
-                    ([0, 3], None, _) => elements::<0, 3, 0, STREAMS>,
-                    ([1, 0], None, _) => elements::<1, 0, 0, STREAMS>,
-                    ([1, 1], None, _) => elements::<1, 1, 0, STREAMS>,
-                    ([1, 2], None, _) => elements::<1, 2, 0, STREAMS>,
-                    ([2, 0], None, _) => elements::<2, 0, 0, STREAMS>,
-                    ([2, 1], None, _) => elements::<2, 1, 0, STREAMS>,
-                    ([3, 0], None, _) => elements::<3, 0, 0, STREAMS>,
+                    ([0, 1], None, 1) => lines_of::<0, 1>(shape),
+                    ([0, 2], None, 1) => lines_of::<0, 2>(shape),
+                    ([1, 0], None, 1) => lines_of::<1, 0>(shape),
+                    ([1, 1], None, 1) => lines_of::<1, 1>(shape),
+                    ([2, 0], None, 1) => lines_of::<2, 0>(shape),
+                    ([2, 1], None, 1) => lines_of::<2, 1>(shape),
+                    ([1, 0], None, 3) => elements::<1, 0, 3>,
+                    ([1, 0], None, 5) => elements::<1, 0, 5>,
+                    ([2, 0], None, 3) => elements::<2, 0, 3>,
+                    ([2, 0], None, 5) => elements::<2, 0, 5>,
+                    ([0, 1], None, _) => elements::<0, 1, 0>,
+                    ([0, 2], None, _) => elements::<0, 2, 0>,
+                    ([0, 3], None, _) => elements::<0, 3, 0>,
+                    ([1, 0], None, _) => elements::<1, 0, 0>,
+                    ([1, 1], None, _) => elements::<1, 1, 0>,
+                    ([1, 2], None, _) => elements::<1, 2, 0>,
+                    ([2, 0], None, _) => elements::<2, 0, 0>,
+                    ([2, 1], None, _) => elements::<2, 1, 0>,
+                    ([3, 0], None, _) => elements::<3, 0, 0>,
                     _ => return None,
                 })
             }

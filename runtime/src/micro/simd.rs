@@ -1,5 +1,8 @@
 //! Vectors: what micro-kernels need of an instruction set.
 
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
 /// A vector of floats and the instructions on it.
 ///
 /// # Safety
@@ -31,12 +34,23 @@ pub(super) trait Simd: Copy {
     unsafe fn load_first(from: *const Self::T, mask: Self::Mask) -> Self::V;
     /// All lanes.
     unsafe fn store(to: *mut Self::T, v: Self::V);
-    /// All lanes, past the caches where the machine has an instruction for that and the address is aligned for it. Others see
-    /// them after [`settle`](super::prefetch::settle).
+    /// All lanes, to an address that is a multiple of the size of vectors; past the caches where the machine has an instruction for that.
+    /// Others see them after [`settle`](super::prefetch::settle).
     #[inline(always)]
     unsafe fn store_past(to: *mut Self::T, v: Self::V) {
         // SAFETY: the caller's.
         unsafe { Self::store(to, v) }
+    }
+    /// These lanes, `to` being the place of the first of all; past the caches as well, if they begin and end at multiples of 16 bytes.
+    #[inline(always)]
+    unsafe fn store_past_part(to: *mut Self::T, v: Self::V, lanes: Range<usize>) {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut all = MaybeUninit::<Self::V>::uninit();
+            let all: *mut Self::T = all.as_mut_ptr().cast();
+            Self::store(all, v);
+            lanes.for_each(|k| to.add(k).write(all.add(k).read()));
+        }
     }
     /// The masked lanes.
     unsafe fn store_first(to: *mut Self::T, v: Self::V, mask: Self::Mask);

@@ -13,6 +13,9 @@ use super::simd::Simd;
 /// Vectors that are computed at once.
 pub(super) const BLOCK: usize = 2;
 
+/// The most places that steps of one component ask for ahead.
+pub(super) const MAX_ASKED: usize = 2;
+
 /// Where the arrays are in the first of some rows.
 pub(super) type Arrays<T> = [*mut T; MAX_ROWS_ARRAYS];
 
@@ -32,6 +35,8 @@ pub(super) struct Place {
 pub(super) struct Step<T: 'static> {
     pub(super) run: StepFn<T>,
     pub(super) out: Place,
+    /// Of [`BOTH`] alone: where the sums of products are, whose constant is the second one.
+    pub(super) second: Place,
     /// The factors of terms of two, then those of one.
     pub(super) factors: [Place; 2 * MAX_TERMS],
     /// The constants of the terms in that order.
@@ -40,8 +45,10 @@ pub(super) struct Step<T: 'static> {
     pub(super) count: usize,
     /// Of sums alone: what is there is a term of other steps.
     pub(super) accumulate: bool,
-    /// Whether elements are written past the caches.
-    pub(super) past_caches: bool,
+    /// What is asked for ahead: the first of these, as many as the [shape](Shape::asks) says.
+    pub(super) asked: [Place; MAX_ASKED],
+    /// Whether factors are of the array that is written.
+    pub(super) in_place: bool,
     /// The array of one element that terms are multiplied by.
     pub(super) inverse: Option<usize>,
 }
@@ -59,13 +66,17 @@ pub(super) struct Shape {
     /// The number of components where they follow each other in whole blocks of vectors, and where of every two factors the second
     /// has none (of sums: where both have); 0 for all else.
     pub(super) components: usize,
-    /// Whether anything is asked for, or written past the caches.
-    pub(super) streams: bool,
+    /// Which sums over rows of one component in whole blocks, if they are.
+    pub(super) columns: Option<usize>,
+    /// The number of places that are asked for ahead.
+    pub(super) asks: usize,
+    /// Whether elements are written past the caches, which those of one component in whole blocks are.
+    pub(super) past_caches: bool,
 }
 
 /// The constants of terms in all lanes.
 #[inline(always)]
-unsafe fn constants<S: Simd>(step: &Step<S::T>, arrays: &Arrays<S::T>) -> [S::V; MAX_TERMS] {
+pub(super) unsafe fn constants<S: Simd>(step: &Step<S::T>, arrays: &Arrays<S::T>) -> [S::V; MAX_TERMS] {
     // SAFETY: the caller's.
     unsafe {
         let mut all = [S::zero(); MAX_TERMS];
@@ -82,7 +93,7 @@ unsafe fn constants<S: Simd>(step: &Step<S::T>, arrays: &Arrays<S::T>) -> [S::V;
 
 /// `N` vectors, or a part of one.
 #[inline(always)]
-unsafe fn load<S: Simd, const N: usize>(from: *const S::T, mask: Option<S::Mask>) -> [S::V; N] {
+pub(super) unsafe fn load<S: Simd, const N: usize>(from: *const S::T, mask: Option<S::Mask>) -> [S::V; N] {
     // SAFETY: the caller's.
     unsafe {
         let mut all = [S::zero(); N];
@@ -124,16 +135,16 @@ unsafe fn factor<S: Simd, const N: usize, const STREAMS: bool>(
 
 /// Where the output and the factors of a step are, of `P` terms of two and `Q` of one.
 #[derive(Clone, Copy)]
-struct Places<T, const P: usize, const Q: usize> {
-    out: *mut T,
-    pairs: [[*const T; 2]; P],
-    singles: [*const T; Q],
+pub(super) struct Places<T, const P: usize, const Q: usize> {
+    pub(super) out: *mut T,
+    pub(super) pairs: [[*const T; 2]; P],
+    pub(super) singles: [*const T; Q],
 }
 
 impl<T, const P: usize, const Q: usize> Places<T, P, Q> {
     /// In the first row.
     #[inline(always)]
-    unsafe fn first(step: &Step<T>, arrays: &Arrays<T>) -> Self {
+    pub(super) unsafe fn first(step: &Step<T>, arrays: &Arrays<T>) -> Self {
         // SAFETY: the caller's.
         let at = |place: &Place| unsafe { arrays.get_unchecked(place.array).add(place.offset) };
         Places {
@@ -189,7 +200,7 @@ impl<T, const P: usize, const Q: usize> Places<T, P, Q> {
 
     /// Further on, by as many elements as `by` has of every place.
     #[inline(always)]
-    fn moved(&self, step: &Step<T>, by: impl Fn(&Place) -> usize) -> Self {
+    pub(super) fn moved(&self, step: &Step<T>, by: impl Fn(&Place) -> usize) -> Self {
         Places {
             out: self.out.wrapping_add(by(&step.out)),
             pairs: std::array::from_fn(|k| {
@@ -206,7 +217,7 @@ impl<T, const P: usize, const Q: usize> Places<T, P, Q> {
 /// # Safety
 /// As for [`Simd`]; the arrays hold so many rows.
 #[inline(always)]
-pub(super) unsafe fn elements<S: Simd, const P: usize, const Q: usize, const D: usize, const STREAMS: bool>(
+pub(super) unsafe fn elements<S: Simd, const P: usize, const Q: usize, const D: usize>(
     step: &Step<S::T>,
     arrays: &Arrays<S::T>,
     rows: usize,
@@ -218,12 +229,12 @@ pub(super) unsafe fn elements<S: Simd, const P: usize, const Q: usize, const D: 
         for _ in 0..rows {
             let mut u = 0;
             while u + BLOCK * S::LANES <= step.count {
-                block::<S, P, Q, D, BLOCK, STREAMS>(step, places.moved(step, |_| u), &constants, None);
+                block::<S, P, Q, D, BLOCK>(step, places.moved(step, |_| u), &constants, None);
                 u += BLOCK * S::LANES;
             }
             while D == 0 && u < step.count {
                 let mask = S::first(S::LANES.min(step.count - u));
-                block::<S, P, Q, 0, 1, STREAMS>(step, places.moved(step, |_| u), &constants, Some(mask));
+                block::<S, P, Q, 0, 1>(step, places.moved(step, |_| u), &constants, Some(mask));
                 u += S::LANES;
             }
             places = places.moved(step, |place| place.row);
@@ -233,7 +244,7 @@ pub(super) unsafe fn elements<S: Simd, const P: usize, const Q: usize, const D: 
 
 /// `N` vectors of all components of a row, or a part of one vector.
 #[inline(always)]
-unsafe fn block<S: Simd, const P: usize, const Q: usize, const D: usize, const N: usize, const STREAMS: bool>(
+unsafe fn block<S: Simd, const P: usize, const Q: usize, const D: usize, const N: usize>(
     step: &Step<S::T>,
     at: Places<S::T, P, Q>,
     constants: &[S::V; MAX_TERMS],
@@ -245,25 +256,19 @@ unsafe fn block<S: Simd, const P: usize, const Q: usize, const D: usize, const N
             let at = at.component::<D, true>(step, i);
             let mut sum = [S::zero(); N];
             for k in 0..P {
-                let [x, y] = at.pair::<S, N, STREAMS>(step, k, false, mask);
+                let [x, y] = at.pair::<S, N, false>(step, k, false, mask);
                 for v in 0..N {
                     let x = S::multiply(x[v], constants[k]);
                     sum[v] = if k == 0 { S::multiply(x, y[v]) } else { S::multiply_add(x, y[v], sum[v]) };
                 }
             }
             for k in 0..Q {
-                let (x, c) = (at.single::<S, N, STREAMS>(step, k, mask), constants[P + k]);
+                let (x, c) = (at.single::<S, N, false>(step, k, mask), constants[P + k]);
                 for v in 0..N {
                     sum[v] = if P + k == 0 { S::multiply(x[v], c) } else { S::multiply_add(x[v], c, sum[v]) };
                 }
             }
-            if STREAMS && step.past_caches && mask.is_none() {
-                for v in 0..N {
-                    S::store_past(at.out.add(v * S::LANES), sum[v]);
-                }
-            } else {
-                store::<S, N>(at.out, sum, mask);
-            }
+            store::<S, N>(at.out, sum, mask);
         }
     }
 }

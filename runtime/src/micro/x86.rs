@@ -1,6 +1,7 @@
 //! AVX-512 and AVX2 vectors.
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use super::simd::{Simd, instructions};
 
@@ -64,37 +65,14 @@ const POWERS: [f32; 16] = [
 mod implementations {
     use super::*;
 
-    /// A whole line, or quarters of one, or a plain store where the address is aligned for neither.
+    /// From one byte of a vector to another, in quarters or halves of it.
     #[inline(always)]
-    unsafe fn store_past_512(to: *mut __m512i, v: __m512i) {
+    unsafe fn store_past_bytes<V>(to: *mut u8, v: V, bytes: Range<usize>) {
         unsafe {
-            if to.is_aligned() {
-                return _mm512_stream_si512(to, v);
+            let from: *const u8 = (&raw const v).cast();
+            for k in bytes.step_by(size_of::<__m128i>()) {
+                _mm_stream_si128(to.add(k).cast(), _mm_loadu_si128(from.add(k).cast()));
             }
-            let quarters: *mut __m128i = to.cast();
-            if !quarters.is_aligned() {
-                return _mm512_storeu_si512(to, v);
-            }
-            _mm_stream_si128(quarters, _mm512_extracti32x4_epi32::<0>(v));
-            _mm_stream_si128(quarters.add(1), _mm512_extracti32x4_epi32::<1>(v));
-            _mm_stream_si128(quarters.add(2), _mm512_extracti32x4_epi32::<2>(v));
-            _mm_stream_si128(quarters.add(3), _mm512_extracti32x4_epi32::<3>(v));
-        }
-    }
-
-    /// The whole vector, or halves of it, or a plain store where the address is aligned for neither.
-    #[inline(always)]
-    unsafe fn store_past_256(to: *mut __m256i, v: __m256i) {
-        unsafe {
-            if to.is_aligned() {
-                return _mm256_stream_si256(to, v);
-            }
-            let halves: *mut __m128i = to.cast();
-            if !halves.is_aligned() {
-                return _mm256_storeu_si256(to, v);
-            }
-            _mm_stream_si128(halves, _mm256_extracti128_si256::<0>(v));
-            _mm_stream_si128(halves.add(1), _mm256_extracti128_si256::<1>(v));
         }
     }
 
@@ -136,7 +114,11 @@ mod implementations {
         }
         #[inline(always)]
         unsafe fn store_past(to: *mut f32, v: __m512) {
-            unsafe { store_past_512(to.cast(), _mm512_castps_si512(v)) }
+            unsafe { _mm512_stream_ps(to, v) }
+        }
+        #[inline(always)]
+        unsafe fn store_past_part(to: *mut f32, v: __m512, lanes: Range<usize>) {
+            unsafe { store_past_bytes(to.cast(), v, 4 * lanes.start..4 * lanes.end) }
         }
         #[inline(always)]
         unsafe fn store_first(to: *mut f32, v: __m512, mask: __mmask16) {
@@ -220,7 +202,11 @@ mod implementations {
         }
         #[inline(always)]
         unsafe fn store_past(to: *mut f64, v: __m512d) {
-            unsafe { store_past_512(to.cast(), _mm512_castpd_si512(v)) }
+            unsafe { _mm512_stream_pd(to, v) }
+        }
+        #[inline(always)]
+        unsafe fn store_past_part(to: *mut f64, v: __m512d, lanes: Range<usize>) {
+            unsafe { store_past_bytes(to.cast(), v, 8 * lanes.start..8 * lanes.end) }
         }
         #[inline(always)]
         unsafe fn store_first(to: *mut f64, v: __m512d, mask: __mmask8) {
@@ -297,7 +283,11 @@ mod implementations {
         }
         #[inline(always)]
         unsafe fn store_past(to: *mut f32, v: __m256) {
-            unsafe { store_past_256(to.cast(), _mm256_castps_si256(v)) }
+            unsafe { _mm256_stream_ps(to, v) }
+        }
+        #[inline(always)]
+        unsafe fn store_past_part(to: *mut f32, v: __m256, lanes: Range<usize>) {
+            unsafe { store_past_bytes(to.cast(), v, 4 * lanes.start..4 * lanes.end) }
         }
         #[inline(always)]
         unsafe fn store_first(to: *mut f32, v: __m256, mask: __m256i) {
@@ -381,7 +371,11 @@ mod implementations {
         }
         #[inline(always)]
         unsafe fn store_past(to: *mut f64, v: __m256d) {
-            unsafe { store_past_256(to.cast(), _mm256_castpd_si256(v)) }
+            unsafe { _mm256_stream_pd(to, v) }
+        }
+        #[inline(always)]
+        unsafe fn store_past_part(to: *mut f64, v: __m256d, lanes: Range<usize>) {
+            unsafe { store_past_bytes(to.cast(), v, 8 * lanes.start..8 * lanes.end) }
         }
         #[inline(always)]
         unsafe fn store_first(to: *mut f64, v: __m256d, mask: __m256i) {

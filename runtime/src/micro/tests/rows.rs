@@ -28,7 +28,7 @@ fn plainly(of: &Rows, mut arrays: Vec<Vec<f64>>, rows: usize) -> Vec<Vec<f64>> {
 }
 
 /// Every kind of step, of `d` components of `count` neighbours each. The arrays: `a` with a gap between rows, `b`, `c` for all
-/// rows, `t` that passes, elements, sums over components, two sums over rows, the inverse, elements that are written once.
+/// rows, `t` that passes, elements, sums over components, three sums over rows, the inverse, elements that are written once.
 fn steps(dtype: DType, d: usize, count: usize, gap: usize, beyond_caches: bool) -> (Rows, Vec<usize>) {
     let place = |array: usize, component: usize| Place { array, offset: 0, component };
     let [a, b, c, t] = [place(0, count), place(1, count), place(2, 0), place(3, count)];
@@ -59,22 +59,27 @@ fn steps(dtype: DType, d: usize, count: usize, gap: usize, beyond_caches: bool) 
     all.push(Step { accumulate: true, divided: true, ..step(sum(6, 0), vec![term(0.5, &[t, b])]) });
     all.push(Step { accumulate: true, ..step(sum(7, 0), vec![term(1.0, &[a])]) });
     all.push(Step { accumulate: true, ..step(sum(7, 0), vec![term(1.0, &[a, a])]) });
+    all.push(Step { accumulate: true, ..step(sum(7, count), vec![term(-0.5, &[b, a])]) });
     let width = d * count;
     let strides = vec![width + gap, width, 0, width, kinds * width, 2 * count, 0, 0, 0, kinds * width + gap];
     let passing = (0..strides.len()).map(|k| k == t.array).collect();
     let asked = (0..strides.len()).map(|k| k == a.array || beyond_caches && [4, 9].contains(&k)).collect();
     let mut lengths = strides.clone();
-    (lengths[2], lengths[6], lengths[7], lengths[8]) = (count, count, count, 1);
-    (Rows { dtype, strides, passing, asked, beyond_caches, steps: all, inverse: Some(8) }, lengths)
+    (lengths[2], lengths[6], lengths[7], lengths[8]) = (count, count, 2 * count, 1);
+    (Rows { dtype, strides, passing, asked, beyond_caches, backwards: false, steps: all, inverse: Some(8) }, lengths)
 }
 
 proptest! {
     #[test]
     fn steps_are_what_plain_loops_compute(
         dtype in dtypes(), d in 1usize..8, count in prop_oneof![1usize..70, (1usize..4).prop_map(|k| 32 * k)],
-        rows in 1usize..30, gap in 0usize..3, beyond_caches: bool,
+        rows in 1usize..30, gap in 0usize..3, beyond_caches: bool, backwards: bool,
     ) {
-        let (of, lengths) = steps(dtype, d, count, gap, beyond_caches);
+        let (mut of, lengths) = steps(dtype, d, count, gap, beyond_caches);
+        if backwards {
+            of.steps.retain(|step| of.strides[step.out.array] > 0);
+            of.backwards = true;
+        }
         let length = |(&length, &stride): (&usize, &usize)| if stride > 0 { rows * stride } else { length };
         let lengths = lengths.iter().zip(&of.strides).map(length);
         let mut given: Vec<Vec<f64>> = lengths.enumerate().map(|(k, n)| values(n, k * 100)).collect();
