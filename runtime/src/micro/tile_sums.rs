@@ -113,16 +113,38 @@ pub(super) unsafe fn terms<S: Simd, const G: usize, const J: usize>(tile: &Tile<
 }
 
 /// The sums of a tile: of single items, or of pairs of `PAIRED` items. In every turn of the loop, something else is done too.
+///
+/// Whole vectors and items that are neighbours have loops of their own: masks and addresses take instructions, for which an Intel core
+/// has no other place than where it multiplies.
 #[inline(always)]
 unsafe fn sums<S: Simd, const G: usize, const J: usize, const NV: usize, const PAIRED: usize>(
     tile: &Tile<S::T>,
     mask: S::Mask,
+    meanwhile: impl FnMut(),
+) -> [[[S::V; NV]; J]; G] {
+    // SAFETY: the caller's.
+    unsafe {
+        let (part, whole) = (|from| S::load_first(from, mask), |from| S::load(from));
+        let item = tile.item[0];
+        match (tile.last == S::LANES, item) {
+            (false, _) => sums_along::<S, G, J, NV, PAIRED>(tile, item, part, meanwhile),
+            (true, 1) => sums_along::<S, G, J, NV, PAIRED>(tile, 1, whole, meanwhile),
+            (true, _) => sums_along::<S, G, J, NV, PAIRED>(tile, item, whole, meanwhile),
+        }
+    }
+}
+
+/// The same for items at a stride, and with a way to load the last vector of columns.
+#[inline(always)]
+unsafe fn sums_along<S: Simd, const G: usize, const J: usize, const NV: usize, const PAIRED: usize>(
+    tile: &Tile<S::T>,
+    item: usize,
+    load_last: impl Fn(*const S::T) -> S::V,
     mut meanwhile: impl FnMut(),
 ) -> [[[S::V; NV]; J]; G] {
     // SAFETY: the caller's.
     unsafe {
         let mut sums = [[[S::zero(); NV]; J]; G];
-        let item = tile.item[0];
         let [a_step, b_step] = [tile.a_k[1], tile.b_k[1]];
         for outer in 0..tile.k[0] {
             let mut a = [tile.a; G];
@@ -135,7 +157,7 @@ unsafe fn sums<S: Simd, const G: usize, const J: usize, const NV: usize, const P
                 let mut columns = [S::zero(); NV];
                 for v in 0..NV {
                     let from = b.add(v * S::LANES);
-                    columns[v] = if v + 1 < NV { S::load(from) } else { S::load_first(from, mask) };
+                    columns[v] = if v + 1 < NV { S::load(from) } else { load_last(from) };
                 }
                 if PAIRED > 0 {
                     columns = columns.map(|v| double::<S>(v));
