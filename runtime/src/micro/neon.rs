@@ -129,6 +129,13 @@ mod implementations {
             }
         }
         #[inline(always)]
+        unsafe fn mix(a: float32x4_t, b: float32x4_t, lanes: u32) -> float32x4_t {
+            unsafe {
+                let lane = vld1q_u32([1, 2, 4, 8].as_ptr());
+                vbslq_f32(vtstq_u32(vdupq_n_u32(lanes), lane), b, a)
+            }
+        }
+        #[inline(always)]
         unsafe fn scale(a: float32x4_t, n: float32x4_t) -> float32x4_t {
             unsafe {
                 let n = vcvtq_s32_f32(n);
@@ -191,6 +198,13 @@ mod implementations {
                 let bytes = vaddq_u8(vqtbl1q_u8(vreinterpretq_u8_s64(index), lane), within);
                 let both = uint8x16x2_t(vreinterpretq_u8_f64(a), vreinterpretq_u8_f64(b));
                 vreinterpretq_f64_u8(vqtbl2q_u8(both, bytes))
+            }
+        }
+        #[inline(always)]
+        unsafe fn mix(a: float64x2_t, b: float64x2_t, lanes: u32) -> float64x2_t {
+            unsafe {
+                let lane = vld1q_u64([1, 2].as_ptr());
+                vbslq_f64(vtstq_u64(vdupq_n_u64(lanes.into()), lane), b, a)
             }
         }
         #[inline(always)]

@@ -125,6 +125,10 @@ impl<T: Element, const N: usize> Simd for Plain<T, N> {
             if from < N { a[from] } else { b[from - N] }
         })
     }
+    #[inline(always)]
+    unsafe fn mix(a: [T; N], b: [T; N], lanes: u32) -> [T; N] {
+        std::array::from_fn(|k| if lanes >> k & 1 == 1 { b[k] } else { a[k] })
+    }
     const IS_DOUBLE: bool = T::IS_DOUBLE;
 
     #[inline(always)]

@@ -62,6 +62,15 @@ pub(super) trait Simd: Copy {
     /// [`LANES`](Self::LANES) elements.
     unsafe fn pick(a: Self::V, b: Self::V, index: *const i32) -> Self::V;
 
+    /// Lane `k` is lane `index[k]` of `a`. `index` has [`LANES`](Self::LANES) elements.
+    #[inline(always)]
+    unsafe fn permute(a: Self::V, index: *const i32) -> Self::V {
+        // SAFETY: the caller's.
+        unsafe { Self::pick(a, a, index) }
+    }
+    /// The lanes of `b` whose bits are set in `lanes`, and the others of `a`.
+    unsafe fn mix(a: Self::V, b: Self::V, lanes: u32) -> Self::V;
+
     /// All lanes `x`, rounded.
     unsafe fn constant(x: f64) -> Self::V;
     /// `a + b`.

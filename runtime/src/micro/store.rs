@@ -24,7 +24,7 @@ pub(super) unsafe fn store<S: Simd, const G: usize, const J: usize, const NV: us
             for g in 0..G {
                 plain::<S, J, NV>(tile, &sums[g], out(g), coefficient, mask);
             }
-        } else if J > 1 && tile.n_stride == J && tile.item[1] == 1 {
+        } else if J % 2 == 1 && J > 1 && tile.n_stride == J && tile.item[1] == 1 {
             for g in 0..G {
                 woven::<S, J, NV>(tile, &sums[g], out(g), coefficient);
             }
@@ -128,12 +128,13 @@ unsafe fn woven<S: Simd, const J: usize, const NV: usize>(
             for j in 0..J {
                 components[j] = sums[j][v];
             }
+            let woven = weave::<S, J>(&components);
             let elements = J * if v + 1 < NV { S::LANES } else { tile.last };
             for k in 0..J {
                 let count = elements.saturating_sub(k * S::LANES).min(S::LANES);
                 if count > 0 {
-                    let (to, woven) = (out.add((v * J + k) * S::LANES), weave::<S, J>(&components, k));
-                    write::<S>(to, woven, coefficient, tile.accumulate, S::first(count));
+                    let to = out.add((v * J + k) * S::LANES);
+                    write::<S>(to, woven[k], coefficient, tile.accumulate, S::first(count));
                 }
             }
         }

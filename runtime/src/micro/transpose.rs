@@ -104,16 +104,18 @@ pub(super) unsafe fn row<S: Simd, const D: usize>(out: *mut S::T, from: *const S
                     let mask = if count == S::LANES { all } else { woven(k) };
                     vectors[k] = S::multiply(S::load_first(from.add(u * D + k * S::LANES), mask), coefficient);
                 }
+                let components = unweave::<S, D>(&vectors);
                 for i in 0..D {
-                    S::store_first(out.add(i * long + u), unweave::<S, D>(&vectors, i), part);
+                    S::store_first(out.add(i * long + u), components[i], part);
                 }
             } else {
                 for i in 0..D {
                     vectors[i] = S::multiply(S::load_first(from.add(i * long + u), part), coefficient);
                 }
+                let vectors = weave::<S, D>(&vectors);
                 for k in (0..D).take_while(|k| k * S::LANES < count * D) {
                     let mask = if count == S::LANES { all } else { woven(k) };
-                    S::store_first(out.add(u * D + k * S::LANES), weave::<S, D>(&vectors, k), mask);
+                    S::store_first(out.add(u * D + k * S::LANES), vectors[k], mask);
                 }
             }
             u += count;

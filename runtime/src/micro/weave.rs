@@ -1,5 +1,7 @@
 //! Between vectors of single components and `[mul, 2l+1]`, where components are neighbours.
 
+#![allow(clippy::needless_range_loop, reason = "loops over registers count in several arrays at once")]
+
 use super::simd::Simd;
 
 /// The most lanes of any vector.
@@ -43,76 +45,116 @@ impl Permutation {
     }
 }
 
-/// For every vector of a group of `D`, how it is made of `D` others in `D - 1` steps: the first picks lanes of vectors 0 and
-/// 1, step `s` replaces lanes by those of vector `s + 1`.
+/// How `D` vectors of components become `D` woven ones, and back: element `e` of the woven ones is lane `e / D` of component `e % D`.
+///
+/// `D` is odd, as `2l+1` is, and the number of lanes a power of two. So each component has one element in every lane, over all woven
+/// vectors: it is permuted once, to the lanes of its elements, and a woven vector takes every lane from the component that is due
+/// there. These are `D` permutations and `D (D − 1)` blends, of which a machine does more at once.
 struct Table<const D: usize, const LANES: usize>;
 
-type Steps<const D: usize> = [[[i32; MOST]; D]; D];
-
 impl<const D: usize, const LANES: usize> Table<D, LANES> {
-    /// Woven vectors: element `e` of `D × LANES` is lane `e / D` of component `e % D`.
-    const WEAVE: Steps<D> = Self::table(true);
-    /// Components: lane `u` of component `i` is element `u D + i`.
-    const UNWEAVE: Steps<D> = Self::table(false);
-
-    const fn table(weave: bool) -> Steps<D> {
-        let mut index = [[[0; MOST]; D]; D];
-        let mut out = 0;
-        while out < D {
-            let mut lane = 0;
-            while lane < LANES {
-                let (from, at) = if weave {
-                    let element = out * LANES + lane;
-                    (element % D, element / D)
-                } else {
-                    let element = lane * D + out;
-                    (element / LANES, element % LANES)
-                };
-                let mut step = 0;
-                while step < D {
-                    index[out][step][lane] = place(LANES, lane, step, from, at);
-                    step += 1;
-                }
-                lane += 1;
-            }
-            out += 1;
+    /// For component `i`, the element that each lane of a woven vector has of it.
+    const TO_LANES: [[i32; MOST]; D] = {
+        let mut index = [[0; MOST]; D];
+        let mut element = 0;
+        while element < D * LANES {
+            index[element % D][element % LANES] = (element / D) as i32;
+            element += 1;
         }
         index
-    }
+    };
+    /// For component `i`, the lane of a woven vector that has each element of it.
+    const FROM_LANES: [[i32; MOST]; D] = {
+        let mut index = [[0; MOST]; D];
+        let mut element = 0;
+        while element < D * LANES {
+            index[element % D][element / D] = (element % LANES) as i32;
+            element += 1;
+        }
+        index
+    };
+    /// The lanes of woven vector `k` that component `i` has, a bit each.
+    const LANES_OF: [[u32; D]; D] = {
+        let mut lanes = [[0; D]; D];
+        let mut element = 0;
+        while element < D * LANES {
+            lanes[element / LANES][element % D] |= 1 << (element % LANES);
+            element += 1;
+        }
+        lanes
+    };
 }
 
-/// Vector `k` of those that hold lane 0 of every component, then lane 1, and so on.
+/// The vectors that hold lane 0 of every component, then lane 1, and so on; `D` is odd.
 ///
 /// # Safety
 /// As for [`Simd`].
 #[inline(always)]
-pub(super) unsafe fn weave<S: Simd, const D: usize>(components: &[S::V; D], k: usize) -> S::V {
+pub(super) unsafe fn weave<S: Simd, const D: usize>(components: &[S::V; D]) -> [S::V; D] {
     // SAFETY: the caller's.
     unsafe {
         match S::LANES {
-            2 => picked::<S, D>(components, &Table::<D, 2>::WEAVE[k]),
-            4 => picked::<S, D>(components, &Table::<D, 4>::WEAVE[k]),
-            8 => picked::<S, D>(components, &Table::<D, 8>::WEAVE[k]),
-            _ => picked::<S, D>(components, &Table::<D, 16>::WEAVE[k]),
+            2 => woven::<S, D, 2>(components),
+            4 => woven::<S, D, 4>(components),
+            8 => woven::<S, D, 8>(components),
+            _ => woven::<S, D, 16>(components),
         }
     }
 }
 
-/// Component `k` of those that woven vectors hold: the inverse of [`weave`].
+/// The components that woven vectors hold: the inverse of [`weave`]; `D` is odd.
 ///
 /// # Safety
 /// As for [`Simd`].
 #[inline(always)]
-pub(super) unsafe fn unweave<S: Simd, const D: usize>(woven: &[S::V; D], k: usize) -> S::V {
+pub(super) unsafe fn unweave<S: Simd, const D: usize>(woven: &[S::V; D]) -> [S::V; D] {
     // SAFETY: the caller's.
     unsafe {
         match S::LANES {
-            2 => picked::<S, D>(woven, &Table::<D, 2>::UNWEAVE[k]),
-            4 => picked::<S, D>(woven, &Table::<D, 4>::UNWEAVE[k]),
-            8 => picked::<S, D>(woven, &Table::<D, 8>::UNWEAVE[k]),
-            _ => picked::<S, D>(woven, &Table::<D, 16>::UNWEAVE[k]),
+            2 => unwoven::<S, D, 2>(woven),
+            4 => unwoven::<S, D, 4>(woven),
+            8 => unwoven::<S, D, 8>(woven),
+            _ => unwoven::<S, D, 16>(woven),
         }
     }
+}
+
+/// [`weave`] for so many lanes.
+#[inline(always)]
+unsafe fn woven<S: Simd, const D: usize, const LANES: usize>(components: &[S::V; D]) -> [S::V; D] {
+    debug_assert!(D % 2 == 1, "{D} components");
+    let mut placed = *components;
+    // SAFETY: the caller's; the tables have lanes of vectors.
+    unsafe {
+        for i in 0..D {
+            placed[i] = S::permute(placed[i], Table::<D, LANES>::TO_LANES[i].as_ptr());
+        }
+        std::array::from_fn(|k| mixed::<S, D>(&placed, |i| Table::<D, LANES>::LANES_OF[k][i]))
+    }
+}
+
+/// [`unweave`] for so many lanes.
+#[inline(always)]
+unsafe fn unwoven<S: Simd, const D: usize, const LANES: usize>(woven: &[S::V; D]) -> [S::V; D] {
+    debug_assert!(D % 2 == 1, "{D} components");
+    // SAFETY: the caller's; the tables have lanes of vectors.
+    unsafe {
+        std::array::from_fn(|i| {
+            let placed = mixed::<S, D>(woven, |k| Table::<D, LANES>::LANES_OF[k][i]);
+            S::permute(placed, Table::<D, LANES>::FROM_LANES[i].as_ptr())
+        })
+    }
+}
+
+/// The vector that has these lanes of each of some.
+#[inline(always)]
+unsafe fn mixed<S: Simd, const D: usize>(from: &[S::V; D], lanes: impl Fn(usize) -> u32) -> S::V {
+    let mut v = from[0];
+    for j in 1..D {
+        // SAFETY: the caller's.
+        v = unsafe { S::mix(v, from[j], lanes(j)) };
+    }
+    v
 }
 
 /// Vectors that hold neighbouring items in turn, column by column.
@@ -145,7 +187,7 @@ impl<const LANES: usize> Pairs<LANES> {
     }
 
     /// How vector `k` of woven items is made of `H` pairs, in steps as those of [`weave`].
-    const fn weave<const H: usize>(items: usize) -> Steps<H> {
+    const fn weave<const H: usize>(items: usize) -> [[[i32; MOST]; H]; H] {
         let mut index = [[[0; MOST]; H]; H];
         let mut out = 0;
         while out < H {

@@ -133,6 +133,10 @@ mod implementations {
             unsafe { _mm512_permutex2var_ps(a, _mm512_loadu_si512(index.cast()), b) }
         }
         #[inline(always)]
+        unsafe fn mix(a: __m512, b: __m512, lanes: u32) -> __m512 {
+            unsafe { _mm512_mask_blend_ps(lanes as __mmask16, a, b) }
+        }
+        #[inline(always)]
         unsafe fn nearest(a: __m512) -> __m512 {
             unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
         }
@@ -224,6 +228,10 @@ mod implementations {
             }
         }
         #[inline(always)]
+        unsafe fn mix(a: __m512d, b: __m512d, lanes: u32) -> __m512d {
+            unsafe { _mm512_mask_blend_pd(lanes as __mmask8, a, b) }
+        }
+        #[inline(always)]
         unsafe fn nearest(a: __m512d) -> __m512d {
             unsafe { _mm512_roundscale_pd::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
         }
@@ -303,6 +311,14 @@ mod implementations {
                 let index = _mm256_loadu_si256(index.cast());
                 let of_b = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(index));
                 _mm256_blendv_ps(_mm256_permutevar8x32_ps(a, index), _mm256_permutevar8x32_ps(b, index), of_b)
+            }
+        }
+        #[inline(always)]
+        unsafe fn mix(a: __m256, b: __m256, lanes: u32) -> __m256 {
+            unsafe {
+                let lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+                let of_b = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(lanes as i32), lane), lane);
+                _mm256_blendv_ps(a, b, _mm256_castsi256_ps(of_b))
             }
         }
         #[inline(always)]
@@ -396,6 +412,14 @@ mod implementations {
                 let [a, b] =
                     [a, b].map(|v| _mm256_castsi256_pd(_mm256_permutevar8x32_epi32(_mm256_castpd_si256(v), halves)));
                 _mm256_blendv_pd(a, b, _mm256_castsi256_pd(_mm256_slli_epi64::<61>(index)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn mix(a: __m256d, b: __m256d, lanes: u32) -> __m256d {
+            unsafe {
+                let lane = _mm256_setr_epi64x(1, 2, 4, 8);
+                let of_b = _mm256_cmpeq_epi64(_mm256_and_si256(_mm256_set1_epi64x(lanes.into()), lane), lane);
+                _mm256_blendv_pd(a, b, _mm256_castsi256_pd(of_b))
             }
         }
         #[inline(always)]
