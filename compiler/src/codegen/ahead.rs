@@ -8,8 +8,6 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use schur_ir::micro::{Ahead, Arguments};
 
-use crate::loops;
-
 use super::kernel::KernelBuilder;
 use super::scope::Scope;
 
@@ -33,7 +31,7 @@ impl KernelBuilder<'_> {
         if self.micros.is_none() {
             return;
         }
-        let work = self.kernel.ahead.as_ref().map_or(1, |ahead| ahead.work.max(1));
+        let work = self.kernel.ahead.as_ref().map_or(1, |ahead| ahead.work);
         for (value, at) in [(work, WORK), (0, LEFT), (0, range(0)), (0, range(0) + size_of::<*const u8>())] {
             let value = self.b.ins().iconst(types::I64, value as i64);
             self.set_argument(value, at);
@@ -56,19 +54,19 @@ impl KernelBuilder<'_> {
         let [count, none] = [ahead.buffers.len() as i64, 0].map(|count| self.b.ins().iconst(types::I64, count));
         let count = self.b.ins().select(rows, count, none);
         self.set_argument(count, LEFT);
-        if !self.do_products_ask(ahead) {
+        if !self.do_products_ask() {
             self.ask(ahead.micro);
         }
     }
 
     /// True where products of this function ask for the rows of the next tile. Those of sections know of none.
-    fn do_products_ask(&self, ahead: &loops::Ahead) -> bool {
-        ahead.work > 0 && !matches!(self.scope, Scope::Tiles(_))
+    fn do_products_ask(&self) -> bool {
+        !matches!(self.scope, Scope::Tiles(_))
     }
 
     /// Asks for what products did not ask for, if there is any.
     pub(super) fn ask_for_rest(&mut self) {
-        let Some(ahead) = self.kernel.ahead.as_ref().filter(|ahead| self.do_products_ask(ahead)) else { return };
+        let Some(ahead) = self.kernel.ahead.as_ref().filter(|_| self.do_products_ask()) else { return };
         let (ask, done) = (self.b.create_block(), self.b.create_block());
         let slot = self.micros().arguments;
         let left = self.b.ins().stack_load(types::I64, types::I64, slot, LEFT as i32);

@@ -31,6 +31,7 @@ pub(super) fn kernels(graph: &Graph, schedule: &Schedule, storage: &Storage) -> 
             tile: 1,
             serial: values.iter().any(|&v| is_serial(graph, v)),
             scratch: storage.scratch[k].clone(),
+            calls: false,
             ahead: None,
             by_row_above: None,
             together: Vec::new(),

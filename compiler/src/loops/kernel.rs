@@ -51,6 +51,9 @@ pub struct Kernel {
     pub serial: bool,
     /// The arrays of one tile.
     pub scratch: Vec<Scratch>,
+    /// True where a micro-kernel does a single statement: products, copies and functions go tile by tile through the kernel, and what
+    /// is between them finds its rows in the caches.
+    pub calls: bool,
     /// Rows of the next tile that are asked for while a tile is computed.
     pub ahead: Option<Ahead>,
     /// For kernels of nothing but elements and sums over rows: above so many rows, which are larger than the caches, the sums
@@ -123,7 +126,7 @@ pub struct Together {
 pub struct Ahead {
     /// The buffers, with the bytes of a row.
     pub buffers: Vec<(BufferId, usize)>,
-    /// The multiply-adds of products for every line that is asked for; 0 where there are no products to ask.
+    /// The multiply-adds of products for every line that is asked for.
     pub work: usize,
     /// The micro-kernel that asks for what products do not, by its place in [`Loops::micros`].
     pub micro: usize,

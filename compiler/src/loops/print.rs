@@ -54,11 +54,8 @@ impl fmt::Display for Kernel {
         }
         if let Some(ahead) = &self.ahead {
             let buffers: Vec<String> = ahead.buffers.iter().map(|(buffer, _)| buffer.to_string()).collect();
-            write!(f, "    next rows of {}", buffers.join(", "))?;
-            if ahead.work > 0 {
-                write!(f, ": a line every {} multiply-adds, the rest", ahead.work)?;
-            }
-            writeln!(f, " by micro-kernel {}", ahead.micro)?;
+            write!(f, "    next rows of {}: a line every {} multiply-adds", buffers.join(", "), ahead.work)?;
+            writeln!(f, ", the rest by micro-kernel {}", ahead.micro)?;
         }
         match (self.by_row_above, self.streamed().and_then(|all| all.beyond_caches)) {
             (Some(rows), Some(micro)) => writeln!(f, "    above {rows} rows: all by micro-kernel {micro}")?,

@@ -36,14 +36,14 @@ pub(super) fn select(kernel: &mut Kernel, dtype: DType, micros: &mut Vec<Micro>)
             Stmt::Map(_) | Stmt::Zero { .. } | Stmt::Max { .. } => {}
         }
     }
-    if (kernel.body.iter().any(Stmt::calls) || !kernel.together.is_empty()) && has_rows {
-        kernel.ahead = ahead(kernel, dtype, micros);
-    }
+    kernel.calls = (kernel.body.iter().any(Stmt::calls) || !kernel.together.is_empty()) && has_rows;
+    kernel.ahead = if kernel.calls { ahead(kernel, dtype, micros) } else { None };
 }
 
 /// The arrays whose rows follow the kernel's. A register tile goes through a few rows at a time, chunk by chunk, in
 /// which order no machine foresees what it needs next. Products ask for lines of the next tile as they compute this one,
-/// since memory takes no more at once than a few of them.
+/// since memory takes no more at once than a few of them. Where all products are too short to ask, nobody does: a machine foresees
+/// their rows of a few lines, and asks in better time.
 fn ahead(kernel: &Kernel, dtype: DType, micros: &mut Vec<Micro>) -> Option<Ahead> {
     let mut buffers: Vec<(BufferId, usize)> = Vec::new();
     for access in kernel.body.iter().flat_map(Stmt::accesses) {
@@ -56,13 +56,12 @@ fn ahead(kernel: &Kernel, dtype: DType, micros: &mut Vec<Micro>) -> Option<Ahead
             buffers.push((buffer, row_bytes));
         }
     }
-    if buffers.is_empty() {
+    let work = kernel.body.iter().map(|stmt| multiply_adds(stmt, micros)).sum::<usize>();
+    if buffers.is_empty() || work == 0 {
         return None;
     }
     let lines = buffers.iter().map(|(_, row_bytes)| row_bytes.div_ceil(LINE)).sum::<usize>();
-    let work = kernel.body.iter().map(|stmt| multiply_adds(stmt, micros)).sum::<usize>();
-    let work = if work == 0 { 0 } else { (work / lines).max(1) };
-    Some(Ahead { buffers, work, micro: place(micros, Micro::Prefetch(dtype)) })
+    Some(Ahead { buffers, work: (work / lines).max(1), micro: place(micros, Micro::Prefetch(dtype)) })
 }
 
 /// The multiply-adds of a statement in micro-kernels that ask for what is ahead, for every row.

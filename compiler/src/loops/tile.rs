@@ -36,7 +36,7 @@ pub(super) fn by_row_above(
 ) -> Option<usize> {
     let differs = kernel.streamed().is_some() || kernel.generated().any(Stmt::adds_rows);
     let row = element * width(kernel, buffers);
-    (kernel.ahead.is_none() && differs && row > 0).then(|| options.cache_bytes / row)
+    (!kernel.calls && differs && row > 0).then(|| options.cache_bytes / row)
 }
 
 /// Elements of a row in all arrays in memory that follow the kernel's rows.

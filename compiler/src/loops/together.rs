@@ -48,7 +48,7 @@ pub(super) fn gather(kernel: &mut Kernel, buffers: &[Buffer], dtype: DType, micr
     let is_whole =
         |one: &Gathering| one.is_all(kernel) && one.steps.iter().all(|step| step.count.is_multiple_of(WHOLE));
     let on_callers = |stmt: &Stmt| is_on_callers(stmt, buffers);
-    if kernel.ahead.is_none() && kernel.body.iter().any(on_callers) {
+    if !kernel.calls && kernel.body.iter().any(on_callers) {
         gatherings.retain(is_whole);
     }
     let finish = |one: Gathering| one.finish(kernel, buffers, &spans, dtype, micros);
@@ -63,7 +63,7 @@ fn gatherings(kernel: &Kernel, buffers: &[Buffer], dtype: DType) -> Vec<Gatherin
     let mut done = Vec::new();
     let mut now = Gathering::default();
     for (k, stmt) in kernel.body.iter().enumerate() {
-        if kernel.ahead.is_some() && is_on_callers(stmt, buffers) {
+        if kernel.calls && is_on_callers(stmt, buffers) {
             done.push(std::mem::take(&mut now));
             continue;
         }
@@ -185,14 +185,12 @@ impl Gathering {
             }
             Array::Memory(_) => false,
         };
-        // Where products ask for the next tile, all is at hand.
-        let asks = |access: &Access| {
-            kernel.ahead.is_none() && access.row == RowAddress::Row && access.array.memory().is_some()
-        };
+        // Between products, all is at hand.
+        let asks = |access: &Access| !kernel.calls && access.row == RowAddress::Row && access.array.memory().is_some();
         let passing = self.arrays.iter().map(passes).chain(inverse.map(|_| false)).collect();
         let asked = self.arrays.iter().map(asks).chain(inverse.map(|_| false)).collect();
         strides.extend(inverse.map(|_| 0));
-        let is_stream = kernel.ahead.is_none() && self.is_all(kernel);
+        let is_stream = !kernel.calls && self.is_all(kernel);
         let sums_rows = self.steps.iter().any(|step| strides[step.out.array] == 0);
         let backwards = is_stream && !sums_rows && self.arrays.iter().any(|access| is_computed_once(access, buffers));
         let (beyond_caches, steps) = (false, self.steps);
