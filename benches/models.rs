@@ -143,7 +143,7 @@ fn array(dtype: DType, rows: usize, width: usize) -> Array {
         DType::F32 => Array::new([rows, width], Data::F32(values().collect())),
         DType::F64 => Array::new([rows, width], Data::F64(values().map(f64::from).collect())),
         DType::I32 => Array::new([rows], Data::I32((0..rows).map(|k| (k % 4) as i32).collect())),
-        DType::Bool => Array::new([rows], Data::Bool(vec![1; rows])),
+        DType::Bool => Array::new([rows], Data::Bool(vec![1; rows].into())),
     }
     .expect("the shape fits")
 }

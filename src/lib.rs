@@ -138,6 +138,7 @@ pub use schur_ir::limits::{LimitError, Limits};
 pub use schur_ir::program::Program;
 pub use schur_ir::spec::{ModelSpec, Source, SpecBuilder};
 pub use schur_ir::ty::{DType, Type};
+pub use schur_runtime::aligned::Aligned;
 pub use schur_runtime::array::{Array, Data};
 pub use schur_runtime::checkpoint;
 pub use schur_runtime::executor::Outputs;

@@ -62,7 +62,7 @@ fn inputs(model: &Model, mode: Mode, pass: Pass, rows: usize) -> Arrays {
                 Array::new([rows, width], Data::F64((0..rows * width).map(|k| f64::from(number(k))).collect()))
             }
             DType::I32 => Array::new([rows], Data::I32((0..rows).map(|k| (k % 2) as i32).collect())),
-            DType::Bool => Array::new([rows], Data::Bool(vec![1; rows])),
+            DType::Bool => Array::new([rows], Data::Bool(vec![1; rows].into())),
         }
         .unwrap()
     };

@@ -178,7 +178,7 @@ fn train(spec: &Path, data: &Path, target: &str, batch: usize, epochs: u64, to: 
     let orders = (0..epochs).map(|epoch| {
         let order = order(settings.seed, epoch, rows.len()).into_iter().take(one_epoch);
         let order = order.map(i32::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok((format!("order/{epoch}"), Array::new([order.len()], Data::I32(order))?))
+        Ok((format!("order/{epoch}"), Array::new([order.len()], Data::I32(order.into()))?))
     });
     let orders = orders.collect::<Result<Vec<_>, Failure>>()?;
     let params = model.init(settings.seed)?;

@@ -3,15 +3,15 @@
 
 #![expect(clippy::indexing_slicing, reason = "lengths were reserved; what is wrong here must not be called")]
 
-use bytemuck::allocation::try_zeroed_vec;
+use crate::aligned::{Aligned, LINE};
 
 /// What every piece is aligned to.
-pub(crate) const ALIGN: usize = 64;
+pub(crate) const ALIGN: usize = LINE;
 
 /// Memory that is cut in aligned pieces, at every call anew, and of equal sizes in the same way.
 #[derive(Debug, Default)]
 pub(crate) struct Arena {
-    bytes: Vec<u8>,
+    bytes: Aligned<u8>,
 }
 
 /// What is left of an [`Arena`] to cut pieces from.
@@ -25,24 +25,23 @@ pub(crate) fn piece(len: usize) -> Option<usize> {
 impl Arena {
     /// Makes room for pieces of `total` bytes in all; false where there is no memory. What was there is lost.
     pub(crate) fn reserve(&mut self, total: usize) -> bool {
-        let Some(needed) = total.checked_add(ALIGN) else { return false };
         if self.is_enough(total) {
             return true;
         }
         // The old memory is freed first, so that both are never held at once.
-        self.bytes = Vec::new();
-        try_zeroed_vec(needed).map(|bytes| self.bytes = bytes).is_ok()
+        self.bytes = Aligned::default();
+        Aligned::zeros(total.max(1)).map(|bytes| self.bytes = bytes).is_some()
     }
 
     /// True where pieces of `total` bytes in all fit, so that [`reserve`](Self::reserve) keeps what is there.
     pub(crate) fn is_enough(&self, total: usize) -> bool {
-        total.checked_add(ALIGN).is_some_and(|needed| needed <= self.bytes.len())
+        // Empty pieces have an address too.
+        total.max(1) <= self.bytes.len()
     }
 
     /// All of the memory, to be cut.
     pub(crate) fn rest(&mut self) -> Rest<'_> {
-        let start = self.bytes.as_ptr().align_offset(ALIGN);
-        Rest(&mut self.bytes[start..])
+        Rest(&mut self.bytes)
     }
 
     #[cfg(test)]

@@ -2,10 +2,10 @@
 //!
 //! Invariant: `data` has as many elements as `shape` says (the constructors check it), row-major; bools are 0 or 1.
 
-use bytemuck::allocation::try_zeroed_vec;
 use ndarray::{ArrayD, IxDyn};
 use schur_ir::ty::DType;
 
+use crate::aligned::Aligned;
 pub use crate::elements::Data;
 use crate::elements::{Element, Elements, ElementsMut};
 
@@ -86,10 +86,10 @@ impl Array {
         let shape = shape.into();
         let n = elements(&shape).filter(|_| has_ndarray(&shape))?;
         let data = match dtype {
-            DType::F32 => Data::F32(try_zeroed_vec(n).ok()?),
-            DType::F64 => Data::F64(try_zeroed_vec(n).ok()?),
-            DType::I32 => Data::I32(try_zeroed_vec(n).ok()?),
-            DType::Bool => Data::Bool(try_zeroed_vec(n).ok()?),
+            DType::F32 => Data::F32(Aligned::zeros(n)?),
+            DType::F64 => Data::F64(Aligned::zeros(n)?),
+            DType::I32 => Data::I32(Aligned::zeros(n)?),
+            DType::Bool => Data::Bool(Aligned::zeros(n)?),
         };
         Some(Array { shape, data })
     }
@@ -177,7 +177,7 @@ impl Array {
     pub fn to_f64(&self) -> ArrayD<f64> {
         let values: Vec<f64> = match &self.data {
             Data::F32(v) => v.iter().map(|x| f64::from(*x)).collect(),
-            Data::F64(v) => v.clone(),
+            Data::F64(v) => v.to_vec(),
             Data::I32(v) => v.iter().map(|x| f64::from(*x)).collect(),
             Data::Bool(v) => v.iter().map(|x| f64::from(*x)).collect(),
         };
@@ -206,15 +206,15 @@ mod tests {
 
     #[test]
     fn the_number_of_elements_is_the_shapes() {
-        assert!(Array::new([2, 3], Data::F32(vec![0.0; 6])).is_ok());
-        assert!(Array::new([], Data::I32(vec![4])).is_ok());
+        assert!(Array::new([2, 3], Data::F32(vec![0.0; 6].into())).is_ok());
+        assert!(Array::new([], Data::I32(vec![4].into())).is_ok());
         // ndarray has no such array, and `to_f64` gives one of ndarray's.
-        let beyond = Array::new([usize::MAX, 2, 0], Data::F64(vec![])).unwrap_err();
+        let beyond = Array::new([usize::MAX, 2, 0], Data::F64(vec![].into())).unwrap_err();
         assert_eq!(beyond.to_string(), "no array has the shape [18446744073709551615, 2, 0]");
-        assert_eq!(Array::new([1 << 61, 2, 0], Data::F64(vec![])).unwrap().to_f64().len(), 0);
-        assert!(matches!(Array::new([2, 3], Data::F32(vec![0.0; 5])), Err(ArrayError::Length { given: 5, .. })));
-        assert!(Array::new([usize::MAX, 2], Data::F64(vec![])).is_err());
-        assert_eq!(Array::new([3], Data::Bool(vec![0, 1, 2])), Err(ArrayError::NotBool { value: 2, place: 2 }));
+        assert_eq!(Array::new([1 << 61, 2, 0], Data::F64(vec![].into())).unwrap().to_f64().len(), 0);
+        assert!(matches!(Array::new([2, 3], Data::F32(vec![0.0; 5].into())), Err(ArrayError::Length { given: 5, .. })));
+        assert!(Array::new([usize::MAX, 2], Data::F64(vec![].into())).is_err());
+        assert_eq!(Array::new([3], Data::Bool(vec![0, 1, 2].into())), Err(ArrayError::NotBool { value: 2, place: 2 }));
         assert!(Array::zeros([usize::MAX / 2], DType::F32).is_none());
         assert_eq!(Array::zeros([2, 2], DType::Bool), Some(array![[false, false], [false, false]].into()));
     }
@@ -223,7 +223,7 @@ mod tests {
     fn arrays_of_any_layout_become_row_major() {
         let fortran = ndarray::Array::from_shape_vec((2, 2).f(), vec![1.0f32, 3.0, 2.0, 4.0]).unwrap();
         let array = Array::from(fortran);
-        assert_eq!(array.data(), &Data::F32(vec![1.0, 2.0, 3.0, 4.0]));
+        assert_eq!(array.data(), &Data::F32(vec![1.0, 2.0, 3.0, 4.0].into()));
         assert_eq!(array.to_f64(), array![[1.0, 2.0], [3.0, 4.0]].into_dyn());
         assert_eq!(Array::from_f64(&array.to_f64(), DType::F32), array);
     }

@@ -2,6 +2,8 @@
 
 use schur_ir::ty::DType;
 
+use crate::aligned::Aligned;
+
 macro_rules! for_all_types {
     ($of:expr, $type:ident, $slice:ident => $result:expr) => {
         match $of {
@@ -17,13 +19,13 @@ macro_rules! for_all_types {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
     /// Single precision.
-    F32(Vec<f32>),
+    F32(Aligned<f32>),
     /// Double precision.
-    F64(Vec<f64>),
+    F64(Aligned<f64>),
     /// Indices.
-    I32(Vec<i32>),
+    I32(Aligned<i32>),
     /// A mask: 0 or 1.
-    Bool(Vec<u8>),
+    Bool(Aligned<u8>),
 }
 
 /// Elements of an array, row-major.
@@ -77,7 +79,7 @@ macro_rules! element {
             }
 
             fn data(elements: Vec<Self>) -> Data {
-                Data::$variant(elements)
+                Data::$variant(elements.into())
             }
 
             fn slice(data: &Data) -> Option<&[Self]> {

@@ -33,6 +33,7 @@
     )
 )]
 
+pub mod aligned;
 mod arena;
 pub mod argument;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]

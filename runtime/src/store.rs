@@ -7,11 +7,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytemuck::Zeroable;
 use indexmap::IndexMap;
 use schur_ir::graph::Param;
 use schur_ir::program::Program;
 use schur_ir::ty::DType;
 
+use crate::aligned::Aligned;
 use crate::array::{Array, Data, elements};
 use crate::init::draws;
 use crate::nearest::Nearest;
@@ -292,10 +294,9 @@ fn initial(param: &Param, dtype: DType, seed: u64) -> Result<Array, StoreError> 
 }
 
 /// Collects `n` items; `None` where there is no memory for them.
-fn collect<T>(items: impl Iterator<Item = T>, n: usize) -> Option<Vec<T>> {
-    let mut out = Vec::new();
-    out.try_reserve_exact(n).ok()?;
-    out.extend(items);
+fn collect<T: Copy + Zeroable>(items: impl Iterator<Item = T>, n: usize) -> Option<Aligned<T>> {
+    let mut out = Aligned::zeros(n)?;
+    out.iter_mut().zip(items).for_each(|(to, item)| *to = item);
     Some(out)
 }
 
@@ -347,7 +348,7 @@ mod tests {
             assert_eq!(reversed.get(name).unwrap(), array);
         }
         assert_ne!(ParamStore::init(&params(), DType::F32, 8).unwrap(), store());
-        assert_eq!(store().get("batch_stats/norm/var").unwrap().data(), &Data::F32(vec![1.0, 1.0]));
+        assert_eq!(store().get("batch_stats/norm/var").unwrap().data(), &Data::F32(vec![1.0, 1.0].into()));
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn partial_sums_go_on_until_they_are_filled_again() {
             let x = f32s(&[n, 2], std::iter::repeat_n(1.0, 2 * n));
             let species = inputs(n).1;
             let got = executor.call(&[("x", x.view()), ("species", species.view())], &store).unwrap();
-            assert_eq!(got.statistics[0].data(), &Data::F32(vec![n as f32 * times; 2]), "N = {n}");
+            assert_eq!(got.statistics[0].data(), &Data::F32(vec![n as f32 * times; 2].into()), "N = {n}");
         }
     }
 }
@@ -238,7 +238,7 @@ fn fills_reach_every_element() {
     let mut executor = executor(program);
     let x = Array::zeros([4, 1], DType::F64).unwrap();
     let got = executor.call(&[("x", ArrayView::from(&x))], &Default::default()).unwrap();
-    assert_eq!(got.gradients["x"].data(), &Data::F64(vec![5.0; 4]));
+    assert_eq!(got.gradients["x"].data(), &Data::F64(vec![5.0; 4].into()));
 }
 
 #[test]

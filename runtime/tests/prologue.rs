@@ -98,12 +98,12 @@ fn model() -> Parts {
 }
 
 fn one(value: f64) -> Array {
-    Array::new([1], Data::F64(vec![value])).unwrap()
+    Array::new([1], Data::F64(vec![value].into())).unwrap()
 }
 
 /// Calls with rows of ones: what every row gave, and how often the weight was packed.
 fn call(executor: &mut Executor, store: &ParamStore, rows: usize) -> (f64, usize) {
-    let x = Array::new([rows, 1], Data::F64(vec![1.0; rows])).unwrap();
+    let x = Array::new([rows, 1], Data::F64(vec![1.0; rows].into())).unwrap();
     PACKED.set(0);
     let y = executor.call(&[("x", x.view())], store).unwrap().outputs["y"].to_f64();
     let y: Vec<f64> = y.iter().copied().collect();

@@ -98,7 +98,7 @@ fn sizes_that_are_more_than_a_symbol() {
 #[test]
 fn indices_out_of_range() {
     let x = &zeros(&[3, 2], DType::F32);
-    let species = |values: [i32; 3]| Array::new([3], Data::I32(values.to_vec())).unwrap();
+    let species = |values: [i32; 3]| Array::new([3], Data::I32(values.to_vec().into())).unwrap();
     refuses(
         &[("x", x), ("species", &species([0, 3, 4]))],
         "the index 4 at [2] of `species` is not in 0..4 (layer `mix`)",
@@ -109,7 +109,7 @@ fn indices_out_of_range() {
     );
     let mut program = with_input(&["2", "N"], DType::I32);
     program.requirements.push(Requirement::IndexBelow { input: "extra".into(), bound: 2, layer: "other".into() });
-    let extra = Array::new([2, 3], Data::I32(vec![0, 1, 1, 0, 1, 2])).unwrap();
+    let extra = Array::new([2, 3], Data::I32(vec![0, 1, 1, 0, 1, 2].into())).unwrap();
     says(with_extra(program, extra), "the index 2 at [1, 2] of `extra` is not in 0..2 (layer `other`)");
 }
 
@@ -163,9 +163,9 @@ fn stores_of_another_model() {
 fn a_refused_call_writes_nothing() {
     let mut executor = executor(model());
     let store = store(executor.program());
-    let (x, species) = (zeros(&[3, 2], DType::F32), Array::new([3], Data::I32(vec![0, 1, 2])).unwrap());
+    let (x, species) = (zeros(&[3, 2], DType::F32), Array::new([3], Data::I32(vec![0, 1, 2].into())).unwrap());
     let inputs = [("x", x.view()), ("species", species.view())];
-    let nines = |shape: &[usize]| Array::new(shape, Data::F32(vec![9.0; shape.iter().product()])).unwrap();
+    let nines = |shape: &[usize]| Array::new(shape, Data::F32(vec![9.0; shape.iter().product()].into())).unwrap();
     let (mut y, mut sum) = (nines(&[3, 2]), nines(&[2]));
     let (out, statistic, name) = (OutputKind::Output, OutputKind::Statistic, "batch_stats/norm/sum");
     let mut refuse = |views: &mut [OutputView<'_>], message: &str| {

@@ -14,7 +14,7 @@ use super::failure::Failure;
 const MAX_ELEMENTS: usize = 1 << 31;
 const NORMAL: Init = Init::Normal { mean: Scalar(0.0), std: Scalar(1.0) };
 
-fn numbers<T>(name: &str, init: Init, n: usize, of: impl Fn(f64) -> T) -> Vec<T> {
+fn numbers<T: FromIterator<E>, E>(name: &str, init: Init, n: usize, of: impl Fn(f64) -> E) -> T {
     draws(&Param { name: name.into(), shape: vec![n], init }, 0).take(n).map(of).collect()
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn inputs(graph: &Graph, size: usize) -> Result<IndexMap<String, Arra
             DType::F32 => Data::F32(numbers(name, NORMAL, n, |x| x as f32)),
             DType::F64 => Data::F64(numbers(name, NORMAL, n, |x| x)),
             DType::I32 => Data::I32(numbers(name, index, n, |x| x as i32)),
-            DType::Bool => Data::Bool(vec![1; n]),
+            DType::Bool => Data::Bool(vec![1; n].into()),
         };
         arrays.insert(name.to_string(), Array::new(shape, data)?);
     }
@@ -60,6 +60,6 @@ fn bound(graph: &Graph, index: &str) -> usize {
 
 /// Uniform rotations.
 pub(crate) fn rotations(count: usize) -> Vec<Rotation> {
-    let numbers = numbers("rotations", NORMAL, 4 * count, |x| x);
+    let numbers: Vec<f64> = numbers("rotations", NORMAL, 4 * count, |x| x);
     numbers.as_chunks().0.iter().map(|quaternion| Rotation::from_quaternion(*quaternion)).collect()
 }

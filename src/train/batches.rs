@@ -211,14 +211,14 @@ fn check_width(name: &str, array: &Array, ty: &Type) -> Result<(), DataFault> {
 /// Some rows of an array, in this order.
 fn gather(array: &Array, rows: &[usize]) -> Array {
     let width = array.len() / array.shape()[0].max(1);
-    fn take<T: Copy>(values: &[T], width: usize, rows: &[usize]) -> Vec<T> {
-        rows.iter().flat_map(|row| &values[row * width..][..width]).copied().collect()
+    fn take<T: Copy>(values: &[T], width: usize, rows: &[usize]) -> impl Iterator<Item = T> {
+        rows.iter().flat_map(move |row| &values[row * width..][..width]).copied()
     }
     let data = match array.data() {
-        Data::F32(values) => Data::F32(take(values, width, rows)),
-        Data::F64(values) => Data::F64(take(values, width, rows)),
-        Data::I32(values) => Data::I32(take(values, width, rows)),
-        Data::Bool(values) => Data::Bool(take(values, width, rows)),
+        Data::F32(values) => Data::F32(take(values, width, rows).collect()),
+        Data::F64(values) => Data::F64(take(values, width, rows).collect()),
+        Data::I32(values) => Data::I32(take(values, width, rows).collect()),
+        Data::Bool(values) => Data::Bool(take(values, width, rows).collect()),
     };
     let shape: Vec<usize> = [rows.len()].into_iter().chain(array.shape()[1..].iter().copied()).collect();
     Array::new(shape, data).expect("whole rows were taken")

@@ -29,7 +29,7 @@ pub fn is_state(name: &str) -> bool {
 type Arrays = IndexMap<String, Array>;
 
 fn numbers(values: Vec<f64>) -> Array {
-    Array::new([values.len()], Data::F64(values)).expect("one axis holds any number of elements")
+    Array::new([values.len()], Data::F64(values.into())).expect("one axis holds any number of elements")
 }
 
 /// Takes the arrays whose names begin so, without that.

@@ -121,8 +121,8 @@ impl Trainer {
         let trained = program.params.iter().map(|slot| &slot.param).filter(|param| param.name.starts_with("params/"));
         let optimizer = Optimizer::new(settings.method, trained, program.dtype)?;
         let one = match program.dtype {
-            DType::F64 => Data::F64(vec![1.0]),
-            DType::F32 | DType::I32 | DType::Bool => Data::F32(vec![1.0]),
+            DType::F64 => Data::F64(vec![1.0].into()),
+            DType::F32 | DType::I32 | DType::Bool => Data::F32(vec![1.0].into()),
         };
         let mut trainer = Trainer {
             settings,

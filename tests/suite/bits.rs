@@ -17,8 +17,8 @@ fn inputs(model: &Model, rows: usize) -> Arrays {
         let data = match ty.dtype {
             schur::DType::F64 => Data::F64((0..elements).map(|k| f64::from(number(k))).collect()),
             schur::DType::F32 => Data::F32((0..elements).map(number).collect()),
-            schur::DType::I32 => Data::I32(vec![0; rows]),
-            schur::DType::Bool => Data::Bool(vec![1; rows]),
+            schur::DType::I32 => Data::I32(vec![0; rows].into()),
+            schur::DType::Bool => Data::Bool(vec![1; rows].into()),
         };
         let shape = if ty.dtype.is_float() { vec![rows, ty.width()] } else { vec![rows] };
         (name, Array::new(shape, data).unwrap())

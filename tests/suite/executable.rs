@@ -21,7 +21,7 @@ fn compile_and_run(width: usize) -> f32 {
     let model = linear(width);
     let params = model.init(0).unwrap();
     let mut compiled = model.compile(Mode::Infer, &CompileOptions::default()).unwrap();
-    let x = Array::new([1, width + 6], Data::F32(vec![1.0; width + 6])).unwrap();
+    let x = Array::new([1, width + 6], Data::F32(vec![1.0; width + 6].into())).unwrap();
     let results = compiled.run([("x", &x)], &params).unwrap();
     let Data::F32(y) = results.outputs["y"].data() else { panic!("a model of f32") };
     y[0]

@@ -35,7 +35,7 @@ init = { distribution = "constant", scale = 1.0 }
 fn x(value: f32) -> Array {
     let mut elements = vec![1.0; 18];
     elements[7] = value;
-    Array::new([3, 6], Data::F32(elements)).unwrap()
+    Array::new([3, 6], Data::F32(elements.into())).unwrap()
 }
 
 /// What is found, for a value in the input.
@@ -56,7 +56,7 @@ fn the_first_that_is_not_finite_is_named() {
     assert_eq!(found(f32::NAN, &params).unwrap(), "the input `x` holds NaN at [1, 1]");
     let mut broken = params.clone();
     let name = "params/last/Dense_0/kernel";
-    broken.set(name, Array::new([2, 2], Data::F32(vec![0.0, 0.0, f32::NEG_INFINITY, 0.0])).unwrap()).unwrap();
+    broken.set(name, Array::new([2, 2], Data::F32(vec![0.0, 0.0, f32::NEG_INFINITY, 0.0].into())).unwrap()).unwrap();
     assert_eq!(found(1.0, &broken).unwrap(), "the parameter `params/last/Dense_0/kernel` holds -inf at [1, 0]");
 }
 
@@ -66,7 +66,7 @@ fn gradients_that_are_not_finite_are_named_after_the_layers() {
     let model = model(&spec);
     let params = model.init(0).unwrap();
     let mut joint = model.compile_joint(Mode::Infer, &CompileOptions::default()).unwrap();
-    let (x, cotangent) = (x(1.0), Array::new([3, 2], Data::F32(vec![f32::INFINITY; 6])).unwrap());
+    let (x, cotangent) = (x(1.0), Array::new([3, 2], Data::F32(vec![f32::INFINITY; 6].into())).unwrap());
     let results = joint.run([("x", &x), ("cotangent/last", &cotangent)], &params).unwrap();
     assert!(!all_finite(&results));
     let found = model.find_non_finite(Mode::Infer, [("x", x.view())], &params, &results).unwrap().unwrap();

@@ -146,7 +146,7 @@ fn coefficients_beyond_the_type_stay_apart() {
     let up_and_down = [1e30, 1e-30].repeat(4);
     for text in [chain(&[1e15; 3]), chain(&[1e30; 11]), chain(&up_and_down), twice.to_owned()] {
         let graph: Graph = text.parse().unwrap();
-        let x = Array::new([1, 4], Data::F32(vec![0.0, 1e-38, 1.0, -1.0])).unwrap();
+        let x = Array::new([1, 4], Data::F32(vec![0.0, 1e-38, 1.0, -1.0].into())).unwrap();
         let inputs = Arrays::from([("x".into(), x)]);
         let wanted = evaluate(&graph, &inputs, &Arrays::new()).unwrap();
         for way in ways() {

@@ -33,7 +33,7 @@ fn batch_statistics_are_stable_far_from_zero() {
     let deviation = |k: usize| ((k * 7919) % 2000) as f32 / 1000.0 - 1.0;
     let values: Vec<f32> = (0..2 * rows).map(|k| 1e4 + 1.7 * deviation(k)).collect();
     let column = |c: usize| values.iter().skip(c).step_by(2).map(|&x| f64::from(x)).collect::<Vec<f64>>();
-    let x = Array::new([rows, 2], Data::F32(values.clone())).unwrap_or_else(|e| panic!("{e}"));
+    let x = Array::new([rows, 2], Data::F32(values.clone().into())).unwrap_or_else(|e| panic!("{e}"));
     let params = graph.nodes.iter().filter_map(|node| if let Op::Param(param) = &node.op { Some(param) } else { None });
     let store = ParamStore::init(params, DType::F32, 0).unwrap_or_else(|e| panic!("{e}"));
     let params: IndexMap<String, Array> = store.iter().map(|(name, array)| (name.into(), array.clone())).collect();

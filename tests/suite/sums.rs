@@ -66,7 +66,7 @@ fn what_arrays_held_before_does_not_show_in_sums() {
         let mut found = wanted.clone();
         for array in found.outputs.values_mut().chain(found.gradients.values_mut()) {
             let nans = vec![f32::NAN; array.shape().iter().product()];
-            *array = Array::new(array.shape().to_vec(), Data::F32(nans)).unwrap();
+            *array = Array::new(array.shape().to_vec(), Data::F32(nans.into())).unwrap();
         }
         used.call_over(&views, &params, &mut found).unwrap();
         assert_eq!(found, wanted, "{rows} rows");

@@ -72,7 +72,7 @@ fn parameters_and_calls_beyond_memory_are_refused_before_they_are_tried() {
     let options =
         |memory| CompileOptions { limits: Limits { memory, ..Limits::default() }, ..CompileOptions::default() };
     let mut tight = small().compile(Mode::Infer, &options(1 << 20)).unwrap();
-    let x = |rows: usize| Array::new([rows, 10], Data::F32(vec![1.0; rows * 10])).unwrap();
+    let x = |rows: usize| Array::new([rows, 10], Data::F32(vec![1.0; rows * 10].into())).unwrap();
     assert!(tight.run([("x", &x(10))], &params).is_ok());
     let error = tight.run([("x", &x(1000))], &params).unwrap_err().to_string();
     assert!(error.contains("bytes, where 1048576 are allowed, does not fit in memory"), "{error}");
@@ -102,7 +102,7 @@ fn programs_beyond_the_limits_are_refused() {
 fn names_of_any_length_make_short_messages_in_little_time() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.safetensors");
-    let array = Array::new([1], Data::F32(vec![0.0])).unwrap();
+    let array = Array::new([1], Data::F32(vec![0.0].into())).unwrap();
     let names: Vec<String> = (0..200).map(|k| format!("params/y/{k}{}", "w".repeat(100_000))).collect();
     checkpoint::write(&path, names.iter().map(|name| (name.as_str(), &array))).unwrap();
     let compiled = small().compile(Mode::Infer, &CompileOptions::default()).unwrap();
@@ -185,7 +185,7 @@ graph "wide"
 output "y" = %2
 "#;
     let graph: schur::Graph = text.parse().unwrap();
-    let inputs = [("x".to_owned(), Array::new([1000, 1], Data::F32(vec![0.0; 1000])).unwrap())].into();
+    let inputs = [("x".to_owned(), Array::new([1000, 1], Data::F32(vec![0.0; 1000].into())).unwrap())].into();
     let refused = evaluate(&graph, &inputs, &Default::default()).unwrap_err();
     assert!(matches!(refused, ReferenceError::Memory(_)), "{refused}");
     let loops = lower(&graph, &LoopOptions { fuse: false, ..LoopOptions::default() }).unwrap();
@@ -203,7 +203,7 @@ fn calls_go_over_no_more_rows_than_there_are_bytes() {
     let text = "graph \"g\"\n%0: f32[N] 0x0e = input \"x\"\n%1: f32[N] 0x0e = contract %0[0] over [N]\n\
                 output \"y\" = %1\n";
     let graph: schur::Graph = text.parse().unwrap();
-    let x = |rows| Array::new([rows, 0], Data::F32(vec![])).unwrap();
+    let x = |rows| Array::new([rows, 0], Data::F32(vec![].into())).unwrap();
     let inputs = [("x".to_owned(), x(1 << 62))].into();
     assert!(matches!(evaluate(&graph, &inputs, &Default::default()), Err(ReferenceError::Memory(_))));
     let loops = lower(&graph, &LoopOptions::default()).unwrap();

@@ -14,6 +14,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use ::safetensors::SafeTensorError;
+use bytemuck::Zeroable;
 use indexmap::IndexMap;
 use schur_ir::limits::{LimitError, Limits};
 use schur_ir::ty::DType;
@@ -21,6 +22,7 @@ use schur_ir::ty::DType;
 pub use self::flax::FlaxFault;
 pub use self::msgpack::MsgpackFault;
 pub use self::replace::{folder, probe, replace};
+use crate::aligned::Aligned;
 use crate::array::{Array, ArrayError, Data};
 use crate::memory;
 
@@ -149,20 +151,23 @@ pub fn write<'a>(path: &Path, arrays: impl IntoIterator<Item = (&'a str, &'a Arr
 /// The array whose little-endian elements are these pieces one after the other, each of whole elements.
 fn array(name: &str, shape: Vec<usize>, dtype: DType, pieces: &[&[u8]]) -> Result<Array, CheckpointFault> {
     let data = match dtype {
-        DType::F32 => Data::F32(elements(pieces, f32::from_le_bytes)),
-        DType::F64 => Data::F64(elements(pieces, f64::from_le_bytes)),
-        DType::I32 => Data::I32(elements(pieces, i32::from_le_bytes)),
-        DType::Bool => Data::Bool(pieces.concat()),
+        DType::F32 => Data::F32(elements(pieces, f32::from_le_bytes)?),
+        DType::F64 => Data::F64(elements(pieces, f64::from_le_bytes)?),
+        DType::I32 => Data::I32(elements(pieces, i32::from_le_bytes)?),
+        DType::Bool => Data::Bool(pieces.concat().into()),
     };
     Array::new(shape, data).map_err(|fault| CheckpointFault::Tensor { name: name.to_owned(), fault })
 }
 
-fn elements<const SIZE: usize, T>(pieces: &[&[u8]], element: impl Fn([u8; SIZE]) -> T) -> Vec<T> {
-    let mut elements = Vec::with_capacity(pieces.iter().map(|piece| piece.len().checked_div(SIZE).unwrap_or(0)).sum());
-    for piece in pieces {
-        elements.extend(piece.as_chunks().0.iter().map(|bytes| element(*bytes)));
-    }
-    elements
+fn elements<const SIZE: usize, T: Copy + Zeroable>(
+    pieces: &[&[u8]],
+    element: impl Fn([u8; SIZE]) -> T,
+) -> io::Result<Aligned<T>> {
+    let count = pieces.iter().map(|piece| piece.as_chunks::<SIZE>().0.len()).sum();
+    let mut elements = Aligned::zeros(count).ok_or(io::ErrorKind::OutOfMemory)?;
+    let all = pieces.iter().flat_map(|piece| piece.as_chunks().0);
+    elements.iter_mut().zip(all).for_each(|(to, bytes)| *to = element(*bytes));
+    Ok(elements)
 }
 
 /// The elements of an array, little-endian.
@@ -184,11 +189,11 @@ mod tests {
     fn arrays() -> IndexMap<String, Array> {
         let array = |shape: &[usize], data| Array::new(shape, data).unwrap();
         IndexMap::from([
-            ("params/mix/w[0,0] 8x0e,8x0e".into(), array(&[2, 1], Data::F32(vec![1.5, f32::NAN]))),
-            ("params/mix 2".into(), array(&[], Data::F64(vec![-0.0]))),
-            ("batch_stats/species".into(), array(&[3], Data::I32(vec![i32::MIN, 0, 7]))),
-            ("params/mask".into(), array(&[1, 3], Data::Bool(vec![0, 1, 1]))),
-            ("params/empty".into(), array(&[0, 4], Data::F32(vec![]))),
+            ("params/mix/w[0,0] 8x0e,8x0e".into(), array(&[2, 1], Data::F32(vec![1.5, f32::NAN].into()))),
+            ("params/mix 2".into(), array(&[], Data::F64(vec![-0.0].into()))),
+            ("batch_stats/species".into(), array(&[3], Data::I32(vec![i32::MIN, 0, 7].into()))),
+            ("params/mask".into(), array(&[1, 3], Data::Bool(vec![0, 1, 1].into()))),
+            ("params/empty".into(), array(&[0, 4], Data::F32(vec![].into()))),
         ])
     }
 

@@ -82,11 +82,11 @@ mod tests {
     fn file() -> Vec<u8> {
         let array = |shape: &[usize], data| Array::new(shape, data).unwrap();
         let arrays = [
-            ("params/mix/w[0,0] 8x0e,8x0e", array(&[2, 1], Data::F32(vec![1.5, f32::NAN]))),
-            ("a", array(&[], Data::F64(vec![-0.0]))),
-            ("species", array(&[3], Data::I32(vec![i32::MIN, 0, 7]))),
-            ("mask", array(&[1, 3], Data::Bool(vec![0, 1, 1]))),
-            ("empty", array(&[0, 4], Data::F32(vec![]))),
+            ("params/mix/w[0,0] 8x0e,8x0e", array(&[2, 1], Data::F32(vec![1.5, f32::NAN].into()))),
+            ("a", array(&[], Data::F64(vec![-0.0].into()))),
+            ("species", array(&[3], Data::I32(vec![i32::MIN, 0, 7].into()))),
+            ("mask", array(&[1, 3], Data::Bool(vec![0, 1, 1].into()))),
+            ("empty", array(&[0, 4], Data::F32(vec![].into()))),
         ];
         serialize(arrays.iter().map(|(name, array)| (*name, array))).unwrap()
     }

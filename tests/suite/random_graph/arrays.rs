@@ -88,7 +88,7 @@ fn random_array(rng: &mut ChaCha8Rng, shape: Vec<usize>, dtype: DType, around: f
         DType::Bool => {
             let mut mask: Vec<u8> = (0..elements).map(|_| rng.random_range(0..=1)).collect();
             mask.first_mut().into_iter().for_each(|first| *first = 1);
-            Data::Bool(mask)
+            Data::Bool(mask.into())
         }
     };
     Array::new(shape, data).expect("as many elements as the shape says")

@@ -54,6 +54,9 @@ fn gradients_of_another_type_or_name_are_refused() {
         let gradients = IndexMap::from([(name.into(), Array::new([1], data).unwrap())]);
         optimizer.update(&mut params, &gradients, 1, 0.1, 1.0).unwrap_err().to_string()
     };
-    assert_eq!(update("params/p", Data::F64(vec![1.0])), "the parameter `params/p` is f64 where f32 is wanted");
-    assert_eq!(update("params/q", Data::F32(vec![1.0])), "there is no parameter `params/q`; did you mean `params/p`?");
+    assert_eq!(update("params/p", Data::F64(vec![1.0].into())), "the parameter `params/p` is f64 where f32 is wanted");
+    assert_eq!(
+        update("params/q", Data::F32(vec![1.0].into())),
+        "there is no parameter `params/q`; did you mean `params/p`?"
+    );
 }

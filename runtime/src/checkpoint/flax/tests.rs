@@ -199,7 +199,7 @@ fn keys_that_make_no_name_are_refused() {
 
 #[test]
 fn names_are_written_where_they_can_be_read() {
-    let array = Array::new([1], Data::F32(vec![0.0])).unwrap();
+    let array = Array::new([1], Data::F32(vec![0.0].into())).unwrap();
     let write = |names: &[&str]| serialize(names.iter().map(|name| (*name, &array)), MAX_CHUNK);
     let message = |names: &[&str]| write(names).unwrap_err().to_string();
     let elsewhere = "`energy` is neither in `params` nor in `batch_stats`, and a .msgpack file has nothing else";
