@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 PREAMBLE = """# Schur beside e3nn_jax and XLA
 
 Written by `python3 benches/against_e3nn_jax.py --out docs/benchmarks.md`, in one run: all sides take turns, on the same
@@ -37,9 +39,10 @@ def geometric_mean(values: list[float]) -> float:
 
 
 def roofline(result: dict, machine: dict) -> float:
-    """The least time that the machine allows."""
-    size = min(machine["bandwidths"], key=lambda size: abs(math.log(int(size) / result["bytes"])))
-    return max(result["flops"] / machine["flops"], result["bytes"] / machine["bandwidths"][size])
+    """The least time that the machine allows. Between sizes that were measured, bandwidth is linear in the logarithm of the size."""
+    sizes = [math.log(int(size)) for size in machine["bandwidths"]]
+    bandwidth = float(np.interp(math.log(result["bytes"]), sizes, list(machine["bandwidths"].values())))
+    return max(result["flops"] / machine["flops"], result["bytes"] / bandwidth)
 
 
 def ratio(times: dict, key: str, other: str, statistic: str) -> float:
