@@ -7,7 +7,8 @@ use super::simd::Simd;
 /// The most lanes of any vector.
 pub(super) const MOST: usize = 16;
 
-/// Elements of a few vectors in another order, by as many steps as [`weave`] has.
+/// Elements of a few vectors in another order. Every vector is made in steps: the first picks lanes of vectors 0 and 1, step `s`
+/// replaces lanes by those of vector `s + 1`.
 #[derive(Default)]
 pub(super) struct Permutation {
     steps: Vec<[i32; MOST]>,
@@ -186,7 +187,7 @@ impl<const LANES: usize> Pairs<LANES> {
         index
     }
 
-    /// How vector `k` of woven items is made of `H` pairs, in steps as those of [`weave`].
+    /// How vector `k` of woven items is made of `H` pairs, in steps as those of a [`Permutation`].
     const fn weave<const H: usize>(items: usize) -> [[[i32; MOST]; H]; H] {
         let mut index = [[[0; MOST]; H]; H];
         let mut out = 0;
