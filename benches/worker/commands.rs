@@ -109,7 +109,9 @@ fn compile(case: &Case) -> Result<CompiledModel, Failure> {
 }
 
 /// The parameters of a file, and all its other arrays.
-fn arrays(case: &Case) -> Result<(IndexMap<String, Array>, Vec<(String, Array)>), Failure> {
+type Arrays = (IndexMap<String, Array>, Vec<(String, Array)>);
+
+fn arrays(case: &Case) -> Result<Arrays, Failure> {
     let all = checkpoint::read(&case.arrays)?;
     let (params, inputs): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|(name, _)| name.starts_with("params/") || name.starts_with("batch_stats/"));
