@@ -29,6 +29,20 @@ impl<T: Copy + Zeroable> Aligned<T> {
         elements.truncate(first + len);
         Some(Aligned { elements, first })
     }
+
+    /// The first `len` of some items, zeros where these are fewer; `None` where they do not fit in memory.
+    pub(crate) fn first_of(len: usize, items: impl IntoIterator<Item = T>) -> Option<Self> {
+        let mut elements = Aligned::zeros(len)?;
+        elements.iter_mut().zip(items).for_each(|(to, item)| *to = item);
+        Some(elements)
+    }
+
+    /// A copy, if there is memory for one that is aligned.
+    fn copy(elements: &[T]) -> Option<Self> {
+        let mut aligned = Aligned::zeros(elements.len())?;
+        aligned.copy_from_slice(elements);
+        Some(aligned)
+    }
 }
 
 impl<T: Copy + Zeroable> From<Vec<T>> for Aligned<T> {
@@ -36,13 +50,7 @@ impl<T: Copy + Zeroable> From<Vec<T>> for Aligned<T> {
         if elements.is_empty() || elements.as_ptr().addr().is_multiple_of(LINE) {
             return Aligned { elements, first: 0 };
         }
-        match Aligned::zeros(elements.len()) {
-            Some(mut aligned) => {
-                aligned.copy_from_slice(&elements);
-                aligned
-            }
-            None => Aligned { elements, first: 0 },
-        }
+        Aligned::copy(&elements).unwrap_or(Aligned { elements, first: 0 })
     }
 }
 
@@ -54,7 +62,7 @@ impl<T: Copy + Zeroable> FromIterator<T> for Aligned<T> {
 
 impl<T: Copy + Zeroable> Clone for Aligned<T> {
     fn clone(&self) -> Self {
-        self.to_vec().into()
+        Aligned::copy(self).unwrap_or_else(|| Aligned { elements: self.to_vec(), first: 0 })
     }
 }
 

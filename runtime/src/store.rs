@@ -7,7 +7,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytemuck::Zeroable;
 use indexmap::IndexMap;
 use schur_ir::graph::Param;
 use schur_ir::program::Program;
@@ -284,20 +283,13 @@ fn check_array(name: &str, array: &Array, shape: &[usize], dtype: DType) -> Resu
 fn initial(param: &Param, dtype: DType, seed: u64) -> Result<Array, StoreError> {
     let too_large = || StoreError::TooLarge { name: param.name.to_string(), shape: param.shape.clone() };
     let n = elements(&param.shape).ok_or_else(too_large)?;
-    let draws = draws(param, seed).take(n);
+    let draws = draws(param, seed);
     let data = match dtype {
-        DType::F32 => Data::F32(collect(draws.map(|x| x as f32), n).ok_or_else(too_large)?),
-        DType::F64 => Data::F64(collect(draws, n).ok_or_else(too_large)?),
+        DType::F32 => Data::F32(Aligned::first_of(n, draws.map(|x| x as f32)).ok_or_else(too_large)?),
+        DType::F64 => Data::F64(Aligned::first_of(n, draws).ok_or_else(too_large)?),
         DType::I32 | DType::Bool => return Err(StoreError::NotFloat(dtype)),
     };
     Array::new(param.shape.clone(), data).map_err(|_| too_large())
-}
-
-/// Collects `n` items; `None` where there is no memory for them.
-fn collect<T: Copy + Zeroable>(items: impl Iterator<Item = T>, n: usize) -> Option<Aligned<T>> {
-    let mut out = Aligned::zeros(n)?;
-    out.iter_mut().zip(items).for_each(|(to, item)| *to = item);
-    Some(out)
 }
 
 #[cfg(test)]

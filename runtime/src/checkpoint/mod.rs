@@ -154,7 +154,7 @@ fn array(name: &str, shape: Vec<usize>, dtype: DType, pieces: &[&[u8]]) -> Resul
         DType::F32 => Data::F32(elements(pieces, f32::from_le_bytes)?),
         DType::F64 => Data::F64(elements(pieces, f64::from_le_bytes)?),
         DType::I32 => Data::I32(elements(pieces, i32::from_le_bytes)?),
-        DType::Bool => Data::Bool(pieces.concat().into()),
+        DType::Bool => Data::Bool(elements(pieces, u8::from_le_bytes)?),
     };
     Array::new(shape, data).map_err(|fault| CheckpointFault::Tensor { name: name.to_owned(), fault })
 }
@@ -163,11 +163,9 @@ fn elements<const SIZE: usize, T: Copy + Zeroable>(
     pieces: &[&[u8]],
     element: impl Fn([u8; SIZE]) -> T,
 ) -> io::Result<Aligned<T>> {
-    let count = pieces.iter().map(|piece| piece.as_chunks::<SIZE>().0.len()).sum();
-    let mut elements = Aligned::zeros(count).ok_or(io::ErrorKind::OutOfMemory)?;
-    let all = pieces.iter().flat_map(|piece| piece.as_chunks().0);
-    elements.iter_mut().zip(all).for_each(|(to, bytes)| *to = element(*bytes));
-    Ok(elements)
+    let chunks = || pieces.iter().flat_map(|piece| piece.as_chunks::<SIZE>().0);
+    let elements = chunks().map(|bytes| element(*bytes));
+    Ok(Aligned::first_of(chunks().count(), elements).ok_or(io::ErrorKind::OutOfMemory)?)
 }
 
 /// The elements of an array, little-endian.
