@@ -51,39 +51,28 @@ impl Permutation {
 /// `D` is odd, as `2l+1` is, and the number of lanes a power of two. So each component has one element in every lane, over all woven
 /// vectors: it is permuted once, to the lanes of its elements, and a woven vector takes every lane from the component that is due
 /// there. These are `D` permutations and `D (D − 1)` blends, of which a machine does more at once.
-struct Table<const D: usize, const LANES: usize>;
-
-impl<const D: usize, const LANES: usize> Table<D, LANES> {
+struct Table<const D: usize> {
     /// For component `i`, the element that each lane of a woven vector has of it.
-    const TO_LANES: [[i32; MOST]; D] = {
-        let mut index = [[0; MOST]; D];
-        let mut element = 0;
-        while element < D * LANES {
-            index[element % D][element % LANES] = (element / D) as i32;
-            element += 1;
-        }
-        index
-    };
+    to_lanes: [[i32; MOST]; D],
     /// For component `i`, the lane of a woven vector that has each element of it.
-    const FROM_LANES: [[i32; MOST]; D] = {
-        let mut index = [[0; MOST]; D];
-        let mut element = 0;
-        while element < D * LANES {
-            index[element % D][element / D] = (element % LANES) as i32;
-            element += 1;
-        }
-        index
-    };
+    from_lanes: [[i32; MOST]; D],
     /// The lanes of woven vector `k` that component `i` has, a bit each.
-    const LANES_OF: [[u32; D]; D] = {
-        let mut lanes = [[0; D]; D];
+    lanes_of: [[u32; D]; D],
+}
+
+impl<const D: usize> Table<D> {
+    const fn new(lanes: usize) -> Self {
+        let mut table = Table { to_lanes: [[0; MOST]; D], from_lanes: [[0; MOST]; D], lanes_of: [[0; D]; D] };
         let mut element = 0;
-        while element < D * LANES {
-            lanes[element / LANES][element % D] |= 1 << (element % LANES);
+        while element < D * lanes {
+            let (component, lane) = (element % D, element % lanes);
+            table.to_lanes[component][lane] = (element / D) as i32;
+            table.from_lanes[component][element / D] = lane as i32;
+            table.lanes_of[element / lanes][component] |= 1 << lane;
             element += 1;
         }
-        lanes
-    };
+        table
+    }
 }
 
 /// The vectors that hold lane 0 of every component, then lane 1, and so on; `D` is odd.
@@ -92,14 +81,15 @@ impl<const D: usize, const LANES: usize> Table<D, LANES> {
 /// As for [`Simd`].
 #[inline(always)]
 pub(super) unsafe fn weave<S: Simd, const D: usize>(components: &[S::V; D]) -> [S::V; D] {
-    // SAFETY: the caller's.
+    debug_assert!(D % 2 == 1, "{D} components");
+    let table = const { &Table::<D>::new(S::LANES) };
+    let mut placed = *components;
+    // SAFETY: the caller's; the table has lanes of vectors.
     unsafe {
-        match S::LANES {
-            2 => woven::<S, D, 2>(components),
-            4 => woven::<S, D, 4>(components),
-            8 => woven::<S, D, 8>(components),
-            _ => woven::<S, D, 16>(components),
+        for i in 0..D {
+            placed[i] = S::permute(placed[i], table.to_lanes[i].as_ptr());
         }
+        std::array::from_fn(|k| mixed::<S, D>(&placed, |i| table.lanes_of[k][i]))
     }
 }
 
@@ -109,40 +99,13 @@ pub(super) unsafe fn weave<S: Simd, const D: usize>(components: &[S::V; D]) -> [
 /// As for [`Simd`].
 #[inline(always)]
 pub(super) unsafe fn unweave<S: Simd, const D: usize>(woven: &[S::V; D]) -> [S::V; D] {
-    // SAFETY: the caller's.
-    unsafe {
-        match S::LANES {
-            2 => unwoven::<S, D, 2>(woven),
-            4 => unwoven::<S, D, 4>(woven),
-            8 => unwoven::<S, D, 8>(woven),
-            _ => unwoven::<S, D, 16>(woven),
-        }
-    }
-}
-
-/// [`weave`] for so many lanes.
-#[inline(always)]
-unsafe fn woven<S: Simd, const D: usize, const LANES: usize>(components: &[S::V; D]) -> [S::V; D] {
     debug_assert!(D % 2 == 1, "{D} components");
-    let mut placed = *components;
-    // SAFETY: the caller's; the tables have lanes of vectors.
-    unsafe {
-        for i in 0..D {
-            placed[i] = S::permute(placed[i], Table::<D, LANES>::TO_LANES[i].as_ptr());
-        }
-        std::array::from_fn(|k| mixed::<S, D>(&placed, |i| Table::<D, LANES>::LANES_OF[k][i]))
-    }
-}
-
-/// [`unweave`] for so many lanes.
-#[inline(always)]
-unsafe fn unwoven<S: Simd, const D: usize, const LANES: usize>(woven: &[S::V; D]) -> [S::V; D] {
-    debug_assert!(D % 2 == 1, "{D} components");
-    // SAFETY: the caller's; the tables have lanes of vectors.
+    let table = const { &Table::<D>::new(S::LANES) };
+    // SAFETY: the caller's; the table has lanes of vectors.
     unsafe {
         std::array::from_fn(|i| {
-            let placed = mixed::<S, D>(woven, |k| Table::<D, LANES>::LANES_OF[k][i]);
-            S::permute(placed, Table::<D, LANES>::FROM_LANES[i].as_ptr())
+            let placed = mixed::<S, D>(woven, |k| table.lanes_of[k][i]);
+            S::permute(placed, table.from_lanes[i].as_ptr())
         })
     }
 }
