@@ -5,11 +5,9 @@
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers count in several arrays at once")]
 
-use schur_ir::micro::MAX_TERMS;
-
 use super::prefetch::ask;
 use super::simd::Simd;
-use super::steps::{Arrays, BLOCK, MAX_ASKED, Places, Step, constants, load};
+use super::steps::{Arrays, BLOCK, MAX_ASKED, Places, Step, constants};
 
 /// Bytes of the shortest vector that is written past the caches: addresses are multiples of as many.
 pub(super) const PART: usize = 16;
@@ -37,11 +35,12 @@ pub(super) unsafe fn lines<S: Simd, const P: usize, const Q: usize, const ASKS: 
         let begin = lead.wrapping_neg();
         let end = step.count - lead;
         let blocks = end - end % (BLOCK * S::LANES);
+        let from = |at: Places<S::T, P, Q>, u: usize| at.moved(step, |_| u);
         let asked = step.asked;
         let mut ahead = asked.map(|of| arrays.get_unchecked(of.array).wrapping_add(of.offset + of.ahead + lead));
         for _ in 0..rows {
             if lead > 0 {
-                let ([first], to) = (line::<S, P, Q, 1>(at, begin, &constants), at.out.wrapping_add(begin));
+                let ([first], to) = (from(at, begin).elements::<S, 1>(&constants, None), at.out.wrapping_add(begin));
                 if PAST { S::store_past_part(to, first, 0..lead) } else { S::store(to, first) }
             }
             let mut u = 0;
@@ -49,7 +48,7 @@ pub(super) unsafe fn lines<S: Simd, const P: usize, const Q: usize, const ASKS: 
                 for first in &ahead[..ASKS] {
                     (0..BLOCK).for_each(|v| ask(first.wrapping_add(u + v * S::LANES).cast()));
                 }
-                let sums = line::<S, P, Q, BLOCK>(at, u, &constants);
+                let sums = from(at, u).elements::<S, BLOCK>(&constants, None);
                 for v in 0..BLOCK {
                     write::<S, PAST>(at.out.add(u + v * S::LANES), sums[v]);
                 }
@@ -57,12 +56,12 @@ pub(super) unsafe fn lines<S: Simd, const P: usize, const Q: usize, const ASKS: 
             }
             if lead > 0 {
                 if u + S::LANES <= end {
-                    let [sum] = line::<S, P, Q, 1>(at, u, &constants);
+                    let [sum] = from(at, u).elements::<S, 1>(&constants, None);
                     write::<S, PAST>(at.out.add(u), sum);
                     u += S::LANES;
                 }
                 let last = end.wrapping_sub(S::LANES);
-                let ([sum], to) = (line::<S, P, Q, 1>(at, last, &constants), at.out.wrapping_add(last));
+                let ([sum], to) = (from(at, last).elements::<S, 1>(&constants, None), at.out.wrapping_add(last));
                 if PAST { S::store_past_part(to, sum, u.wrapping_sub(last)..S::LANES) } else { S::store(to, sum) }
             }
             at = at.moved(step, |place| place.row);
@@ -78,33 +77,6 @@ impl<T> Step<T> {
     fn lead(&self, out: *mut T, vector: usize) -> usize {
         let are_alike = (self.out.row * size_of::<T>()).is_multiple_of(vector);
         if self.in_place || !are_alike { 0 } else { out.addr().wrapping_neg() % vector / size_of::<T>() }
-    }
-}
-
-/// `N` vectors of a row of one component, from `u` on.
-#[inline(always)]
-unsafe fn line<S: Simd, const P: usize, const Q: usize, const N: usize>(
-    at: Places<S::T, P, Q>,
-    u: usize,
-    constants: &[S::V; MAX_TERMS],
-) -> [S::V; N] {
-    // SAFETY: the caller's.
-    unsafe {
-        let mut sum = [S::zero(); N];
-        for k in 0..P {
-            let [x, y] = at.pairs[k].map(|from| load::<S, N>(from.wrapping_add(u), None));
-            for v in 0..N {
-                let x = S::multiply(x[v], constants[k]);
-                sum[v] = if k == 0 { S::multiply(x, y[v]) } else { S::multiply_add(x, y[v], sum[v]) };
-            }
-        }
-        for k in 0..Q {
-            let (x, c) = (load::<S, N>(at.singles[k].wrapping_add(u), None), constants[P + k]);
-            for v in 0..N {
-                sum[v] = if P + k == 0 { S::multiply(x[v], c) } else { S::multiply_add(x[v], c, sum[v]) };
-            }
-        }
-        sum
     }
 }
 

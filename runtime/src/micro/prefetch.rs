@@ -2,8 +2,7 @@
 
 use schur_ir::micro::Ahead;
 
-/// Bytes of a line of the cache.
-pub(super) const LINE: usize = 64;
+use crate::aligned::LINE;
 
 /// Asks for all that was not asked for.
 pub(super) fn rest(ahead: &mut Ahead) {

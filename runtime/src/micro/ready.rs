@@ -19,8 +19,6 @@ pub(super) struct Makes<'a, T: 'static> {
     lanes: usize,
     /// For every array how far ahead it is asked for.
     ahead: Vec<usize>,
-    /// The arrays that are written past the caches.
-    pub(super) past: Vec<usize>,
     /// The functions of an instruction set.
     of: fn(Shape) -> Option<StepFn<T>>,
 }
@@ -29,18 +27,19 @@ impl<'a, T: Float> Makes<'a, T> {
     /// Steps by the functions of an instruction set with so many lanes, that so many rows go through at once.
     pub(super) fn new(rows: &'a Rows, lanes: usize, at_once: usize, of: fn(Shape) -> Option<StepFn<T>>) -> Self {
         let ahead = (0..rows.strides.len()).map(|k| ahead::<T>(rows, k, at_once)).collect();
-        Makes { rows, lanes, ahead, past: Vec::new(), of }
+        Makes { rows, lanes, ahead, of }
     }
 
-    /// From now on steps write past the caches where they may.
-    pub(super) fn write_past_caches(&mut self) {
-        self.past = (0..self.ahead.len()).filter(|&k| is_past_caches(self.rows, k, self.lanes)).collect();
+    /// The arrays that may be written past the caches.
+    pub(super) fn past_caches(&self) -> Vec<usize> {
+        (0..self.ahead.len()).filter(|&k| is_past_caches(self.rows, k, self.lanes)).collect()
     }
 
-    /// All steps, in order. Each asks for what none before it did.
-    pub(super) fn steps(&self) -> Vec<Step<T>> {
+    /// All steps, in order, that write these arrays past the caches. Each asks for what none before it did.
+    pub(super) fn steps(&self, past_caches: &[usize]) -> Vec<Step<T>> {
         let mut known = Vec::new();
-        paired(self.rows, self.lanes).into_iter().map(|(step, second)| self.step(step, second, &mut known)).collect()
+        let steps = paired(self.rows, self.lanes).into_iter();
+        steps.map(|(step, second)| self.step(step, second, past_caches, &mut known)).collect()
     }
 
     /// A step, and the one that is done with it.
@@ -48,6 +47,7 @@ impl<'a, T: Float> Makes<'a, T> {
         &self,
         step: &micro::Step,
         second: Option<&micro::Step>,
+        past_caches: &[usize],
         known: &mut Vec<(micro::Place, usize)>,
     ) -> Step<T> {
         let terms = second.map_or_else(|| terms(step, self.rows), |second| terms_of_both(step, second));
@@ -61,7 +61,8 @@ impl<'a, T: Float> Makes<'a, T> {
         }
         let (asked, asks) = self.asked(step, &terms, known);
         let columns = columns(self.rows, self.lanes, step).map(|of| if second.is_some() { BOTH } else { of });
-        let shape = Shape { columns, asks, ..self.shape(step, &terms) };
+        let past_caches = past_caches.contains(&step.out.array);
+        let shape = Shape { columns, asks, past_caches, ..self.shape(step, &terms) };
         Step {
             run: (self.of)(shape).unwrap_or_else(|| unreachable!("{step:?} has too many terms")),
             out: self.place(&step.out),
@@ -118,7 +119,7 @@ impl<'a, T: Float> Makes<'a, T> {
             components: if are_dense && in_blocks { step.components } else { 0 },
             columns: None,
             asks: 0,
-            past_caches: self.past.contains(&step.out.array),
+            past_caches: false,
         }
     }
 }

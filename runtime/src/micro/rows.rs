@@ -6,8 +6,10 @@
 
 use schur_ir::micro::{self, MAX_ROWS_ARRAYS, MAX_ROWS_AT_ONCE, Rows};
 
+use crate::aligned::LINE;
+
 use super::lines::PART;
-use super::prefetch::{LINE, settle};
+use super::prefetch::settle;
 use super::ready::Makes;
 use super::sets::Float;
 use super::steps::{Arrays, Shape, Step, StepFn};
@@ -61,10 +63,10 @@ impl<T: Float> Plan<T> {
             false => ELEMENTS,
         };
         let at_once = (most / elements.max(1)).clamp(1, MAX_ROWS_AT_ONCE);
-        let mut makes = Makes::new(rows, lanes, at_once, of);
-        let steps = makes.steps();
-        makes.write_past_caches();
-        let past_caches = (!makes.past.is_empty()).then(|| PastCaches { steps: makes.steps(), arrays: makes.past });
+        let makes = Makes::new(rows, lanes, at_once, of);
+        let steps = makes.steps(&[]);
+        let arrays = makes.past_caches();
+        let past_caches = (!arrays.is_empty()).then(|| PastCaches { steps: makes.steps(&arrays), arrays });
         let advances = rows.strides.iter().zip(&rows.passing).map(advance).collect();
         Plan { advances, steps, past_caches, rows: at_once, backwards: rows.backwards }
     }

@@ -183,6 +183,33 @@ impl<T, const P: usize, const Q: usize> Places<T, P, Q> {
         unsafe { factor::<S, N, STREAMS>(&step.factors[2 * P + k], self.singles[k], mask) }
     }
 
+    /// The sums of terms, each times its constant: `N` vectors, or a part of one.
+    #[inline(always)]
+    pub(super) unsafe fn elements<S: Simd<T = T>, const N: usize>(
+        &self,
+        constants: &[S::V; MAX_TERMS],
+        mask: Option<S::Mask>,
+    ) -> [S::V; N] {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut sum = [S::zero(); N];
+            for k in 0..P {
+                let [x, y] = self.pairs[k].map(|from| load::<S, N>(from, mask));
+                for v in 0..N {
+                    let x = S::multiply(x[v], constants[k]);
+                    sum[v] = if k == 0 { S::multiply(x, y[v]) } else { S::multiply_add(x, y[v], sum[v]) };
+                }
+            }
+            for k in 0..Q {
+                let (x, c) = (load::<S, N>(self.singles[k], mask), constants[P + k]);
+                for v in 0..N {
+                    sum[v] = if P + k == 0 { S::multiply(x[v], c) } else { S::multiply_add(x[v], c, sum[v]) };
+                }
+            }
+            sum
+        }
+    }
+
     /// The `i`-th component. Where `D` is not 0, components follow each other after `count` elements, and the second factors of
     /// pairs have none if `SHARED`.
     #[inline(always)]
@@ -254,21 +281,7 @@ unsafe fn block<S: Simd, const P: usize, const Q: usize, const D: usize, const N
     unsafe {
         for i in 0..if D > 0 { D } else { step.components } {
             let at = at.component::<D, true>(step, i);
-            let mut sum = [S::zero(); N];
-            for k in 0..P {
-                let [x, y] = at.pair::<S, N, false>(step, k, false, mask);
-                for v in 0..N {
-                    let x = S::multiply(x[v], constants[k]);
-                    sum[v] = if k == 0 { S::multiply(x, y[v]) } else { S::multiply_add(x, y[v], sum[v]) };
-                }
-            }
-            for k in 0..Q {
-                let (x, c) = (at.single::<S, N, false>(step, k, mask), constants[P + k]);
-                for v in 0..N {
-                    sum[v] = if P + k == 0 { S::multiply(x[v], c) } else { S::multiply_add(x[v], c, sum[v]) };
-                }
-            }
-            store::<S, N>(at.out, sum, mask);
+            store::<S, N>(at.out, at.elements::<S, N>(constants, mask), mask);
         }
     }
 }
