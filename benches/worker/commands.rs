@@ -108,9 +108,10 @@ fn compile(case: &Case) -> Result<CompiledModel, Failure> {
     Ok(model.compile_observed(pass, mode, &options, &mut |_| {})?)
 }
 
-/// The parameters of a file, and all its other arrays.
+/// Parameters, and all other arrays.
 type Arrays = (IndexMap<String, Array>, Vec<(String, Array)>);
 
+/// Those of a case's file that it takes.
 fn arrays(case: &Case) -> Result<Arrays, Failure> {
     let all = checkpoint::read(&case.arrays)?;
     let (params, inputs): (Vec<_>, Vec<_>) =

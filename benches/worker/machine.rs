@@ -14,17 +14,17 @@ use serde_json::{Value, json};
 const TIME: Duration = Duration::from_millis(3);
 const REPEATS: usize = 25;
 
-/// The peak in floating-point operations a second, and the bandwidth in bytes a second for each working set.
+/// The peak in floating-point operations a second, and the bandwidth in bytes a second for each working set, of
+/// which larger ones follow.
 pub(crate) fn measure(bytes: &[usize]) -> Value {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let peak = on_all(threads, |_| Box::new(multiply_adds()));
     let mut bandwidths: Vec<f64> = bytes.iter().map(|&bytes| bandwidth(bytes, threads)).collect();
     // What a machine gives to a working set it gives to smaller ones, whatever a way to copy makes of them.
-    let mut least: f64 = 0.0;
-    for (bandwidth, _) in bandwidths.iter_mut().zip(bytes).rev() {
-        least = least.max(*bandwidth);
-        *bandwidth = least;
-    }
+    bandwidths.iter_mut().rev().fold(0.0, |larger, bandwidth| {
+        *bandwidth = bandwidth.max(larger);
+        *bandwidth
+    });
     json!({ "threads": threads, "flops": peak, "bandwidths": bandwidths })
 }
 
@@ -63,7 +63,7 @@ fn on_all(threads: usize, work: impl Fn(usize) -> Work + Sync) -> f64 {
     (0..REPEATS).map(|repeat| rates.iter().map(|rates| rates[repeat]).sum()).fold(0.0, f64::max)
 }
 
-/// By the best way to copy.
+/// Bytes read and written in a second, in a working set of so many, by the best way to copy.
 fn bandwidth(bytes: usize, threads: usize) -> f64 {
     let ways: [Way; 2] = [|from, to| to.copy_from_slice(from), copy_past_caches];
     let rates = ways.map(|way| on_all(threads, |k| Box::new(copy(bytes, threads, k, way))));

@@ -66,7 +66,10 @@ impl KernelBuilder<'_> {
 
     /// Asks for what products did not ask for, if there is any.
     pub(super) fn ask_for_rest(&mut self) {
-        let Some(ahead) = self.kernel.ahead.as_ref().filter(|_| self.do_products_ask()) else { return };
+        let Some(ahead) = &self.kernel.ahead else { return };
+        if !self.do_products_ask() {
+            return;
+        }
         let (ask, done) = (self.b.create_block(), self.b.create_block());
         let slot = self.micros().arguments;
         let left = self.b.ins().stack_load(types::I64, types::I64, slot, LEFT as i32);
