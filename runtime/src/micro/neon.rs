@@ -118,6 +118,8 @@ mod implementations {
                 }
             }
         }
+        const PICKS_OF_TWO: bool = true;
+
         #[inline(always)]
         unsafe fn pick(a: float32x4_t, b: float32x4_t, index: *const i32) -> float32x4_t {
             unsafe {
@@ -188,6 +190,8 @@ mod implementations {
                 }
             }
         }
+        const PICKS_OF_TWO: bool = true;
+
         #[inline(always)]
         unsafe fn pick(a: float64x2_t, b: float64x2_t, index: *const i32) -> float64x2_t {
             unsafe {

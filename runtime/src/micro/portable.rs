@@ -118,6 +118,8 @@ impl<T: Element, const N: usize> Simd for Plain<T, N> {
     unsafe fn multiply(a: [T; N], b: [T; N]) -> [T; N] {
         std::array::from_fn(|k| a[k] * b[k])
     }
+    const PICKS_OF_TWO: bool = true;
+
     #[inline(always)]
     unsafe fn pick(a: [T; N], b: [T; N], index: *const i32) -> [T; N] {
         std::array::from_fn(|k| {

@@ -62,6 +62,9 @@ pub(super) trait Simd: Copy {
     /// [`LANES`](Self::LANES) elements.
     unsafe fn pick(a: Self::V, b: Self::V, index: *const i32) -> Self::V;
 
+    /// True where [`pick`](Self::pick) is one instruction.
+    const PICKS_OF_TWO: bool;
+
     /// Lane `k` is lane `index[k]` of `a`. `index` has [`LANES`](Self::LANES) elements.
     #[inline(always)]
     unsafe fn permute(a: Self::V, index: *const i32) -> Self::V {

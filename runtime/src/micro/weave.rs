@@ -2,6 +2,8 @@
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers count in several arrays at once")]
 
+use std::array::from_fn;
+
 use super::simd::Simd;
 
 /// The most lanes of any vector.
@@ -19,7 +21,7 @@ impl Permutation {
     pub(super) fn new(count: usize, lanes: usize, from: impl Fn(usize) -> usize) -> Self {
         let vectors = count.div_ceil(lanes);
         let step = |out: usize, step: usize| {
-            std::array::from_fn(|lane| {
+            from_fn(|lane| {
                 let to = out * lanes + lane;
                 let element = if lane < lanes && to < count { from(to) } else { 0 };
                 place(lanes, lane % lanes, step, element / lanes, element % lanes)
@@ -49,29 +51,76 @@ impl Permutation {
 /// How `D` vectors of components become `D` woven ones, and back: element `e` of the woven ones is lane `e / D` of component `e % D`.
 ///
 /// `D` is odd, as `2l+1` is, and the number of lanes a power of two. So each component has one element in every lane, over all woven
-/// vectors: it is permuted once, to the lanes of its elements, and a woven vector takes every lane from the component that is due
-/// there. These are `D` permutations and `D (D − 1)` blends, of which a machine does more at once.
+/// vectors, and all woven vectors go through the components in one order: what lane `l` of vector `k` has is of the component that
+/// vector `k + t(l)`, counted in a circle, begins with. Components are permuted, each to the lanes of its elements, and put in that
+/// order; then lane `l` is turned back by `t(l)` vectors: some lanes by one, then some by two, by four and so on. These are `D`
+/// permutations and `D log₂ D` blends. Where a permutation takes lanes of two vectors, it turns by one as well.
 struct Table<const D: usize> {
-    /// For component `i`, the element that each lane of a woven vector has of it.
+    /// The component that each woven vector begins with.
+    first: [usize; D],
+    /// For component `first[k]`, the element that each lane of a woven vector has of it.
     to_lanes: [[i32; MOST]; D],
-    /// For component `i`, the lane of a woven vector that has each element of it.
+    /// The same for lanes that are not turned by one, and that of `first[k + 1]` for those that are.
+    to_lanes_of_two: [[i32; MOST]; D],
+    /// For component `first[k]`, the lane of a woven vector that has each element of it.
     from_lanes: [[i32; MOST]; D],
-    /// The lanes of woven vector `k` that component `i` has, a bit each.
-    lanes_of: [[u32; D]; D],
+    /// The same, of another vector for lanes that are turned by one.
+    from_lanes_of_two: [[i32; MOST]; D],
+    /// The lanes that are turned by 1, 2, 4 and 8, a bit each.
+    turned: [u32; MOST_TURNS],
 }
 
+/// Turns of less than 2^4 vectors.
+const MOST_TURNS: usize = 4;
+
 impl<const D: usize> Table<D> {
+    /// The turns that move a lane by any number of vectors.
+    const TURNS: usize = D.next_power_of_two().trailing_zeros() as usize;
+
+    /// Of no use where `D` is even, for which tiles are compiled as well, but not woven.
     const fn new(lanes: usize) -> Self {
-        let mut table = Table { to_lanes: [[0; MOST]; D], from_lanes: [[0; MOST]; D], lanes_of: [[0; D]; D] };
-        let mut element = 0;
-        while element < D * lanes {
-            let (component, lane) = (element % D, element % lanes);
-            table.to_lanes[component][lane] = (element / D) as i32;
-            table.from_lanes[component][element / D] = lane as i32;
-            table.lanes_of[element / lanes][component] |= 1 << lane;
-            element += 1;
+        let none = [[0; MOST]; D];
+        let mut table = Table {
+            first: [0; D],
+            to_lanes: none,
+            to_lanes_of_two: none,
+            from_lanes: none,
+            from_lanes_of_two: none,
+            turned: [0; MOST_TURNS],
+        };
+        let mut k = 0;
+        while k < D {
+            table.first[k] = k * lanes % D;
+            k += 1;
+        }
+        let mut lane = 0;
+        while lane < lanes {
+            table.set_lane(lanes, lane);
+            lane += 1;
         }
         table
+    }
+
+    const fn set_lane(&mut self, lanes: usize, lane: usize) {
+        let mut turns = 0;
+        while turns + 1 < D && self.first[turns] != lane % D {
+            turns += 1;
+        }
+        let mut turn = 0;
+        while turn < MOST_TURNS {
+            self.turned[turn] |= (((turns >> turn) & 1) << lane) as u32;
+            turn += 1;
+        }
+        let (is_odd, mut woven) = (turns % 2, 0);
+        while woven < D {
+            let (k, element) = ((woven + turns) % D, (woven * lanes + lane) / D);
+            let other = (is_odd * lanes) as i32;
+            self.to_lanes[k][lane] = element as i32;
+            self.to_lanes_of_two[(k + D - is_odd) % D][lane] = element as i32 + other;
+            self.from_lanes[k][element] = lane as i32;
+            self.from_lanes_of_two[k][element] = lane as i32 + other;
+            woven += 1;
+        }
     }
 }
 
@@ -81,15 +130,16 @@ impl<const D: usize> Table<D> {
 /// As for [`Simd`].
 #[inline(always)]
 pub(super) unsafe fn weave<S: Simd, const D: usize>(components: &[S::V; D]) -> [S::V; D] {
-    debug_assert!(D % 2 == 1, "{D} components");
     let table = const { &Table::<D>::new(S::LANES) };
-    let mut placed = *components;
-    // SAFETY: the caller's; the table has lanes of vectors.
+    let component = |k: usize| components[table.first[k % D]];
+    // SAFETY: the caller's; the table has lanes of one vector or two.
     unsafe {
-        for i in 0..D {
-            placed[i] = S::permute(placed[i], table.to_lanes[i].as_ptr());
+        if S::PICKS_OF_TWO {
+            let placed = from_fn(|k| S::pick(component(k), component(k + 1), table.to_lanes_of_two[k].as_ptr()));
+            turned::<S, D>(placed, 1, |k, by| k + by)
+        } else {
+            turned::<S, D>(from_fn(|k| S::permute(component(k), table.to_lanes[k].as_ptr())), 0, |k, by| k + by)
         }
-        std::array::from_fn(|k| mixed::<S, D>(&placed, |i| table.lanes_of[k][i]))
     }
 }
 
@@ -99,26 +149,35 @@ pub(super) unsafe fn weave<S: Simd, const D: usize>(components: &[S::V; D]) -> [
 /// As for [`Simd`].
 #[inline(always)]
 pub(super) unsafe fn unweave<S: Simd, const D: usize>(woven: &[S::V; D]) -> [S::V; D] {
-    debug_assert!(D % 2 == 1, "{D} components");
     let table = const { &Table::<D>::new(S::LANES) };
-    // SAFETY: the caller's; the table has lanes of vectors.
+    let mut components = *woven;
+    // SAFETY: the caller's; the table has lanes of one vector or two.
     unsafe {
-        std::array::from_fn(|i| {
-            let placed = mixed::<S, D>(woven, |k| table.lanes_of[k][i]);
-            S::permute(placed, table.from_lanes[i].as_ptr())
-        })
+        let placed = turned::<S, D>(*woven, usize::from(S::PICKS_OF_TWO), |k, by| k + D - by);
+        for k in 0..D {
+            components[table.first[k]] = if S::PICKS_OF_TWO {
+                S::pick(placed[k], placed[(k + D - 1) % D], table.from_lanes_of_two[k].as_ptr())
+            } else {
+                S::permute(placed[k], table.from_lanes[k].as_ptr())
+            };
+        }
     }
+    components
 }
 
-/// The vector that has these lanes of each of some.
+/// Vectors after turns: lanes that are turned by `by` come from vector `from(k, by)`, counted in a circle.
 #[inline(always)]
-unsafe fn mixed<S: Simd, const D: usize>(from: &[S::V; D], lanes: impl Fn(usize) -> u32) -> S::V {
-    let mut v = from[0];
-    for j in 1..D {
+unsafe fn turned<S: Simd, const D: usize>(
+    mut vectors: [S::V; D],
+    first: usize,
+    from: impl Fn(usize, usize) -> usize,
+) -> [S::V; D] {
+    let table = const { &Table::<D>::new(S::LANES) };
+    for turn in first..Table::<D>::TURNS {
         // SAFETY: the caller's.
-        v = unsafe { S::mix(v, from[j], lanes(j)) };
+        vectors = from_fn(|k| unsafe { S::mix(vectors[k], vectors[from(k, 1 << turn) % D], table.turned[turn]) });
     }
-    v
+    vectors
 }
 
 /// Vectors that hold neighbouring items in turn, column by column.

@@ -128,6 +128,7 @@ mod implementations {
         unsafe fn multiply_add(a: __m512, b: __m512, c: __m512) -> __m512 {
             unsafe { _mm512_fmadd_ps(a, b, c) }
         }
+        const PICKS_OF_TWO: bool = true;
         #[inline(always)]
         unsafe fn pick(a: __m512, b: __m512, index: *const i32) -> __m512 {
             unsafe { _mm512_permutex2var_ps(a, _mm512_loadu_si512(index.cast()), b) }
@@ -220,6 +221,7 @@ mod implementations {
         unsafe fn multiply_add(a: __m512d, b: __m512d, c: __m512d) -> __m512d {
             unsafe { _mm512_fmadd_pd(a, b, c) }
         }
+        const PICKS_OF_TWO: bool = true;
         #[inline(always)]
         unsafe fn pick(a: __m512d, b: __m512d, index: *const i32) -> __m512d {
             unsafe {
@@ -305,6 +307,7 @@ mod implementations {
         unsafe fn multiply_add(a: __m256, b: __m256, c: __m256) -> __m256 {
             unsafe { _mm256_fmadd_ps(a, b, c) }
         }
+        const PICKS_OF_TWO: bool = false;
         #[inline(always)]
         unsafe fn pick(a: __m256, b: __m256, index: *const i32) -> __m256 {
             unsafe {
@@ -401,6 +404,7 @@ mod implementations {
         unsafe fn multiply_add(a: __m256d, b: __m256d, c: __m256d) -> __m256d {
             unsafe { _mm256_fmadd_pd(a, b, c) }
         }
+        const PICKS_OF_TWO: bool = false;
         #[inline(always)]
         unsafe fn pick(a: __m256d, b: __m256d, index: *const i32) -> __m256d {
             unsafe {
