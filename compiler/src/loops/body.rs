@@ -15,8 +15,8 @@ use super::elementwise::as_maps;
 use super::layout::{callers, chunk_paths, split_path, to_components};
 use super::reads::root;
 use super::schedule::Schedule;
-use super::storage::{Place, Storage, is_serial};
-use super::{Access, Kernel, Layout, MapStmt, Nest, Pick, RowAddress, RowTerm, Stmt, Write};
+use super::storage::{Place, Storage, is_serial, scratch_width};
+use super::{Access, Array, Kernel, Layout, MapStmt, Nest, Pick, RowAddress, RowTerm, Stmt, Write};
 
 /// The kernels with their bodies, in tiles of one row.
 pub(super) fn kernels(graph: &Graph, schedule: &Schedule, storage: &Storage) -> Vec<Kernel> {
@@ -98,6 +98,7 @@ impl Emitter<'_> {
             let segment = Segment::run(offset);
             let place = self.storage.written(value);
             let row = self.row_address(&contract.out, &self.graph.ty(value).dims, &contract.rows);
+            let width = self.row_width(place.array, value, width);
             Stmt::Zero { out: Access { array: place.array, row, width, segment }, count }
         };
         let statements = zeros.into_iter().map(zero).chain(maps.into_iter().map(Stmt::Map));
@@ -166,7 +167,15 @@ impl Emitter<'_> {
             Layout::Components => to_components(segment, axes, &self.graph.ty(root).irreps),
         };
         let segment = segment.unwrap_or_else(|| unreachable!("the layout of {root} was chosen to fit its segments"));
-        Access { array: place.array, row, width, segment }
+        Access { array: place.array, row, width: self.row_width(place.array, root, width), segment }
+    }
+
+    /// Elements from one row to the next of an array that holds a value, or a reshaped one in rows of `width` elements.
+    fn row_width(&self, array: Array, value: ValueId, width: usize) -> usize {
+        match array {
+            Array::Memory(_) => width,
+            Array::Scratch(_) => scratch_width(self.graph.ty(value)),
+        }
     }
 
     /// The row of an array of leading sizes `dims` that a row of the kernel touches.

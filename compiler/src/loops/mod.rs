@@ -59,7 +59,7 @@ pub struct LoopOptions {
 
 impl Default for LoopOptions {
     fn default() -> Self {
-        LoopOptions { fuse: true, tile_bytes: 384 * 1024, cache_bytes: 16 << 20, micro_kernels: true }
+        LoopOptions { fuse: true, tile_bytes: 256 * 1024, cache_bytes: 16 << 20, micro_kernels: true }
     }
 }
 

@@ -249,7 +249,8 @@ impl Storage {
         let node = graph.node(value);
         let layout = layout_of(graph, users, value);
         let scratch = &mut self.scratch[kernel];
-        scratch.push(Scratch { label: format!("{value} {}", node.layer), width: node.ty.width(), offset: 0, layout });
+        let width = scratch_width(&node.ty);
+        scratch.push(Scratch { label: format!("{value} {}", node.layer), width, offset: 0, layout });
         let array = Array::Scratch(ScratchId(scratch.len() as u32 - 1));
         self.places[value.index()] = Some(Place { array, layout });
     }
@@ -325,6 +326,19 @@ pub(super) fn is_serial(graph: &Graph, value: ValueId) -> bool {
     start_value(&graph.node(value).op).is_some() && !has_partial_sums(graph, value)
 }
 
+/// Bytes of a line of the cache.
+const LINE: usize = 64;
+
+/// Rows so many lines apart, or a multiple of it, meet in few places of a first cache, which keeps 8 to 12 lines at each.
+const CROWDED: usize = 8;
+
+/// Elements from one row to the next in scratch: those of a row, and a line more where rows would crowd. A product that sums over
+/// rows goes down a column of them for every tile of its output.
+pub(super) fn scratch_width(ty: &Type) -> usize {
+    let (width, line) = (ty.width(), LINE / ty.dtype.size());
+    if width > 0 && width.is_multiple_of(CROWDED * line) { width + line } else { width }
+}
+
 /// Gives every scratch array its offset: first fit among the arrays that are alive at the same time.
 fn place_scratch(graph: &Graph, schedule: &Schedule, storage: &mut Storage) {
     let lives = lives(graph, schedule);
@@ -333,7 +347,7 @@ fn place_scratch(graph: &Graph, schedule: &Schedule, storage: &mut Storage) {
         if let (Some(kernel), Some(Place { array: Array::Scratch(id), .. })) =
             (schedule.kernel_of[value.index()], storage.places[value.index()])
         {
-            let offset = rooms[kernel].take(node.ty.width(), value.index(), lives[value.index()]);
+            let offset = rooms[kernel].take(scratch_width(&node.ty), value.index(), lives[value.index()]);
             storage.scratch[kernel][id.0 as usize].offset = offset;
         }
     }

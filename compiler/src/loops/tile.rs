@@ -10,7 +10,7 @@ use super::{Array, Kernel, LoopOptions, Nest, RowAddress, Stmt};
 /// Bytes of a tile whose rows are met one after the other: what is computed from them finds them in the first cache.
 const FIRST_CACHE: usize = 24 * 1024;
 
-/// As many as fit. Where arrays are multiplied, whole register tiles: a multiple of 12 from 24 to 96, since weights are read
+/// As many as fit. Where arrays are multiplied, whole register tiles: a multiple of 12 up to 96, since weights are read
 /// again for every tile; elsewhere a multiple of 8 up to 96, as sums over rows take them, and micro-kernels those that go through
 /// all steps at once. One for a kernel of one row.
 pub(super) fn rows(kernel: &Kernel, buffers: &[Buffer], element: usize, options: &LoopOptions) -> usize {
@@ -20,7 +20,7 @@ pub(super) fn rows(kernel: &Kernel, buffers: &[Buffer], element: usize, options:
     let row = element * (kernel.scratch_width() + width(kernel, buffers)).max(1);
     let multiplies = |stmt: &Stmt| stmt.calls() || matches!(stmt, Stmt::Nest(nest) if is_product(nest));
     if kernel.body.iter().any(multiplies) {
-        (options.tile_bytes / row).clamp(24, 96) / 12 * 12
+        (options.tile_bytes / row).clamp(12, 96) / 12 * 12
     } else {
         (FIRST_CACHE.min(options.tile_bytes) / row).clamp(MAX_ROWS_AT_ONCE, 96) / MAX_ROWS_AT_ONCE * MAX_ROWS_AT_ONCE
     }
