@@ -71,7 +71,7 @@ pub struct Entry {
 /// A micro-kernel that a program calls.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Micro {
-    /// A matrix product. Arrays: `out`, `a`, `b`.
+    /// A matrix product. Arrays: `out`, `a`, `b`, and `scale` where there is one.
     Product(Product),
     /// A copy that exchanges two axes. Arrays: `out`, `from`.
     Transpose(Transpose),
@@ -150,7 +150,8 @@ impl Along {
     pub const NONE: Along = Along { extent: Extent::Fixed(1), strides: [0, 0] };
 }
 
-/// `out[m, n] (+)= coefficient Σ_k a[m, k] b[k, n]`, where `m` and `k` are pairs of axes and `b` is contiguous along `n`.
+/// `out[m, n] (+)= coefficient scale[m, n] Σ_k a[m, k] b[k, n]`, where `m` and `k` are pairs of axes and `b` and `scale` are
+/// contiguous along `n`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Product {
     /// The element type.
@@ -167,6 +168,8 @@ pub struct Product {
     pub coefficient: f64,
     /// Add to what is there.
     pub accumulate: bool,
+    /// The strides of `scale` along `m`; none where it is 1.
+    pub scale: Option<[usize; 2]>,
 }
 
 impl Product {
@@ -207,7 +210,10 @@ impl fmt::Display for Micro {
         match self {
             Micro::Product(p) => {
                 write!(f, "{} product, rows {}, sums {}, columns {}", p.dtype, Pair(&p.m), Pair(&p.k), p.n)?;
-                if p.n_stride > 1 { write!(f, " at {}", p.n_stride) } else { Ok(()) }
+                if p.n_stride > 1 {
+                    write!(f, " at {}", p.n_stride)?;
+                }
+                f.write_str(if p.scale.is_some() { ", scaled" } else { "" })
             }
             Micro::Transpose(t) => {
                 let (from, to) = if t.apart { (t.long, t.short) } else { (t.short, t.long) };

@@ -12,6 +12,7 @@ mod equivariance;
 mod executable;
 mod finite;
 mod fuzzing;
+mod gates;
 mod gradients;
 #[cfg(unix)]
 mod guarded;

@@ -22,6 +22,7 @@ mod print;
 mod prologue;
 mod reads;
 mod room;
+mod scaled;
 mod schedule;
 mod select;
 mod stmt;

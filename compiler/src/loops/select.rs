@@ -15,7 +15,7 @@ use schur_ir::ty::DType;
 use super::chosen::{Chosen, place};
 use super::functions::{function, functions};
 use super::strides::{Extent, Loop, is_regular, loops};
-use super::{Ahead, Array, Kernel, Nest, RowAddress, Stmt, Write};
+use super::{Ahead, Array, Kernel, Nest, RowAddress, Stmt, Write, scaled};
 
 /// Fewer columns than this are not worth a call.
 const MIN_COLUMNS: usize = 4;
@@ -36,6 +36,7 @@ pub(super) fn select(kernel: &mut Kernel, dtype: DType, micros: &mut Vec<Micro>)
             Stmt::Map(_) | Stmt::Zero { .. } | Stmt::Max { .. } => {}
         }
     }
+    scaled::scale_products(kernel, micros);
     kernel.calls = (kernel.body.iter().any(Stmt::calls) || !kernel.together.is_empty()) && has_rows;
     kernel.ahead = if kernel.calls { ahead(kernel, dtype, micros) } else { None };
 }
@@ -56,7 +57,8 @@ fn ahead(kernel: &Kernel, dtype: DType, micros: &mut Vec<Micro>) -> Option<Ahead
             buffers.push((buffer, row_bytes));
         }
     }
-    let work = kernel.body.iter().map(|stmt| multiply_adds(stmt, micros)).sum::<usize>();
+    let together = kernel.together.iter().map(|together| asked_by(&micros[together.micro])).sum::<usize>();
+    let work = together + kernel.body.iter().map(|stmt| multiply_adds(stmt, micros)).sum::<usize>();
     if buffers.is_empty() || work == 0 {
         return None;
     }
@@ -66,13 +68,15 @@ fn ahead(kernel: &Kernel, dtype: DType, micros: &mut Vec<Micro>) -> Option<Ahead
 
 /// The multiply-adds of a statement in micro-kernels that ask for what is ahead, for every row.
 fn multiply_adds(stmt: &Stmt, micros: &[Micro]) -> usize {
-    let Stmt::Nest(nest) = stmt else { return 0 };
-    match nest.call.as_ref().map(|call| (call, &micros[call.micro])) {
-        Some((call, Micro::Product(product))) if product.asks() => {
-            product.multiply_adds() * call.outer.iter().map(|&axis| nest.axes[axis].size).product::<usize>()
-        }
-        Some((_, Micro::Product(_) | Micro::Transpose(_) | Micro::Map(_) | Micro::Rows(_) | Micro::Prefetch(_)))
-        | None => 0,
+    let Stmt::Nest(Nest { call: Some(call), axes, .. }) = stmt else { return 0 };
+    asked_by(&micros[call.micro]) * call.outer.iter().map(|&axis| axes[axis].size).product::<usize>()
+}
+
+/// The multiply-adds of a micro-kernel that asks for what is ahead, for every row.
+fn asked_by(micro: &Micro) -> usize {
+    match micro {
+        Micro::Product(product) if product.asks() => product.multiply_adds(),
+        Micro::Product(_) | Micro::Transpose(_) | Micro::Map(_) | Micro::Rows(_) | Micro::Prefetch(_) => 0,
     }
 }
 
@@ -172,6 +176,7 @@ fn product(nest: &Nest, loops: &[Loop], dtype: DType, [a, b]: [usize; 2]) -> Opt
         n_stride,
         coefficient: nest.coefficient.0,
         accumulate: nest.write == Write::Add,
+        scale: None,
     };
     let outer = outer.iter().filter_map(|l| l.axis).collect();
     Some(Way { product, arrays: vec![0, a, b], outer })

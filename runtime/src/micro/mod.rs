@@ -168,7 +168,11 @@ unsafe fn arrays<T, const N: usize>(given: *const Arguments) -> [*mut T; N] {
 
 unsafe extern "C" fn run_product<T: Float>(plan: *const u8, given: *mut Arguments, rows: i64) {
     // SAFETY: the plan is the entry's; arguments and rows are the caller's.
-    unsafe { (*plan.cast::<product::Plan<T>>()).run(arrays(given), &raw mut (*given).ahead, rows as usize) }
+    unsafe {
+        let plan = &*plan.cast::<product::Plan<T>>();
+        let scale = if plan.is_scaled() { arrays::<T, 4>(given)[3] } else { std::ptr::null_mut() };
+        plan.run(arrays(given), scale, &raw mut (*given).ahead, rows as usize)
+    }
 }
 
 unsafe extern "C" fn run_transpose<T: Float>(plan: *const u8, given: *mut Arguments, rows: i64) {

@@ -17,6 +17,8 @@ const MANY_TERMS: usize = 8;
 /// A product, ready to be called.
 pub(super) struct Plan<T: 'static> {
     m: [Along; 2],
+    /// The strides of `scale` along these; none where sums are not multiplied.
+    scale: Option<[usize; 2]>,
     k: [Along; 2],
     n: usize,
     n_stride: usize,
@@ -54,9 +56,11 @@ impl<T: Copy> Plan<T> {
             let widest_first = (1..=MOST_VECTORS).rev();
             widest_first.filter_map(|vectors| Some((vectors, (tiles.outer)(terms, vectors)?))).collect()
         };
-        let outer = if product.n_stride == 1 { (0..MANY_TERMS).map(of_terms).collect() } else { Vec::new() };
+        let is_plain = product.n_stride == 1 && product.scale.is_none();
+        let outer = if is_plain { (0..MANY_TERMS).map(of_terms).collect() } else { Vec::new() };
         Plan {
             m,
+            scale: product.scale,
             k,
             n: product.n,
             n_stride: product.n_stride,
@@ -73,11 +77,16 @@ impl<T: Copy> Plan<T> {
         }
     }
 
-    /// Computes the product.
+    /// True where sums are multiplied by an array.
+    pub(super) fn is_scaled(&self) -> bool {
+        self.scale.is_some()
+    }
+
+    /// Computes the product; `scale` is null where sums are not multiplied.
     ///
     /// # Safety
     /// As [`schur_ir::micro::MicroFn`] says, on a machine with the instruction set of the tiles.
-    pub(super) unsafe fn run(&self, [out, a, b]: [*mut T; 3], ahead: *mut Ahead, rows: usize) {
+    pub(super) unsafe fn run(&self, [out, a, b]: [*mut T; 3], scale: *const T, ahead: *mut Ahead, rows: usize) {
         let count = |along: &Along| match along.extent {
             Extent::Rows => rows,
             Extent::Fixed(count) => count,
@@ -94,6 +103,8 @@ impl<T: Copy> Plan<T> {
                 out,
                 group: flip(&self.m[0]),
                 item: flip(&self.m[1]),
+                scale,
+                scale_strides: self.scale.unwrap_or([0; 2]),
                 k: [k0, DEPTH.min(k1 - depth)],
                 a_k: [self.k[0].strides[0], self.k[1].strides[0]],
                 b_k: [self.k[0].strides[1], self.k[1].strides[1]],
@@ -133,6 +144,9 @@ impl<T: Copy> Plan<T> {
             }
             tile.b = tile.b.wrapping_add(columns);
             tile.out = tile.out.wrapping_add(columns * self.n_stride);
+            if self.is_scaled() {
+                tile.scale = tile.scale.wrapping_add(columns);
+            }
             left -= columns;
         }
     }
@@ -140,33 +154,35 @@ impl<T: Copy> Plan<T> {
     /// The loop over rows and components.
     #[inline(always)]
     unsafe fn rows(&self, tile: &mut Tile<T>, [m0, m1]: [usize; 2], vectors: usize) {
-        let (a, out) = (tile.a, tile.out);
+        let (a, out, scale) = (tile.a, tile.out, tile.scale);
         // SAFETY: the caller's.
         unsafe {
             if self.items == m1 {
                 call(&self.tiles[vectors - 1], tile, m0);
             } else {
-                let item = tile.item;
+                let (item, scale_strides) = (tile.item, tile.scale_strides);
                 for k in 0..m1 {
                     (tile.a, tile.out) = (a.wrapping_add(k * item[0]), out.wrapping_add(k * item[1]));
+                    tile.scale = scale.wrapping_add(k * scale_strides[1]);
                     self.list(tile, m0, vectors);
                 }
-                (tile.group, tile.item) = (flip(&self.m[0]), item);
+                (tile.group, tile.item, tile.scale_strides) = (flip(&self.m[0]), item, scale_strides);
             }
         }
-        (tile.a, tile.out) = (a, out);
+        (tile.a, tile.out, tile.scale) = (a, out, scale);
     }
 
     /// Rows at one stride.
     #[inline(always)]
     unsafe fn list(&self, tile: &mut Tile<T>, count: usize, vectors: usize) {
-        let stride = flip(&self.m[0]);
+        let (stride, scale) = (flip(&self.m[0]), self.scale.map_or(0, |strides| strides[0]));
         let whole = if count < self.items { 0 } else { count / self.items };
         (tile.group, tile.item) = (stride.map(|s| s * self.items), stride);
+        tile.scale_strides = [scale * self.items, scale];
         // SAFETY: the caller's.
         unsafe {
             call(&self.tiles[vectors - 1], tile, whole);
-            tile.group = stride;
+            (tile.group, tile.scale_strides[0]) = (stride, scale);
             call(&self.rest[vectors - 1], tile, count - whole * self.items);
         }
     }

@@ -56,7 +56,8 @@ fn plainly(p: &Product, arrays: &[Vec<f64>], rows: usize) -> Vec<f64> {
                     }
                 }
                 let out = &mut out[m0 * p.m[0].strides[0] + m1 * p.m[1].strides[0] + n * p.n_stride];
-                *out = p.coefficient * sum + if p.accumulate { *out } else { 0.0 };
+                let scale = p.scale.map_or(1.0, |strides| arrays[3][m0 * strides[0] + m1 * strides[1] + n]);
+                *out = p.coefficient * scale * sum + if p.accumulate { *out } else { 0.0 };
             }
         }
     }
@@ -78,6 +79,7 @@ fn layer(dtype: DType, [mul_in, mul_out, d]: [usize; 3], [x_apart, y_apart]: [bo
         n_stride: y_mul,
         coefficient: 0.5,
         accumulate,
+        scale: None,
     }
 }
 
@@ -95,6 +97,7 @@ fn weights(dtype: DType, [mul_in, mul_out, d]: [usize; 3], [transposed, accumula
         n_stride,
         coefficient: -2.0,
         accumulate,
+        scale: None,
     }
 }
 
@@ -108,7 +111,7 @@ fn weights_of_components(dtype: DType, [mul_in, mul_out, d]: [usize; 3], accumul
     }
 }
 
-fn check_product(product: &Product, lengths: [usize; 3], rows: usize) {
+fn check_product<const N: usize>(product: &Product, lengths: [usize; N], rows: usize) {
     let plain: Vec<Vec<f64>> = lengths.iter().enumerate().map(|(k, &n)| values(n, k * 100)).collect();
     let wanted = plainly(product, &plain, rows);
     for set in available() {
@@ -168,6 +171,19 @@ proptest! {
         let d = 2 * l + 1;
         let product = layer(dtype, [mul_in, mul_out, d], apart, accumulate);
         check_product(&product, [rows * mul_out * d, rows * mul_in * d, mul_in * mul_out], rows);
+    }
+
+    #[test]
+    fn layers_that_are_scaled_are_what_plain_loops_compute(
+        dtype in dtypes(), mul_in in 1usize..300, mul_out in 1usize..70, l in 0usize..7, rows in 1usize..30,
+        apart: [bool; 2], accumulate: bool, by_component: bool,
+    ) {
+        let d = 2 * l + 1;
+        let scales = if by_component { d } else { 1 };
+        let scale = Some([scales * mul_out, if by_component { mul_out } else { 0 }]);
+        let product = Product { scale, ..layer(dtype, [mul_in, mul_out, d], apart, accumulate) };
+        let lengths = [rows * mul_out * d, rows * mul_in * d, mul_in * mul_out, rows * scales * mul_out];
+        check_product(&product, lengths, rows);
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub(super) struct Tile<T> {
     pub(super) last: usize,
     pub(super) n_stride: usize,
     pub(super) coefficient: T,
+    /// What sums are multiplied by, and its strides from group to group and from item to item; null where they are not.
+    pub(super) scale: *const T,
+    pub(super) scale_strides: [usize; 2],
     pub(super) accumulate: bool,
     /// What is asked for meanwhile, which is nobody else's; null where nothing is.
     pub(super) ahead: *mut Ahead,
@@ -40,5 +43,6 @@ impl<T: Copy> Tile<T> {
     pub(super) fn advance(&mut self, groups: usize) {
         self.a = self.a.wrapping_add(groups * self.group[0]);
         self.out = self.out.wrapping_add(groups * self.group[1]);
+        self.scale = self.scale.wrapping_add(groups * self.scale_strides[0]);
     }
 }

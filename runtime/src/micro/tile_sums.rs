@@ -61,11 +61,39 @@ unsafe fn sum<S: Simd, const G: usize, const J: usize, const NV: usize>(
     // SAFETY: the caller's.
     unsafe {
         if G == 1 {
-            store::<S, 1, J, NV>(tile, &[sums_of_group::<S, J, NV>(tile, mask, meanwhile)], mask);
+            let sums = [sums_of_group::<S, J, NV>(tile, mask, meanwhile)];
+            store::<S, 1, J, NV>(tile, &scaled::<S, 1, J, NV>(tile, sums, mask), mask);
         } else {
-            store::<S, G, J, NV>(tile, &sums::<S, G, J, NV, 0>(tile, mask, meanwhile), mask);
+            let sums = sums::<S, G, J, NV, 0>(tile, mask, meanwhile);
+            store::<S, G, J, NV>(tile, &scaled::<S, G, J, NV>(tile, sums, mask), mask);
         }
     }
+}
+
+/// The sums times what they are multiplied by, if they are.
+#[inline(always)]
+unsafe fn scaled<S: Simd, const G: usize, const J: usize, const NV: usize>(
+    tile: &Tile<S::T>,
+    mut sums: [[[S::V; NV]; J]; G],
+    mask: S::Mask,
+) -> [[[S::V; NV]; J]; G] {
+    if tile.scale.is_null() {
+        return sums;
+    }
+    // SAFETY: the caller's.
+    unsafe {
+        for g in 0..G {
+            for j in 0..J {
+                let scale = tile.scale.add(g * tile.scale_strides[0] + j * tile.scale_strides[1]);
+                for v in 0..NV {
+                    let from = scale.add(v * S::LANES);
+                    let scale = if v + 1 < NV { S::load(from) } else { S::load_first(from, mask) };
+                    sums[g][j][v] = S::multiply(sums[g][j][v], scale);
+                }
+            }
+        }
+    }
+    sums
 }
 
 /// A register tile of at most half a vector of columns, whose sums run along neighbours in `a`: a vector holds two terms of

@@ -44,6 +44,9 @@ pub(super) struct Rows<T: 'static> {
 impl<T: Copy> Rows<T> {
     /// Those of a product whose sums run along `k`.
     pub(super) fn new(product: &Product, k: [Along; 2], tiles: &Tiles<T>) -> Self {
+        if product.scale.is_some() {
+            return of_groups(product, tiles);
+        }
         square_sums(product, k, tiles)
             .or_else(|| square_list(product, k, tiles))
             .unwrap_or_else(|| of_rows(product, k, tiles))
@@ -80,6 +83,16 @@ fn square_list<T: Copy>(product: &Product, k: [Along; 2], tiles: &Tiles<T>) -> O
     let is_list = product.m[0].extent == Extent::Rows && product.n_stride == 1 && k[1].strides[0] == 1;
     let tiles = (is_list && is_square(product, k, tiles)).then(|| all(tiles.square, 1))?;
     Some(Rows { m: product.m, items: 1, tiles: vec![tiles] })
+}
+
+/// Rows of items, or lists of rows, by tiles of whole vectors.
+fn of_groups<T>(product: &Product, tiles: &Tiles<T>) -> Rows<T> {
+    let m = product.m;
+    let items = match m[1].extent {
+        Extent::Fixed(count) if count > 1 && is_items(tiles, &m[1]) => count,
+        Extent::Fixed(_) | Extent::Rows => LIST,
+    };
+    Rows { m, items, tiles: groups(tiles, items) }
 }
 
 /// Rows of items, or lists of rows.

@@ -1,0 +1,42 @@
+//! Gates: products that are multiplied before they are written, inside a kernel and into the caller's rows.
+
+use schur::spec::{SpecBuilder, gate, linear};
+use schur::{Mode, Model};
+use schur_ir::ty::DType;
+use schur_runtime::reference::evaluate;
+
+use crate::levels::{distance, interpreted, ways};
+use crate::random_graph::random_arrays;
+
+/// Whole vectors and tails; the outputs are a gate, and a linear layer on another one.
+fn model(dtype: DType) -> Model {
+    let irreps = "67x0e + 17x1o + 32x2e";
+    let spec = SpecBuilder::new("gates").dtype(dtype).input("x", ["N"], "20x0e + 20x1o + 5x2e");
+    let spec = spec.layer("a", linear("x", irreps)).layer("y", gate("a"));
+    let spec =
+        spec.layer("b", linear("x", irreps)).layer("c", gate("b")).layer("z", linear("c", "3x0e + 16x1o + 2x2e"));
+    Model::new(spec.outputs(["y", "z"])).unwrap()
+}
+
+#[test]
+fn gated_products_agree_at_every_level_for_any_number_of_tiles() {
+    for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F64, 1e-13)] {
+        let model = model(dtype);
+        for graph in [model.graph(Mode::Infer).unwrap(), model.joint(Mode::Infer).unwrap()] {
+            for rows in [0, 1, 23, 97, 400] {
+                let (inputs, params) = random_arrays(&graph, &[("N".into(), rows)].into(), 11);
+                let wanted = evaluate(&graph, &inputs, &params).unwrap();
+                let check = |name: &str, found: &_| {
+                    let (apart, of) = distance(found, &wanted.outputs);
+                    assert!(apart < tolerance, "{dtype}, {rows} rows, {name}: `{of}` is {apart:e} off");
+                };
+                for fuse in [true, false] {
+                    check("interpreted", &interpreted(&graph, &inputs, &params, fuse).outputs);
+                }
+                for way in ways() {
+                    check(way.name, &way.run(&graph, &inputs, &params).outputs);
+                }
+            }
+        }
+    }
+}
