@@ -65,13 +65,13 @@ fn on_all(threads: usize, work: impl Fn(usize) -> Work + Sync) -> f64 {
 
 /// Bytes read and written in a second, in a working set of so many, by the best way to copy.
 fn bandwidth(bytes: usize, threads: usize) -> f64 {
-    let ways: [Way; 2] = [|from, to| to.copy_from_slice(from), copy_past_caches];
+    let ways: [CopyFn; 2] = [|from, to| to.copy_from_slice(from), copy_past_caches];
     let rates = ways.map(|way| on_all(threads, |k| Box::new(copy(bytes, threads, k, way))));
     rates.into_iter().fold(0.0, f64::max)
 }
 
 /// Copies lines.
-type Way = fn(&[Line], &mut [Line]);
+type CopyFn = fn(&[Line], &mut [Line]);
 
 /// A line of the cache.
 #[derive(Clone, Copy)]
@@ -90,7 +90,7 @@ fn copy_past_caches(from: &[Line], to: &mut [Line]) {
 
 /// Copies a thread's share of an array of half the bytes to another: half is read and half is written. What is read was written
 /// before: pages of zeros that nobody wrote are one page, which the first cache holds.
-fn copy(bytes: usize, threads: usize, k: usize, way: Way) -> impl FnMut() -> f64 {
+fn copy(bytes: usize, threads: usize, k: usize, way: CopyFn) -> impl FnMut() -> f64 {
     let lines = (bytes / 2 / size_of::<Line>() / threads).max(1);
     let (from, mut to) = (vec![Line([k as f32 + 1.0; 16]); lines], vec![Line([0.0; 16]); lines]);
     move || {

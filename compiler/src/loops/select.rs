@@ -94,36 +94,36 @@ fn choose(nest: &Nest, has_rows: bool, dtype: DType) -> Option<Chosen> {
     if nest.factors.len() == 1 {
         return transpose(nest, &of_tile?, dtype);
     }
-    let whole = of_tile.and_then(|loops| nearest(ways(nest, &loops, dtype)));
-    let of_row = || nearest(ways(nest, &loops(nest, false), dtype).filter(|way| is_worth_a_call(&way.product)));
+    let whole = of_tile.and_then(|loops| nearest(as_products(nest, &loops, dtype)));
+    let of_row = || nearest(as_products(nest, &loops(nest, false), dtype).filter(|one| is_worth_a_call(&one.product)));
     match whole {
-        Some(way) => Some(way.chosen(false)),
+        Some(one) => Some(one.chosen(false)),
         None if has_rows => Some(of_row()?.chosen(true)),
         None => None,
     }
 }
 
-/// A way to see a nest as a product.
-struct Way {
+/// A nest, seen as a product.
+struct AsProduct {
     product: Product,
     arrays: Vec<usize>,
     outer: Vec<usize>,
 }
 
-impl Way {
+impl AsProduct {
     fn chosen(self, by_row: bool) -> Chosen {
         Chosen { micro: Micro::Product(self.product), arrays: self.arrays, outer: self.outer, by_row }
     }
 }
 
 /// With either factor as `b`.
-fn ways(nest: &Nest, loops: &[Loop], dtype: DType) -> impl Iterator<Item = Way> {
+fn as_products(nest: &Nest, loops: &[Loop], dtype: DType) -> impl Iterator<Item = AsProduct> {
     [[1, 2], [2, 1]].into_iter().filter_map(move |factors| product(nest, loops, dtype, factors))
 }
 
-/// The way whose columns are closer together in the output.
-fn nearest(ways: impl Iterator<Item = Way>) -> Option<Way> {
-    ways.min_by_key(|way| way.product.n_stride)
+/// The one whose columns are closer together in the output.
+fn nearest(all: impl Iterator<Item = AsProduct>) -> Option<AsProduct> {
+    all.min_by_key(|one| one.product.n_stride)
 }
 
 /// True where a product of one row is enough work. Without sums, memory takes as long as generated code does.
@@ -151,7 +151,7 @@ fn role(l: &Loop, [a, b]: [usize; 2]) -> Option<Role> {
 }
 
 /// The nest as a product of the factors at `a` and `b`, counted with the output.
-fn product(nest: &Nest, loops: &[Loop], dtype: DType, [a, b]: [usize; 2]) -> Option<Way> {
+fn product(nest: &Nest, loops: &[Loop], dtype: DType, [a, b]: [usize; 2]) -> Option<AsProduct> {
     let n = columns(loops, [a, b])?;
     let Extent::Axis(columns) = loops[n].extent else { return None };
     let n_stride = loops[n].strides[0];
@@ -179,7 +179,7 @@ fn product(nest: &Nest, loops: &[Loop], dtype: DType, [a, b]: [usize; 2]) -> Opt
         scale: None,
     };
     let outer = outer.iter().filter_map(|l| l.axis).collect();
-    Some(Way { product, arrays: vec![0, a, b], outer })
+    Some(AsProduct { product, arrays: vec![0, a, b], outer })
 }
 
 fn extent(extent: Extent) -> micro::Extent {

@@ -9,12 +9,12 @@
 mod code;
 mod columns;
 mod functions;
+mod joined;
 mod lines;
 mod map;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod outer;
-mod pairs;
 mod polynomial;
 mod portable;
 mod prefetch;

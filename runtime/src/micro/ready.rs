@@ -6,7 +6,7 @@
 use schur_ir::micro::{self, MAX_TERMS, Rows, Term};
 
 use super::columns::BOTH;
-use super::pairs::{columns, paired};
+use super::joined::{columns, joined};
 use super::sets::Float;
 use super::steps::{BLOCK, MAX_ASKED, Place, Shape, Step, StepFn};
 
@@ -38,7 +38,7 @@ impl<'a, T: Float> Makes<'a, T> {
     /// All steps, in order, that write these arrays past the caches. Each asks for what none before it did.
     pub(super) fn steps(&self, past_caches: &[usize]) -> Vec<Step<T>> {
         let mut known = Vec::new();
-        let steps = paired(self.rows, self.lanes).into_iter();
+        let steps = joined(self.rows, self.lanes).into_iter();
         steps.map(|(step, second)| self.step(step, second, past_caches, &mut known)).collect()
     }
 

@@ -8,14 +8,14 @@ use super::columns::{FACTOR, PRODUCT, SQUARE};
 use super::steps::BLOCK;
 
 /// The steps, in order. Sums of squares over rows are together with those of products of the same factor, so that it is read once.
-pub(super) fn paired(rows: &Rows, lanes: usize) -> Vec<(&micro::Step, Option<&micro::Step>)> {
+pub(super) fn joined(rows: &Rows, lanes: usize) -> Vec<(&micro::Step, Option<&micro::Step>)> {
     let mut steps: Vec<(&micro::Step, Option<&micro::Step>)> = Vec::new();
     for (k, step) in rows.steps.iter().enumerate() {
         let fits = |&at: &usize| {
             let (first, second) = steps[at];
             let between = rows.steps[..k].iter().skip_while(|other| !std::ptr::eq(*other, first)).skip(1);
             second.is_none()
-                && are_pair(rows, lanes, first, step)
+                && are_joined(rows, lanes, first, step)
                 && between.into_iter().all(|other| are_apart(other, step))
         };
         match (0..steps.len()).find(fits) {
@@ -27,7 +27,7 @@ pub(super) fn paired(rows: &Rows, lanes: usize) -> Vec<(&micro::Step, Option<&mi
 }
 
 /// True for sums of squares and of products of one factor.
-fn are_pair(rows: &Rows, lanes: usize, squares: &micro::Step, products: &micro::Step) -> bool {
+fn are_joined(rows: &Rows, lanes: usize, squares: &micro::Step, products: &micro::Step) -> bool {
     let are_alike =
         (squares.count, squares.accumulate, squares.divided) == (products.count, products.accumulate, products.divided);
     are_alike
