@@ -50,7 +50,10 @@ impl Polynomial {
     pub(super) unsafe fn run<S: Simd>(&self, x: *const S::T, out: *mut S::T, count: usize) {
         // SAFETY: the caller's.
         unsafe {
-            let terms = self.terms.map(|c| S::constant(c));
+            let mut terms = [S::zero(); MAX_TERMS];
+            for (term, c) in terms.iter_mut().zip(self.terms) {
+                *term = S::constant(c);
+            }
             for v in 0..count {
                 let x = S::load(x.add(v * S::LANES));
                 let square = S::multiply(x, x);

@@ -1,4 +1,7 @@
 //! Vectors: what micro-kernels need of an instruction set.
+//!
+//! Code over vectors is inlined into a function that has the instruction set. A closure over vectors may stay a function of its own, which
+//! has not: every instruction in it is then a call. So what is done to several vectors is a loop, not `map` or `from_fn`.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;

@@ -68,8 +68,9 @@ pub(super) unsafe fn terms<S: Simd, const G: usize>(mut tile: Tile<S::T>, times:
         let (mask, coefficient) = (S::first(tile.last), S::splat(tile.coefficient));
         let mut square = [S::zero(); SIDE / 2];
         for p in 0..S::LANES / 4 {
-            let [x, y] = [2 * p, 2 * p + 1].map(|k| S::load_first(tile.b.add(k * tile.b_k[1]), mask));
-            square[p] = S::multiply(in_turn::<S>(x, y), coefficient);
+            let first = tile.b.add(2 * p * tile.b_k[1]);
+            let both = in_turn::<S>(S::load_first(first, mask), S::load_first(first.add(tile.b_k[1]), mask));
+            square[p] = S::multiply(both, coefficient);
         }
         for _ in 0..times {
             let mut sums = [S::zero(); G];

@@ -85,7 +85,9 @@ pub(super) unsafe fn constants<S: Simd>(step: &Step<S::T>, arrays: &Arrays<S::T>
         }
         if let Some(inverse) = step.inverse {
             let inverse = S::splat(**arrays.get_unchecked(inverse));
-            all = all.map(|c| S::multiply(c, inverse));
+            for k in 0..MAX_TERMS {
+                all[k] = S::multiply(all[k], inverse);
+            }
         }
         all
     }
@@ -194,7 +196,8 @@ impl<T, const P: usize, const Q: usize> Places<T, P, Q> {
         unsafe {
             let mut sum = [S::zero(); N];
             for k in 0..P {
-                let [x, y] = self.pairs[k].map(|from| load::<S, N>(from, mask));
+                let [x, y] = self.pairs[k];
+                let (x, y) = (load::<S, N>(x, mask), load::<S, N>(y, mask));
                 for v in 0..N {
                     let x = S::multiply(x[v], constants[k]);
                     sum[v] = if k == 0 { S::multiply(x, y[v]) } else { S::multiply_add(x, y[v], sum[v]) };

@@ -112,8 +112,8 @@ pub(super) unsafe fn terms<S: Simd, const G: usize, const J: usize>(tile: &Tile<
         for outer in 0..tile.k[0] {
             let (at, b) = (outer * tile.a_k[0], tile.b.add(outer * tile.b_k[0]));
             for k in (0..count - count % 2).step_by(2) {
-                let [x, y] = [k, k + 1].map(|k| S::load_first(b.add(k * b_step), mask));
-                let columns = in_turn::<S>(x, y);
+                let first = b.add(k * b_step);
+                let columns = in_turn::<S>(S::load_first(first, mask), S::load_first(first.add(b_step), mask));
                 for g in 0..G {
                     for j in 0..J {
                         sums[g][j][0] = S::multiply_add(S::splat_pair(a(g, j).add(at + k)), columns, sums[g][j][0]);
@@ -188,7 +188,9 @@ unsafe fn sums_along<S: Simd, const G: usize, const J: usize, const NV: usize, c
                     columns[v] = if v + 1 < NV { S::load(from) } else { load_last(from) };
                 }
                 if PAIRED > 0 {
-                    columns = columns.map(|v| double::<S>(v));
+                    for v in 0..NV {
+                        columns[v] = double::<S>(columns[v]);
+                    }
                 }
                 for g in 0..G {
                     for j in 0..J {

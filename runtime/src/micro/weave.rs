@@ -131,16 +131,25 @@ impl<const D: usize> Table<D> {
 #[inline(always)]
 pub(super) unsafe fn weave<S: Simd, const D: usize>(components: &[S::V; D]) -> [S::V; D] {
     let table = const { &Table::<D>::new(S::LANES) };
-    let component = |k: usize| components[table.first[k % D]];
+    let mut woven = *components;
     // SAFETY: the caller's; the table has lanes of one vector or two.
     unsafe {
-        if S::PICKS_OF_TWO {
-            let placed = from_fn(|k| S::pick(component(k), component(k + 1), table.to_lanes_of_two[k].as_ptr()));
-            turned::<S, D>(placed, 1, |k, by| k + by)
-        } else {
-            turned::<S, D>(from_fn(|k| S::permute(component(k), table.to_lanes[k].as_ptr())), 0, |k, by| k + by)
+        for k in 0..D {
+            let component = components[table.first[k]];
+            woven[k] = if S::PICKS_OF_TWO {
+                S::pick(component, components[table.first[(k + 1) % D]], table.to_lanes_of_two[k].as_ptr())
+            } else {
+                S::permute(component, table.to_lanes[k].as_ptr())
+            };
+        }
+        for turn in usize::from(S::PICKS_OF_TWO)..Table::<D>::TURNS {
+            let before = woven;
+            for k in 0..D {
+                woven[k] = S::mix(before[k], before[(k + (1 << turn)) % D], table.turned[turn]);
+            }
         }
     }
+    woven
 }
 
 /// The components that woven vectors hold: the inverse of [`weave`]; `D` is odd.
@@ -150,10 +159,15 @@ pub(super) unsafe fn weave<S: Simd, const D: usize>(components: &[S::V; D]) -> [
 #[inline(always)]
 pub(super) unsafe fn unweave<S: Simd, const D: usize>(woven: &[S::V; D]) -> [S::V; D] {
     let table = const { &Table::<D>::new(S::LANES) };
-    let mut components = *woven;
+    let (mut placed, mut components) = (*woven, *woven);
     // SAFETY: the caller's; the table has lanes of one vector or two.
     unsafe {
-        let placed = turned::<S, D>(*woven, usize::from(S::PICKS_OF_TWO), |k, by| k + D - by);
+        for turn in usize::from(S::PICKS_OF_TWO)..Table::<D>::TURNS {
+            let before = placed;
+            for k in 0..D {
+                placed[k] = S::mix(before[k], before[(k + D - (1 << turn) % D) % D], table.turned[turn]);
+            }
+        }
         for k in 0..D {
             components[table.first[k]] = if S::PICKS_OF_TWO {
                 S::pick(placed[k], placed[(k + D - 1) % D], table.from_lanes_of_two[k].as_ptr())
@@ -163,21 +177,6 @@ pub(super) unsafe fn unweave<S: Simd, const D: usize>(woven: &[S::V; D]) -> [S::
         }
     }
     components
-}
-
-/// Vectors after turns: lanes that are turned by `by` come from vector `from(k, by)`, counted in a circle.
-#[inline(always)]
-unsafe fn turned<S: Simd, const D: usize>(
-    mut vectors: [S::V; D],
-    first: usize,
-    from: impl Fn(usize, usize) -> usize,
-) -> [S::V; D] {
-    let table = const { &Table::<D>::new(S::LANES) };
-    for turn in first..Table::<D>::TURNS {
-        // SAFETY: the caller's.
-        vectors = from_fn(|k| unsafe { S::mix(vectors[k], vectors[from(k, 1 << turn) % D], table.turned[turn]) });
-    }
-    vectors
 }
 
 /// Vectors that hold neighbouring items in turn, column by column.
