@@ -1,14 +1,18 @@
-//! Compile time, single layers, chains and steps of training: fused kernels, one kernel an op, and the f64 reference.
+//! Compile time, single layers, with every set of vector instructions too, chains and steps of training: fused kernels, one kernel
+//! an op, and the f64 reference.
 //!
 //! `cargo bench` runs all in some minutes; `cargo bench -- compile` what matches. Times of one run compare; machines and
 //! days do not. `against_e3nn_jax.py` measures e3nn_jax beside Schur.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use indexmap::IndexMap;
+use schur::runtime::executor::Executor;
+use schur::runtime::micro::InstructionSet;
 use schur::runtime::reference::{Arrays, evaluate};
 use schur::{Array, CompileOptions, DType, Data, Graph, LoopOptions, Mode, Model, ParamStore, Pass, Source};
 
@@ -102,6 +106,19 @@ impl Subject {
         });
     }
 
+    /// Measures a call with a set of vector instructions.
+    fn call_with(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, set: InstructionSet) {
+        let options = CompileOptions::default();
+        let compiled = self.model.compile_observed(self.pass, self.mode, &options, &mut |_| {}).expect("it compiles");
+        let executor = Executor::with_instruction_set(Arc::clone(compiled.program()), set);
+        let mut executor = executor.expect("the program is valid");
+        let inputs: Vec<_> = self.inputs.iter().map(|(name, array)| (name.as_str(), array.view())).collect();
+        let mut results = executor.call(&inputs, &self.params).expect("the inputs are right");
+        group.bench_function(id, |b| {
+            b.iter(|| executor.call_over(&inputs, &self.params, &mut results).expect("it runs"));
+        });
+    }
+
     /// The same where parameters change before every call.
     fn change_params(&mut self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId) {
         let compiled = self.model.compile_observed(self.pass, self.mode, &CompileOptions::default(), &mut |_| {});
@@ -174,6 +191,20 @@ fn layers(c: &mut Criterion) {
     }
 }
 
+/// Every set of vector instructions of this machine: each is compiled by itself, and may be slow by itself.
+fn instruction_sets(c: &mut Criterion) {
+    for (way, pass) in [("forward", Pass::Forward), ("forward and backward", Pass::Joint)] {
+        let mut group = c.benchmark_group(format!("instruction sets, {way}"));
+        for (name, irreps, layer) in LAYERS {
+            let subject = Subject::new(&spec(irreps, &[layer]), Mode::Train, pass, 1000);
+            for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+                subject.call_with(&mut group, BenchmarkId::new(name, set), set);
+            }
+        }
+        group.finish();
+    }
+}
+
 /// One row: with the parameters of the call before, and with others, of which packed and transposed weights are made anew.
 fn few_rows(c: &mut Criterion) {
     let (name, irreps, layer) = LAYERS[2];
@@ -212,6 +243,6 @@ fn short() -> Criterion {
 criterion_group! {
     name = benches;
     config = short();
-    targets = compile, layers, few_rows, chains, training_steps
+    targets = compile, layers, instruction_sets, few_rows, chains, training_steps
 }
 criterion_main!(benches);

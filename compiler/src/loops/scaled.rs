@@ -133,10 +133,11 @@ fn scaled(product: &Product, scaling: &Nest, sums: &Access, scale: &Access) -> O
         (Extent::Fixed(_) | Extent::Rows, _) => return None,
     };
     let is_each_once = n_stride > 0 && (others.is_empty() || items.strides[0] > 0);
-    is_each_once.then(|| Product {
+    let coefficient = product.coefficient * scaling.coefficient.0;
+    (is_each_once && product.dtype.holds(coefficient)).then(|| Product {
         m: [Along { strides: [scaling.out.width, rows.strides[1]], ..rows }, items],
         n_stride,
-        coefficient: product.coefficient * scaling.coefficient.0,
+        coefficient,
         scale: Some([scale.width, scale_stride]),
         ..product.clone()
     })
@@ -181,6 +182,13 @@ output "y" = %5
             ),
             0
         );
+    }
+
+    #[test]
+    fn coefficients_whose_product_is_too_small_are_not_multiplied() {
+        let text = GATE.replace("0.5 x0", "1e-30 x0");
+        assert_eq!(scaled_products(&text), 1);
+        assert_eq!(scaled_products(&text.replace("    x0@8(u i)", "    1e-30 x0@8(u i)")), 0);
     }
 
     #[test]
