@@ -60,25 +60,23 @@ fn wanted_apart(graph: &Graph, storage: &Storage, contract: &Contract) -> Vec<us
     };
     let wants = |k: &usize| {
         let apart = Apart::new(graph.ty(contract.operands[*k].value));
-        contract.paths.iter().any(|path| apart.factor(path, *k).is_some())
+        contract.paths.iter().any(|path| !apart.factors(path, *k).is_empty())
     };
     (0..contract.operands.len()).filter(|k| rank > 0 && in_rows(k) && wants(k)).collect()
 }
 
-/// Which factor is the operand, if components lie between its columns where vectors run along them: columns that the
-/// output alone shares, or all three.
-fn factor_apart(path: &Path, operand: usize) -> Option<usize> {
-    let [x, y] = &path.factors[..] else { return None };
-    let is_columns = |mine: &Factor, other: &Factor| {
-        let column = |a: usize| match (path.out.strides[a], other.segment.strides[a]) {
-            (0, _) => false,
-            (out, 0) => out == 1,
-            _ => true,
-        };
-        let apart = |a: usize| mine.segment.strides[a] > 1 && path.axes[a].size >= MIN_COLUMNS;
-        mine.operand == operand && (0..path.axes.len()).any(|a| column(a) && apart(a))
+/// True where components lie between the columns of factor `k` where vectors run along them: columns that the output alone shares,
+/// or all three.
+fn is_wanted_apart(path: &Path, k: usize) -> bool {
+    let [x, y] = &path.factors[..] else { return false };
+    let (mine, other) = if k == 0 { (x, y) } else { (y, x) };
+    let column = |a: usize| match (path.out.strides[a], other.segment.strides[a]) {
+        (0, _) => false,
+        (out, 0) => out == 1,
+        _ => true,
     };
-    if is_columns(x, y) { Some(0) } else { is_columns(y, x).then_some(1) }
+    let apart = |a: usize| mine.segment.strides[a] > 1 && path.axes[a].size >= MIN_COLUMNS;
+    (0..path.axes.len()).any(|a| column(a) && apart(a))
 }
 
 /// A copy of the chunks of a value that have components.
@@ -125,20 +123,23 @@ impl Apart {
         }
     }
 
-    /// Which factor of a path wants to read the copy, and where; the whole segment is in one chunk.
-    fn factor(&self, path: &Path, operand: usize) -> Option<(usize, usize)> {
-        let k = factor_apart(path, operand)?;
-        let segment = &path.factors[k].segment;
-        let last = segment.last(&path.axes)?;
-        let (from, to) = self.places.iter().find(|(from, _)| from.contains(&segment.offset) && from.contains(&last))?;
-        Some((k, segment.offset - from.start + to))
+    /// Which factors of a path want to read the copy, and where; the whole segment is in one chunk.
+    fn factors(&self, path: &Path, operand: usize) -> Vec<(usize, usize)> {
+        let wanted = path.factors.iter().enumerate().filter(|(k, f)| f.operand == operand && is_wanted_apart(path, *k));
+        let places = wanted.filter_map(|(k, Factor { segment, .. })| {
+            let last = segment.last(&path.axes)?;
+            let is_chunk = |from: &Range<usize>| from.contains(&segment.offset) && from.contains(&last);
+            let (from, to) = self.places.iter().find(|(from, _)| is_chunk(from))?;
+            Some((k, segment.offset - from.start + to))
+        });
+        places.collect()
     }
 
     /// Makes the paths that want it read the copy.
     fn replace(&self, contract: &mut Contract, operand: usize, copy: ValueId) {
         let place = contract.operands.len();
         for path in &mut contract.paths {
-            if let Some((k, offset)) = self.factor(path, operand) {
+            for (k, offset) in self.factors(path, operand) {
                 path.factors[k].segment.offset = offset;
                 path.factors[k].operand = place;
             }
