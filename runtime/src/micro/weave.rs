@@ -101,6 +101,7 @@ impl<const D: usize> Table<D> {
         table
     }
 
+    /// Sets what the tables say of a lane of woven vectors.
     const fn set_lane(&mut self, lanes: usize, lane: usize) {
         let mut turns = 0;
         while turns + 1 < D && self.first[turns] != lane % D {
