@@ -101,10 +101,9 @@ impl<T: Copy> Plan<T> {
                 a: a.wrapping_add(depth * self.k[1].strides[0]),
                 b: b.wrapping_add(depth * self.k[1].strides[1]),
                 out,
-                group: flip(&self.m[0]),
-                item: flip(&self.m[1]),
                 scale,
-                scale_strides: self.scale.unwrap_or([0; 2]),
+                group: self.strides(0),
+                item: self.strides(1),
                 k: [k0, DEPTH.min(k1 - depth)],
                 a_k: [self.k[0].strides[0], self.k[1].strides[0]],
                 b_k: [self.k[0].strides[1], self.k[1].strides[1]],
@@ -160,37 +159,38 @@ impl<T: Copy> Plan<T> {
             if self.items == m1 {
                 call(&self.tiles[vectors - 1], tile, m0);
             } else {
-                let (item, scale_strides) = (tile.item, tile.scale_strides);
+                let item = tile.item;
                 for k in 0..m1 {
                     (tile.a, tile.out) = (a.wrapping_add(k * item[0]), out.wrapping_add(k * item[1]));
-                    tile.scale = scale.wrapping_add(k * scale_strides[1]);
+                    tile.scale = scale.wrapping_add(k * item[2]);
                     self.list(tile, m0, vectors);
                 }
-                (tile.group, tile.item, tile.scale_strides) = (flip(&self.m[0]), item, scale_strides);
+                (tile.group, tile.item) = (self.strides(0), item);
             }
         }
         (tile.a, tile.out, tile.scale) = (a, out, scale);
     }
 
+    /// The strides of `a`, `out` and `scale` along an axis of rows.
+    #[inline(always)]
+    fn strides(&self, axis: usize) -> [usize; 3] {
+        let [out, a] = self.m[axis].strides;
+        [a, out, self.scale.map_or(0, |strides| strides[axis])]
+    }
+
     /// Rows at one stride.
     #[inline(always)]
     unsafe fn list(&self, tile: &mut Tile<T>, count: usize, vectors: usize) {
-        let (stride, scale) = (flip(&self.m[0]), self.scale.map_or(0, |strides| strides[0]));
+        let stride = self.strides(0);
         let whole = if count < self.items { 0 } else { count / self.items };
         (tile.group, tile.item) = (stride.map(|s| s * self.items), stride);
-        tile.scale_strides = [scale * self.items, scale];
         // SAFETY: the caller's.
         unsafe {
             call(&self.tiles[vectors - 1], tile, whole);
-            (tile.group, tile.scale_strides[0]) = (stride, scale);
+            tile.group = stride;
             call(&self.rest[vectors - 1], tile, count - whole * self.items);
         }
     }
-}
-
-/// The strides of `a` and of `out`.
-fn flip(along: &Along) -> [usize; 2] {
-    [along.strides[1], along.strides[0]]
 }
 
 /// Calls tiles for `count` groups, the largest first, and moves on by as many.

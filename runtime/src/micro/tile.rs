@@ -8,9 +8,11 @@ pub(super) struct Tile<T> {
     pub(super) a: *const T,
     pub(super) b: *const T,
     pub(super) out: *mut T,
-    /// Strides of `a` and of `out`: from group to group, and from item to item.
-    pub(super) group: [usize; 2],
-    pub(super) item: [usize; 2],
+    /// What sums are multiplied by, at the places of `out`; null where they are not.
+    pub(super) scale: *const T,
+    /// Strides of `a`, `out` and `scale`: from group to group, and from item to item.
+    pub(super) group: [usize; 3],
+    pub(super) item: [usize; 3],
     /// How far the sums run, outer and inner, with the strides of `a` and `b`.
     pub(super) k: [usize; 2],
     pub(super) a_k: [usize; 2],
@@ -19,9 +21,6 @@ pub(super) struct Tile<T> {
     pub(super) last: usize,
     pub(super) n_stride: usize,
     pub(super) coefficient: T,
-    /// What sums are multiplied by, and its strides from group to group and from item to item; null where they are not.
-    pub(super) scale: *const T,
-    pub(super) scale_strides: [usize; 2],
     pub(super) accumulate: bool,
     /// What is asked for meanwhile, which is nobody else's; null where nothing is.
     pub(super) ahead: *mut Ahead,
@@ -43,6 +42,6 @@ impl<T: Copy> Tile<T> {
     pub(super) fn advance(&mut self, groups: usize) {
         self.a = self.a.wrapping_add(groups * self.group[0]);
         self.out = self.out.wrapping_add(groups * self.group[1]);
-        self.scale = self.scale.wrapping_add(groups * self.scale_strides[0]);
+        self.scale = self.scale.wrapping_add(groups * self.group[2]);
     }
 }

@@ -84,7 +84,7 @@ unsafe fn scaled<S: Simd, const G: usize, const J: usize, const NV: usize>(
     unsafe {
         for g in 0..G {
             for j in 0..J {
-                let scale = tile.scale.add(g * tile.scale_strides[0] + j * tile.scale_strides[1]);
+                let scale = tile.scale.add(g * tile.group[2] + j * tile.item[2]);
                 for v in 0..NV {
                     let from = scale.add(v * S::LANES);
                     let scale = if v + 1 < NV { S::load(from) } else { S::load_first(from, mask) };

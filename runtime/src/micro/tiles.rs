@@ -44,9 +44,6 @@ pub(super) struct Rows<T: 'static> {
 impl<T: Copy> Rows<T> {
     /// Those of a product whose sums run along `k`.
     pub(super) fn new(product: &Product, k: [Along; 2], tiles: &Tiles<T>) -> Self {
-        if product.scale.is_some() {
-            return of_groups(product, tiles);
-        }
         square_sums(product, k, tiles)
             .or_else(|| square_list(product, k, tiles))
             .unwrap_or_else(|| of_rows(product, k, tiles))
@@ -59,9 +56,9 @@ pub(super) fn groups<T>(tiles: &Tiles<T>, items: usize) -> Vec<Vec<TileFn<T>>> {
     (1..=2).map(of).filter(|tiles: &Vec<_>| !tiles.is_empty()).collect()
 }
 
-/// True where a vector has room for the columns of two items or terms.
+/// True where a vector has room for the columns of two items or terms, of sums that are not multiplied.
 pub(super) fn has_room<T>(product: &Product, tiles: &Tiles<T>) -> bool {
-    2 * product.n <= tiles.lanes
+    2 * product.n <= tiles.lanes && product.scale.is_none()
 }
 
 /// True where `b` is a square of half a vector.
@@ -85,21 +82,15 @@ fn square_list<T: Copy>(product: &Product, k: [Along; 2], tiles: &Tiles<T>) -> O
     Some(Rows { m: product.m, items: 1, tiles: vec![tiles] })
 }
 
-/// Rows of items, or lists of rows, by tiles of whole vectors.
-fn of_groups<T>(product: &Product, tiles: &Tiles<T>) -> Rows<T> {
-    let m = product.m;
-    let items = match m[1].extent {
-        Extent::Fixed(count) if count > 1 && is_items(tiles, &m[1]) => count,
-        Extent::Fixed(_) | Extent::Rows => LIST,
-    };
-    Rows { m, items, tiles: groups(tiles, items) }
-}
-
 /// Rows of items, or lists of rows.
 fn of_rows<T: Copy>(product: &Product, k: [Along; 2], tiles: &Tiles<T>) -> Rows<T> {
     // A few rows are the items of one group.
     let m = match product.m {
-        [few @ Along { extent: Extent::Fixed(2..), .. }, Along::NONE] if is_items(tiles, &few) => [Along::NONE, few],
+        [few @ Along { extent: Extent::Fixed(2..), .. }, Along::NONE]
+            if is_items(tiles, &few) && product.scale.is_none() =>
+        {
+            [Along::NONE, few]
+        }
         others => others,
     };
     // Items or terms that are neighbours in `a` go in pairs where a vector has room for the columns of two.
