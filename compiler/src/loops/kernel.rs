@@ -137,7 +137,7 @@ pub struct Ahead {
 pub struct Scratch {
     /// What it holds, for people.
     pub label: String,
-    /// Elements a row.
+    /// Elements from one row to the next.
     pub width: usize,
     /// Its place: it starts `offset × tile` elements into the scratch. Arrays whose lives do not meet share a place.
     pub offset: usize,

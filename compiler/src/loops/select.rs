@@ -15,7 +15,7 @@ use schur_ir::ty::DType;
 use super::chosen::{Chosen, place};
 use super::functions::{function, functions};
 use super::strides::{Extent, Loop, is_regular, loops};
-use super::{Ahead, Array, Kernel, Nest, RowAddress, Stmt, Write, scaled};
+use super::{Ahead, Array, Kernel, LINE, Nest, RowAddress, Stmt, Write, scaled};
 
 /// Fewer columns than this are not worth a call.
 const MIN_COLUMNS: usize = 4;
@@ -79,9 +79,6 @@ fn asked_by(micro: &Micro) -> usize {
         Micro::Product(_) | Micro::Transpose(_) | Micro::Map(_) | Micro::Rows(_) | Micro::Prefetch(_) => 0,
     }
 }
-
-/// Bytes of a line of the cache.
-const LINE: usize = 64;
 
 /// Rows of fewer bytes than this are not asked for.
 const MIN_AHEAD: usize = 64;

@@ -24,7 +24,7 @@ use super::layout::{Users, layout_of};
 use super::reads::{aligned_reads, root, writes_own_row};
 use super::room::Room;
 use super::schedule::Schedule;
-use super::{Array, Layout, LoopsError, Scratch, ScratchId};
+use super::{Array, LINE, Layout, LoopsError, Scratch, ScratchId};
 
 /// Where a value lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -326,9 +326,6 @@ pub(super) fn is_serial(graph: &Graph, value: ValueId) -> bool {
     start_value(&graph.node(value).op).is_some() && !has_partial_sums(graph, value)
 }
 
-/// Bytes of a line of the cache.
-const LINE: usize = 64;
-
 /// Rows so many lines apart, or a multiple of it, meet in few places of a first cache, which keeps 8 to 12 lines at each.
 const CROWDED: usize = 8;
 
@@ -343,12 +340,12 @@ pub(super) fn scratch_width(ty: &Type) -> usize {
 fn place_scratch(graph: &Graph, schedule: &Schedule, storage: &mut Storage) {
     let lives = lives(graph, schedule);
     let mut rooms: Vec<Room> = schedule.kernels.iter().map(|_| Room::default()).collect();
-    for (value, node) in graph.values() {
+    for (value, _) in graph.values() {
         if let (Some(kernel), Some(Place { array: Array::Scratch(id), .. })) =
             (schedule.kernel_of[value.index()], storage.places[value.index()])
         {
-            let offset = rooms[kernel].take(scratch_width(&node.ty), value.index(), lives[value.index()]);
-            storage.scratch[kernel][id.0 as usize].offset = offset;
+            let scratch = &mut storage.scratch[kernel][id.0 as usize];
+            scratch.offset = rooms[kernel].take(scratch.width, value.index(), lives[value.index()]);
         }
     }
 }
