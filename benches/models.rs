@@ -14,7 +14,10 @@ use indexmap::IndexMap;
 use schur::runtime::executor::Executor;
 use schur::runtime::micro::InstructionSet;
 use schur::runtime::reference::{Arrays, evaluate};
-use schur::{Array, CompileOptions, DType, Data, Graph, LoopOptions, Mode, Model, ParamStore, Pass, Source};
+use schur::{
+    Array, ArrayView, CompileOptions, CompiledModel, DType, Data, Graph, LoopOptions, Mode, Model, ParamStore, Pass,
+    Source,
+};
 
 /// The layers that are measured alone, each with the irreps of its input.
 const LAYERS: [(&str, &str, &str); 8] = [
@@ -94,11 +97,14 @@ impl Subject {
         Subject { model, mode, pass, graph, params, inputs }
     }
 
+    fn compiled(&self, options: &CompileOptions) -> CompiledModel {
+        self.model.compile_observed(self.pass, self.mode, options, &mut |_| {}).expect("it compiles")
+    }
+
     /// Measures a call that writes to arrays which are there.
     fn call(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, options: &CompileOptions) {
-        let compiled = self.model.compile_observed(self.pass, self.mode, options, &mut |_| {});
-        let mut compiled = compiled.expect("it compiles");
-        let inputs: Vec<_> = self.inputs.iter().map(|(name, array)| (name.as_str(), array.view())).collect();
+        let mut compiled = self.compiled(options);
+        let inputs = views(&self.inputs);
         let mut results = compiled.run(inputs.iter().copied(), &self.params).expect("the inputs are right");
         let executor = compiled.executor_for(&inputs).expect("it compiles");
         group.bench_function(id, |b| {
@@ -108,11 +114,10 @@ impl Subject {
 
     /// Measures a call with a set of vector instructions.
     fn call_with(&self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, set: InstructionSet) {
-        let options = CompileOptions::default();
-        let compiled = self.model.compile_observed(self.pass, self.mode, &options, &mut |_| {}).expect("it compiles");
+        let compiled = self.compiled(&CompileOptions::default());
         let executor = Executor::with_instruction_set(Arc::clone(compiled.program()), set);
         let mut executor = executor.expect("the program is valid");
-        let inputs: Vec<_> = self.inputs.iter().map(|(name, array)| (name.as_str(), array.view())).collect();
+        let inputs = views(&self.inputs);
         let mut results = executor.call(&inputs, &self.params).expect("the inputs are right");
         group.bench_function(id, |b| {
             b.iter(|| executor.call_over(&inputs, &self.params, &mut results).expect("it runs"));
@@ -121,9 +126,8 @@ impl Subject {
 
     /// The same where parameters change before every call.
     fn change_params(&mut self, group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId) {
-        let compiled = self.model.compile_observed(self.pass, self.mode, &CompileOptions::default(), &mut |_| {});
-        let mut compiled = compiled.expect("it compiles");
-        let inputs: Vec<_> = self.inputs.iter().map(|(name, array)| (name.as_str(), array.view())).collect();
+        let mut compiled = self.compiled(&CompileOptions::default());
+        let inputs = views(&self.inputs);
         let mut results = compiled.run(inputs.iter().copied(), &self.params).expect("the inputs are right");
         let executor = compiled.executor_for(&inputs).expect("it compiles");
         let name = self.params.names().next().expect("there are parameters").to_owned();
@@ -152,6 +156,10 @@ impl Subject {
             self.reference(group, BenchmarkId::new("reference", rows));
         }
     }
+}
+
+fn views(inputs: &IndexMap<String, Array>) -> Vec<(&str, ArrayView<'_>)> {
+    inputs.iter().map(|(name, array)| (name.as_str(), array.view())).collect()
 }
 
 fn array(dtype: DType, rows: usize, width: usize) -> Array {

@@ -3,9 +3,8 @@
 use schur::spec::{SpecBuilder, gate, linear};
 use schur::{Mode, Model};
 use schur_ir::ty::DType;
-use schur_runtime::reference::evaluate;
 
-use crate::levels::{distance, interpreted, ways};
+use crate::levels::check_every_level;
 use crate::random_graph::random_arrays;
 
 /// Whole vectors and tails; the outputs are a gate, and a linear layer on another one.
@@ -24,18 +23,9 @@ fn gated_products_agree_at_every_level_for_any_number_of_tiles() {
         let model = model(dtype);
         for graph in [model.graph(Mode::Infer).unwrap(), model.joint(Mode::Infer).unwrap()] {
             for rows in [0, 1, 23, 97, 400] {
-                let (inputs, params) = random_arrays(&graph, &[("N".into(), rows)].into(), 11);
-                let wanted = evaluate(&graph, &inputs, &params).unwrap();
-                let check = |name: &str, found: &_| {
-                    let (apart, of) = distance(found, &wanted.outputs);
-                    assert!(apart < tolerance, "{dtype}, {rows} rows, {name}: `{of}` is {apart:e} off");
-                };
-                for fuse in [true, false] {
-                    check("interpreted", &interpreted(&graph, &inputs, &params, fuse).outputs);
-                }
-                for way in ways() {
-                    check(way.name, &way.run(&graph, &inputs, &params).outputs);
-                }
+                let arrays = random_arrays(&graph, &[("N".into(), rows)].into(), 11);
+                let case = format!("{dtype}, {rows} rows");
+                check_every_level(&case, &graph, &arrays, |found| &found.outputs, tolerance);
             }
         }
     }

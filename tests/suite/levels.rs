@@ -12,7 +12,7 @@ use schur_ir::program::{BufferId, Program};
 use schur_runtime::array::Array;
 use schur_runtime::executor::Executor;
 use schur_runtime::micro::InstructionSet;
-use schur_runtime::reference::{Evaluated, bind};
+use schur_runtime::reference::{Evaluated, bind, evaluate};
 use schur_runtime::store::ParamStore;
 use schur_runtime::view::ArrayView;
 
@@ -35,6 +35,27 @@ pub(crate) fn interpreted(graph: &Graph, inputs: &Arrays, params: &Arrays, fuse:
         let shape: Vec<usize> = dims.chain([buffer.width]).collect();
         (shape, buffers[slot.index()].clone())
     })
+}
+
+/// Checks that a part of what a graph gives is what the reference gives, whoever computes it; `case` is for people.
+pub(crate) fn check_every_level(
+    case: &str,
+    graph: &Graph,
+    (inputs, params): &(Arrays, Arrays),
+    part: impl Fn(&Evaluated) -> &IndexMap<String, ArrayD<f64>>,
+    tolerance: f64,
+) {
+    let wanted = evaluate(graph, inputs, params).unwrap();
+    let check = |level: &str, found: &Evaluated| {
+        let (apart, of) = distance(part(found), part(&wanted));
+        assert!(apart < tolerance, "{case}, {level}: `{of}` is {apart:e} off");
+    };
+    for fuse in [true, false] {
+        check("interpreted", &interpreted(graph, inputs, params, fuse));
+    }
+    for way in ways() {
+        check(way.name, &way.run(graph, inputs, params));
+    }
 }
 
 /// A way to compile a graph and to run it.

@@ -8,10 +8,9 @@ use schur::{Array, CompileOptions, Data, Mode, Model};
 use schur_compiler::loops::{LoopOptions, lower};
 use schur_ir::program::Step;
 use schur_runtime::executor::Executor;
-use schur_runtime::reference::evaluate;
 use schur_runtime::view::ArrayView;
 
-use crate::levels::{Arrays, distance, interpreted, ways};
+use crate::levels::{Arrays, check_every_level};
 use crate::random_graph::random_arrays;
 
 /// Whole vectors and tails, components and scalars.
@@ -30,18 +29,8 @@ fn gradients_of_weights_agree_at_every_level_for_any_number_of_tiles_and_chunks(
     let model = model();
     let graph = model.joint(Mode::Infer).unwrap();
     for rows in [0, 1, 23, 24, 97, 191, 193, 400, 1000] {
-        let (inputs, params) = arrays(&model, rows);
-        let wanted = evaluate(&graph, &inputs, &params).unwrap().gradients;
-        let check = |name: &str, found: &_| {
-            let (apart, of) = distance(found, &wanted);
-            assert!(apart < 2e-5, "{rows} rows, {name}: `{of}` is {apart:e} off");
-        };
-        for fuse in [true, false] {
-            check("interpreted", &interpreted(&graph, &inputs, &params, fuse).gradients);
-        }
-        for way in ways() {
-            check(way.name, &way.run(&graph, &inputs, &params).gradients);
-        }
+        let arrays = arrays(&model, rows);
+        check_every_level(&format!("{rows} rows"), &graph, &arrays, |found| &found.gradients, 2e-5);
     }
 }
 

@@ -96,6 +96,13 @@ pub fn lower(graph: &Graph, options: &LoopOptions) -> Result<Loops, LoopsError> 
     lower_verified(graph, options)
 }
 
+/// The loops of a graph's text, as they are made by default.
+#[cfg(test)]
+fn lowered(text: &str) -> Loops {
+    let graph = text.parse::<Graph>().expect("the text is a graph");
+    lower(&graph, &LoopOptions::default()).expect("the graph is valid")
+}
+
 /// Lowers a graph that verifies.
 pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loops, LoopsError> {
     let graph = storage::separate_outputs(graph);

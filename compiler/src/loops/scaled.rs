@@ -11,7 +11,7 @@ use schur_ir::graph::Axis;
 use schur_ir::micro::{Along, Extent, Micro, Product};
 
 use super::chosen::place;
-use super::{Access, Array, Kernel, Nest, RowAddress, Stmt, Together, Write};
+use super::{Access, Array, Kernel, MapStmt, Nest, RowAddress, Stmt, Together, Write};
 
 /// Products of fewer columns have micro-kernels of their own, which are worth more.
 const MIN_COLUMNS: usize = 16;
@@ -89,8 +89,7 @@ fn only_writer(kernel: &Kernel, at: usize, read: &Access) -> Option<usize> {
 fn elements(stmt: &Stmt, access: &Access) -> Option<RangeInclusive<usize>> {
     let last = match stmt {
         Stmt::Nest(nest) => access.segment.last(&nest.axes),
-        Stmt::Map(map) => access.segment.last(&[Axis { letter: 'k', size: map.count }]),
-        Stmt::Zero { count, .. } | Stmt::Max { count, .. } => {
+        Stmt::Map(MapStmt { count, .. }) | Stmt::Zero { count, .. } | Stmt::Max { count, .. } => {
             access.segment.last(&[Axis { letter: 'k', size: *count }])
         }
     };
@@ -145,9 +144,7 @@ fn scaled(product: &Product, scaling: &Nest, sums: &Access, scale: &Access) -> O
 
 #[cfg(test)]
 mod tests {
-    use schur_ir::graph::Graph;
-
-    use crate::loops::{LoopOptions, lower};
+    use crate::loops::lowered;
 
     /// A linear layer to scalars and vectors, which the scalars gate.
     const GATE: &str = r#"graph "gate"
@@ -167,8 +164,7 @@ output "y" = %5
 "#;
 
     fn scaled_products(text: &str) -> usize {
-        let graph = text.parse::<Graph>().expect("the text is a graph");
-        let loops = lower(&graph, &LoopOptions::default()).expect("the graph is valid").to_string();
+        let loops = lowered(text).to_string();
         loops.lines().filter(|line| line.starts_with("  micro-kernel") && line.ends_with(", scaled")).count()
     }
 

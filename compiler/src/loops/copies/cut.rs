@@ -88,9 +88,7 @@ fn joined(rebuild: &mut Rebuild, node: &Node, contract: &Contract, parts: &[Part
 
 #[cfg(test)]
 mod tests {
-    use schur_ir::graph::Graph;
-
-    use crate::loops::{LoopOptions, lower};
+    use crate::loops::lowered;
 
     /// The statistics of a batch norm of a linear layer's output.
     const STATISTICS: &str = r#"graph "statistics"
@@ -114,8 +112,7 @@ output "statistics" = %5
 
     /// The kernels over rows, as text.
     fn passes(text: &str) -> Vec<String> {
-        let graph = text.parse::<Graph>().expect("the text is a graph");
-        let loops = lower(&graph, &LoopOptions::default()).expect("the graph is valid").to_string();
+        let loops = lowered(text).to_string();
         loops.split("  kernel ").filter(|kernel| kernel.contains("rows [N]")).map(str::to_owned).collect()
     }
 

@@ -290,9 +290,7 @@ fn replace(rebuild: &Rebuild, contract: &mut Contract, reading: &Reading, (value
 
 #[cfg(test)]
 mod tests {
-    use schur_ir::graph::Graph;
-
-    use crate::loops::{LoopOptions, lower};
+    use crate::loops::lowered;
 
     /// `s = x t`, of which a part of a product and a sum over components are computed.
     const PRODUCTS: &str = r#"graph "products"
@@ -313,8 +311,7 @@ output "products" = %6
 "#;
 
     fn loops(text: &str) -> String {
-        let graph = text.parse::<Graph>().expect("the text is a graph");
-        lower(&graph, &LoopOptions::default()).expect("the graph is valid").to_string()
+        lowered(text).to_string()
     }
 
     #[test]

@@ -127,9 +127,7 @@ fn add_terms(contract: &mut Contract, operand: usize, written: &Contract) {
 
 #[cfg(test)]
 mod tests {
-    use schur_ir::graph::Graph;
-
-    use crate::loops::{LoopOptions, lower};
+    use crate::loops::lowered;
 
     /// `y = c x + z` row by row, with `c` divided by the number of rows; half of `c x` is added again elsewhere.
     const SUMS: &str = r#"graph "sums"
@@ -153,8 +151,7 @@ output "w" = %5
 
     #[test]
     fn what_is_only_added_has_no_memory() {
-        let graph = SUMS.parse::<Graph>().expect("the text is a graph");
-        let loops = lower(&graph, &LoopOptions::default()).expect("the graph is valid");
+        let loops = lowered(SUMS);
         assert!(loops.kernels.iter().all(|kernel| kernel.scratch.is_empty()), "{loops}");
         assert_eq!(loops.kernels.iter().filter(|kernel| !kernel.rows.is_empty()).count(), 1, "{loops}");
     }
@@ -162,8 +159,7 @@ output "w" = %5
     #[test]
     fn what_is_multiplied_is_computed_once() {
         let text = SUMS.replace("2 x0@0(v) -> @0", "2 x0@0(v) x1@0(v) -> @0");
-        let graph = text.parse::<Graph>().expect("the text is a graph");
-        let loops = lower(&graph, &LoopOptions::default()).expect("the graph is valid");
+        let loops = lowered(&text);
         assert!(loops.kernels.iter().any(|kernel| !kernel.scratch.is_empty()), "{loops}");
     }
 }

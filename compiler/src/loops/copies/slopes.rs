@@ -95,10 +95,9 @@ fn has_common(a: &Expr, b: &Expr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use schur_ir::graph::Graph;
     use schur_ir::micro::Micro;
 
-    use crate::loops::{LoopOptions, lower};
+    use crate::loops::lowered;
 
     #[test]
     fn a_slope_is_computed_with_its_function() {
@@ -112,8 +111,7 @@ mod tests {
 output "y" = %2
 output "d x" = %3
 "#;
-        let graph = text.parse::<Graph>().expect("the text is a graph");
-        let loops = lower(&graph, &LoopOptions::default()).expect("the graph is valid");
+        let loops = lowered(text);
         let maps: Vec<usize> = loops
             .micros
             .iter()

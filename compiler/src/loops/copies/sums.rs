@@ -176,9 +176,7 @@ fn sum_of_rows(value: ValueId, rows: &[Dim], range: &Range<usize>) -> Contract {
 
 #[cfg(test)]
 mod tests {
-    use schur_ir::graph::Graph;
-
-    use crate::loops::{LoopOptions, Loops, lower};
+    use crate::loops::lowered;
 
     /// `y + mean(y)` for `y = s² (x − mean(x))`, where `s` is the sum of squares of `x − mean(x)`.
     const AFTER_STATISTICS: &str = r#"graph "means"
@@ -203,14 +201,9 @@ mod tests {
 output "y" = %7
 "#;
 
-    fn loops(text: &str) -> Loops {
-        let graph = text.parse::<Graph>().expect("the text is a graph");
-        lower(&graph, &LoopOptions::default()).expect("the graph is valid")
-    }
-
     #[test]
     fn a_mean_of_what_depends_on_statistics_takes_no_pass() {
-        let loops = loops(AFTER_STATISTICS);
+        let loops = lowered(AFTER_STATISTICS);
         let passes = loops.kernels.iter().filter(|kernel| !kernel.rows.is_empty()).count();
         assert_eq!(passes, 3, "{loops}");
     }
@@ -218,7 +211,7 @@ output "y" = %7
     #[test]
     fn a_sum_that_no_row_waits_for_stays() {
         let (text, _) = AFTER_STATISTICS.split_once("%7").expect("the graph ends with %7");
-        let loops = loops(&format!("{text}\noutput \"y\" = %5\noutput \"mean\" = %6\n")).to_string();
+        let loops = lowered(&format!("{text}\noutput \"y\" = %5\noutput \"mean\" = %6\n")).to_string();
         assert!(loops.contains("+= m1[row][v] / (N)  for v<4"), "{loops}");
     }
 }

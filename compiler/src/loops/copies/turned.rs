@@ -98,10 +98,9 @@ fn exchanged(rebuild: &mut Rebuild, node: &Node, mut contract: Contract, [outer,
 
 #[cfg(test)]
 mod tests {
-    use schur_ir::graph::Graph;
     use schur_ir::micro::Micro;
 
-    use crate::loops::{LoopOptions, lower};
+    use crate::loops::lowered;
 
     /// The gradient of a weight whose input is scratch.
     const GRADIENTS: &str = r#"graph "gradients"
@@ -119,8 +118,7 @@ output "h" = %4
 
     #[test]
     fn no_row_is_taken_apart_where_the_sum_can_be_turned() {
-        let graph = GRADIENTS.parse::<Graph>().expect("the text is a graph");
-        let loops = lower(&graph, &LoopOptions::default()).expect("the graph is valid");
+        let loops = lowered(GRADIENTS);
         let transposes = loops.micros.iter().filter(|micro| matches!(micro, Micro::Transpose(_))).count();
         let last = loops.kernels.last().expect("there are kernels");
         assert!(transposes == 1 && last.rows.is_empty() && last.body.len() == 1, "{loops}");
@@ -129,8 +127,7 @@ output "h" = %4
     #[test]
     fn other_sums_stay() {
         let text = GRADIENTS.replace("x0@0(w i) x1@0(v i)", "x0@0(v i) x1@0(w i)");
-        let graph = text.parse::<Graph>().expect("the text is a graph");
-        let loops = lower(&graph, &LoopOptions::default()).expect("the graph is valid");
+        let loops = lowered(&text);
         assert!(loops.kernels.last().is_some_and(|last| !last.rows.is_empty()), "{loops}");
     }
 }
