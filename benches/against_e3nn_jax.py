@@ -86,11 +86,11 @@ def measure_all(options: argparse.Namespace, chosen: list, folder: pathlib.Path)
         if not options.quick:
             sides[f"default {count}"] = peers.e3nn_jax(count, tuned=False)
     main_sides = {key: peer for key, peer in sides.items() if not key.startswith("default")}
-    run = {"system": system(), "threads": threads, "machine": {}, "cases": {}, "starts": {}, "training": None}
+    run = {"system": system(), "threads": threads, "bandwidths": {}, "cases": {}, "starts": {}, "training": None}
     sizes = [1 << k for k in range(14, 30)]
     for count in threads:
-        found = sides[f"schur {count}"]("machine", bytes=sizes)
-        run["machine"][str(count)] = {"flops": found["flops"], "bandwidths": dict(zip(map(str, sizes), found["bandwidths"]))}
+        found = sides[f"schur {count}"]("bandwidths", bytes=sizes)["bandwidths"]
+        run["bandwidths"][str(count)] = dict(zip(map(str, sizes), found))
     for case in chosen:
         print(case.name, file=sys.stderr, flush=True)
         arrays = folder / "case.safetensors"

@@ -23,6 +23,10 @@ def summary(seconds: list[float]) -> dict:
     return {"median": statistics.median(seconds), "minimum": min(seconds), "samples": len(seconds)}
 
 
+def peak_summary(flops: list[float]) -> dict:
+    return {"median": statistics.median(flops), "maximum": max(flops), "samples": len(flops)}
+
+
 def in_turn(peers: dict[str, Peer], rounds: int, turn) -> dict:
     """`turn(key, peer)` gives the times of a turn."""
     seconds = {key: [] for key in peers}
@@ -59,7 +63,7 @@ def bytes_read(case: cases.Case, arrays: pathlib.Path) -> int:
 
 
 def calls(case: cases.Case, peers: dict[str, Peer], arrays: pathlib.Path, rounds: int, folder: pathlib.Path) -> dict:
-    """Loads a case on all sides, checks that they agree, and times calls in turn."""
+    """Loads a case on all sides, checks that they agree, and times calls in turn; after Schur's, the machine's peak."""
     unfused = {key + " unfused": peer for key, peer in peers.items() if case.chain and key.startswith("schur")}
     command = case.command(arrays)
     for key, peer in peers.items():
@@ -67,7 +71,7 @@ def calls(case: cases.Case, peers: dict[str, Peer], arrays: pathlib.Path, rounds
     for peer in unfused.values():
         peer("load", name=case.name + " unfused", case={**command, "unfused": True})
     written = check_equal(case, peers, folder)
-    repeats = {}
+    repeats, peaks = {}, {key: [] for key in peers if key.startswith("schur")}
 
     def turn(key, peer):
         name = case.name + (" unfused" if key in unfused else "")
@@ -75,14 +79,19 @@ def calls(case: cases.Case, peers: dict[str, Peer], arrays: pathlib.Path, rounds
             one = min(peer("time", name=name, samples=2, calls=1)["seconds"])
             count = max(1, round(SAMPLE / one))
             repeats[key] = {"calls": count, "samples": min(SAMPLES_A_TURN, max(1, round(TURN / (one * count))))}
-        return peer("time", name=name, **repeats[key])["seconds"]
+        seconds = peer("time", name=name, **repeats[key])["seconds"]
+        if key in peaks:
+            time.sleep(REST)
+            peaks[key] += peer("peak")["flops"]
+        return seconds
 
     times = in_turn({**peers, **unfused}, rounds, turn)
     for peer in peers.values():
         peer("drop", name=case.name)
     for peer in unfused.values():
         peer("drop", name=case.name + " unfused")
-    return {"bytes": bytes_read(case, arrays) + written, "flops": case.flops, "times": times}
+    peaks = {key.removeprefix("schur "): peak_summary(flops) for key, flops in peaks.items()}
+    return {"bytes": bytes_read(case, arrays) + written, "flops": case.flops, "peaks": peaks, "times": times}
 
 
 def starts(case: cases.Case, peers: dict[str, Peer], arrays: pathlib.Path, rounds: int) -> dict:

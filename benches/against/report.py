@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import numpy as np
 
@@ -19,9 +20,16 @@ arrays, after it was checked that they compute the same. Times are {statistic}s 
   the updated statistics as well.
 - **Roofline**: the larger of the flops of the contractions over the machine's multiply-add peak, and the bytes of arguments
   and results over its bandwidth to a working set of that size. The last column is this over Schur's time.
+- **Peaks** are measured in turn with the calls, on as many threads, and a case has the {peak} of its own, as its times are
+  {statistic}s. The clock of multiply-adds goes with what else the socket does: on a Granite Rapids it moves between 3.1 and
+  3.9 GHz from minute to minute, which is 196 to 249 GFLOP/s a core, so a peak at the start says little of calls minutes later.
+  Bandwidths are measured once, at the start, and the best counts: memory hardly follows that clock, unlike a core's own caches.
 - On a machine that does other work too, minimums say more than medians, and two threads are seldom both free.
 - Calls of one row are mostly the dispatch of XLA's calls from Python.
 """
+
+# What of the samples of a peak stands beside times.
+PEAKS = {"median": "median", "minimum": "maximum"}
 
 
 def microseconds(seconds: float) -> str:
@@ -38,11 +46,15 @@ def geometric_mean(values: list[float]) -> float:
     return math.exp(sum(map(math.log, values)) / len(values)) if values else math.nan
 
 
-def roofline(result: dict, machine: dict) -> float:
+def peak_of(result: dict, threads: int, statistic: str) -> float:
+    return result["peaks"][str(threads)][PEAKS[statistic]]
+
+
+def roofline(result: dict, peak: float, bandwidths: dict) -> float:
     """The least time that the machine allows. Between sizes that were measured, bandwidth is linear in the logarithm of the size."""
-    sizes = [math.log(int(size)) for size in machine["bandwidths"]]
-    bandwidth = float(np.interp(math.log(result["bytes"]), sizes, list(machine["bandwidths"].values())))
-    return max(result["flops"] / machine["flops"], result["bytes"] / bandwidth)
+    sizes = [math.log(int(size)) for size in bandwidths]
+    bandwidth = float(np.interp(math.log(result["bytes"]), sizes, list(bandwidths.values())))
+    return max(result["flops"] / peak, result["bytes"] / bandwidth)
 
 
 def ratio(times: dict, key: str, other: str, statistic: str) -> float:
@@ -54,7 +66,7 @@ def case_table(run: dict, threads: int, statistic: str) -> str:
     for name, result in run["cases"].items():
         times = result["times"]
         ours, tuned, default = (times.get(side + suffix) for side in ("schur", "tuned", "default"))
-        limit = roofline(result, run["machine"][str(threads)])
+        limit = roofline(result, peak_of(result, threads, statistic), run["bandwidths"][str(threads)])
         row = [name, microseconds(ours[statistic]), microseconds(tuned[statistic])]
         row += [microseconds(default[statistic]) if default else "-"]
         row += [f"**{tuned[statistic] / ours[statistic]:.2f}**", microseconds(limit), f"{limit / ours[statistic]:.0%}"]
@@ -105,12 +117,22 @@ def times_table(what: str, results: dict, threads: list[int], statistic: str) ->
     return table([what, "threads", "Schur, ms", "XLA, ms", "ahead"], rows)
 
 
-def machine_lines(run: dict) -> str:
+def peak_line(run: dict, threads: int, statistic: str) -> str:
+    peaks = [peak_of(result, threads, statistic) / 1e9 for result in run["cases"].values()]
+    least, middle, most = min(peaks), statistics.median(peaks), max(peaks)
+    return f"- threads: {threads}: peaks of cases, in GFLOP/s: least {least:.0f}, median {middle:.0f}, most {most:.0f}"
+
+
+def bandwidth_line(run: dict, threads: int) -> str:
+    bandwidths = ", ".join(f"{rate / 1e9:.0f} at {size(int(b))}" for b, rate in run["bandwidths"][str(threads)].items())
+    return f"- threads: {threads}: copies, in GB/s read and written: {bandwidths}"
+
+
+def machine_lines(run: dict, statistic: str) -> str:
     lines = [f"- {run['system']['processor']}, {run['system']['cores']} cores; {run['system']['kernel']}"]
     lines += ["- " + ", ".join(f"{name} {version}" for name, version in run["system"]["versions"].items())]
-    for threads, machine in run["machine"].items():
-        bandwidths = ", ".join(f"{rate / 1e9:.0f} at {size(int(b))}" for b, rate in machine["bandwidths"].items())
-        lines.append(f"- threads: {threads}: {machine['flops'] / 1e9:.0f} GFLOP/s; copies, in GB/s read and written: {bandwidths}")
+    lines += [peak_line(run, threads, statistic) for threads in run["threads"] if run["cases"]]
+    lines += [bandwidth_line(run, threads) for threads in run["threads"]]
     return "\n".join(lines)
 
 
@@ -119,7 +141,7 @@ def size(count: int) -> str:
 
 
 def markdown(run: dict, statistic: str, picture: str | None) -> str:
-    parts = [PREAMBLE.format(statistic=statistic), machine_lines(run)]
+    parts = [PREAMBLE.format(statistic=statistic, peak=PEAKS[statistic]), machine_lines(run, statistic)]
     if picture:
         parts.append(f"![How far Schur is ahead of XLA]({picture})")
     parts += ["## How far ahead", group_table(run, statistic)]

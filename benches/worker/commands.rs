@@ -49,8 +49,10 @@ pub(crate) enum Command {
     Train { spec: PathBuf, data: PathBuf, target: String, batch: usize, epochs: u64, arrays: PathBuf },
     /// Times the next epoch of the run.
     Epoch,
-    /// The machine's multiply-add peak, and its bandwidth to working sets of these sizes.
-    Machine { bytes: Vec<usize> },
+    /// Samples of the machine's multiply-add peak.
+    Peak,
+    /// The machine's bandwidths to working sets of these sizes.
+    Bandwidths { bytes: Vec<usize> },
 }
 
 /// A case that is ready to be called.
@@ -90,7 +92,8 @@ impl Worker {
                 Ok(json!({}))
             }
             Command::Epoch => epoch(self.trainer.as_mut().ok_or("no run of training is prepared")?),
-            Command::Machine { bytes } => Ok(machine::measure(&bytes)),
+            Command::Peak => Ok(json!({ "flops": machine::peak() })),
+            Command::Bandwidths { bytes } => Ok(json!({ "bandwidths": machine::bandwidths(&bytes) })),
         }
     }
 

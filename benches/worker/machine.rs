@@ -1,73 +1,127 @@
 //! What the machine gives: multiply-adds in registers, and bytes copied.
 //!
-//! Both are measured on as many threads as the process may use.
+//! Both are measured on as many threads as the process may use, each on a core of its own.
 
-use std::hint::black_box;
-use std::sync::Barrier;
+use std::hint::{black_box, spin_loop};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+/// How long threads work before they are measured: twice as long as the clock takes to follow a change of load.
+const WARM: Duration = Duration::from_millis(1);
 
-/// How long a measurement takes at least, and how often it is repeated: often, for the best counts, and whatever else the
-/// machine does only takes away.
-const TIME: Duration = Duration::from_millis(3);
-const REPEATS: usize = 25;
+/// How many samples are taken, and how long one takes at least.
+#[derive(Clone, Copy)]
+struct Samples {
+    count: usize,
+    time: Duration,
+}
 
-/// The peak in floating-point operations a second, and the bandwidth in bytes a second for each working set, of
-/// which larger ones follow.
-pub(crate) fn measure(bytes: &[usize]) -> Value {
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let peak = on_all(threads, |_| Box::new(multiply_adds()));
-    let mut bandwidths: Vec<f64> = bytes.iter().map(|&bytes| bandwidth(bytes, threads)).collect();
+/// Those of a turn, each as long as a sample of calls is.
+const PEAK: Samples = Samples { count: 15, time: Duration::from_micros(200) };
+/// Many: the best counts, and whatever else the machine does only takes away.
+const BANDWIDTH: Samples = Samples { count: 25, time: Duration::from_millis(3) };
+
+/// Samples of the multiply-add peak in floating-point operations a second. It goes with the clock, which is another from minute
+/// to minute.
+pub(crate) fn peak() -> Vec<f64> {
+    on_all(threads(), PEAK, |_| Box::new(multiply_adds()))
+}
+
+/// The bandwidth in bytes a second for each working set, of which larger ones follow.
+pub(crate) fn bandwidths(bytes: &[usize]) -> Vec<f64> {
+    let mut bandwidths: Vec<f64> = bytes.iter().map(|&bytes| bandwidth(bytes, threads())).collect();
     // What a machine gives to a working set it gives to smaller ones, whatever a way to copy makes of them.
     bandwidths.iter_mut().rev().fold(0.0, |larger, bandwidth| {
         *bandwidth = bandwidth.max(larger);
         *bandwidth
     });
-    json!({ "threads": threads, "flops": peak, "bandwidths": bandwidths })
+    bandwidths
+}
+
+fn threads() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// One thread's work: does it once, and says how much was done.
 type Work = Box<dyn FnMut() -> f64>;
 
-/// The best rate of all threads together, from when they start to when the last is done.
-fn on_all(threads: usize, work: impl Fn(usize) -> Work + Sync) -> f64 {
-    let barrier = Barrier::new(threads);
+/// Rates of all threads together, from when they start to when the last is done. All do the same.
+fn on_all(threads: usize, samples: Samples, work: impl Fn(usize) -> Work + Sync) -> Vec<f64> {
+    let (meeting, most) = (Meeting::of(threads), AtomicUsize::new(0));
     let run = |k: usize| {
+        bind(k);
         let mut work = work(k);
-        work();
-        let clock = Instant::now();
-        work();
-        let times = (TIME.as_secs_f64() / clock.elapsed().as_secs_f64()).ceil().clamp(1.0, 1e6) as usize;
-        let repeat = || {
-            barrier.wait();
+        most.fetch_max(times(&mut work, samples.time), Ordering::Relaxed);
+        meeting.wait();
+        let times = most.load(Ordering::Relaxed);
+        let sample = || {
+            meeting.wait();
             let clock = Instant::now();
             let done: f64 = (0..times).map(|_| work()).sum();
-            barrier.wait();
+            meeting.wait();
             done / clock.elapsed().as_secs_f64()
         };
-        std::iter::repeat_with(repeat).take(REPEATS).collect::<Vec<f64>>()
+        std::iter::repeat_with(sample).take(samples.count).collect::<Vec<f64>>()
     };
     let rates: Vec<Vec<f64>> = thread::scope(|scope| {
-        let handles: Vec<_> = (0..threads)
-            .map(|k| {
-                scope.spawn({
-                    let run = &run;
-                    move || run(k)
-                })
-            })
-            .collect();
+        let run = &run;
+        let handles: Vec<_> = (0..threads).map(|k| scope.spawn(move || run(k))).collect();
         handles.into_iter().map(|handle| handle.join().expect("no measurement panics")).collect()
     });
-    (0..REPEATS).map(|repeat| rates.iter().map(|rates| rates[repeat]).sum()).fold(0.0, f64::max)
+    (0..samples.count).map(|sample| rates.iter().map(|rates| rates[sample]).sum()).collect()
 }
+
+/// Warms up, and says how often the work is to be done for a sample.
+fn times(work: &mut Work, time: Duration) -> usize {
+    let (clock, mut done) = (Instant::now(), 0.0);
+    while clock.elapsed() < WARM {
+        work();
+        done += 1.0;
+    }
+    (done * time.as_secs_f64() / clock.elapsed().as_secs_f64()).ceil() as usize
+}
+
+/// Where threads wait for each other. They stay awake: to be woken takes as long as a good part of a sample.
+struct Meeting {
+    threads: usize,
+    arrivals: AtomicUsize,
+}
+
+impl Meeting {
+    fn of(threads: usize) -> Self {
+        Meeting { threads, arrivals: AtomicUsize::new(0) }
+    }
+
+    fn wait(&self) {
+        let arrivals = self.arrivals.fetch_add(1, Ordering::AcqRel) + 1;
+        let all = arrivals.next_multiple_of(self.threads);
+        while self.arrivals.load(Ordering::Acquire) < all {
+            spin_loop();
+        }
+    }
+}
+
+/// Keeps this thread on one of the process's cores: the system may start two on one of them, and part them milliseconds later.
+#[cfg(target_os = "linux")]
+fn bind(k: usize) {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+    let Ok(allowed) = sched_getaffinity(None) else { return };
+    let core = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).nth(k);
+    let mut own = CpuSet::new();
+    core.into_iter().for_each(|core| own.set(core));
+    let _ = sched_setaffinity(None, &own);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bind(_: usize) {}
 
 /// Bytes read and written in a second, in a working set of so many, by the best way to copy.
 fn bandwidth(bytes: usize, threads: usize) -> f64 {
     let ways: [CopyFn; 2] = [|from, to| to.copy_from_slice(from), copy_past_caches];
-    let rates = ways.map(|way| on_all(threads, |k| Box::new(copy(bytes, threads, k, way))));
-    rates.into_iter().fold(0.0, f64::max)
+    let rates = ways.map(|way| on_all(threads, BANDWIDTH, |k| Box::new(copy(bytes, threads, k, way))));
+    rates.into_iter().flatten().fold(0.0, f64::max)
 }
 
 /// Copies lines.
