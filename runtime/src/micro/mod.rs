@@ -6,6 +6,7 @@
 #![expect(clippy::indexing_slicing, reason = "places are of arrays whose lengths are constants here")]
 #![allow(unsafe_code)]
 
+mod blocks;
 mod code;
 mod columns;
 mod functions;

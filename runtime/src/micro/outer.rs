@@ -4,29 +4,43 @@
 #![allow(clippy::needless_range_loop, reason = "loops over registers count in several arrays at once")]
 
 use super::simd::Simd;
-use super::tile::Tile;
+use super::tile::{Layout, Tile};
 
 /// `count` rows of `NV` vectors of columns, sums of `K` terms. Columns are contiguous in `out`.
 ///
 /// # Safety
 /// As for [`Simd`]; `tile` names elements of its arrays.
 #[inline(always)]
-pub(super) unsafe fn rows<S: Simd, const K: usize, const NV: usize>(tile: &Tile<S::T>, count: usize) {
+pub(super) unsafe fn rows<S: Simd, const K: usize, const NV: usize>(
+    layout: &Layout<S::T>,
+    tile: &Tile<S::T>,
+    count: usize,
+) {
     // SAFETY: the caller's.
-    unsafe { if tile.accumulate { all::<S, K, NV, true>(tile, count) } else { all::<S, K, NV, false>(tile, count) } }
+    unsafe {
+        if tile.accumulate {
+            all::<S, K, NV, true>(layout, tile, count)
+        } else {
+            all::<S, K, NV, false>(layout, tile, count)
+        }
+    }
 }
 
 #[inline(always)]
-unsafe fn all<S: Simd, const K: usize, const NV: usize, const ADD: bool>(tile: &Tile<S::T>, count: usize) {
+unsafe fn all<S: Simd, const K: usize, const NV: usize, const ADD: bool>(
+    layout: &Layout<S::T>,
+    tile: &Tile<S::T>,
+    count: usize,
+) {
     // SAFETY: the caller's.
     unsafe {
-        let (mask, coefficient) = (S::first(tile.last), S::splat(tile.coefficient));
+        let (mask, coefficient) = (S::first(layout.last), S::splat(layout.coefficient));
         let mut terms = [0; K];
         let mut columns = [[S::zero(); NV]; K];
         for k in 0..K {
             let at = [k / tile.k[1], k % tile.k[1]];
-            terms[k] = at[0] * tile.a_k[0] + at[1] * tile.a_k[1];
-            let b = tile.b.add(at[0] * tile.b_k[0] + at[1] * tile.b_k[1]);
+            terms[k] = at[0] * layout.a_k[0] + at[1] * layout.a_k[1];
+            let b = tile.b.add(at[0] * layout.b_k[0] + at[1] * layout.b_k[1]);
             for v in 0..NV {
                 let from = b.add(v * S::LANES);
                 let column = if v + 1 < NV { S::load(from) } else { S::load_first(from, mask) };
@@ -51,8 +65,8 @@ unsafe fn all<S: Simd, const K: usize, const NV: usize, const ADD: bool>(tile: &
                 }
                 if v + 1 < NV { S::store(to, sum) } else { S::store_first(to, sum, mask) }
             }
-            a = a.wrapping_add(tile.group[0]);
-            out = out.wrapping_add(tile.group[1]);
+            a = a.wrapping_add(layout.group[0]);
+            out = out.wrapping_add(layout.group[1]);
         }
     }
 }

@@ -69,6 +69,7 @@ impl<T: Element, const N: usize> Simd for Plain<T, N> {
     type Mask = usize;
     type Lanes = [bool; N];
     const LANES: usize = N;
+    const IS_PLAIN: bool = true;
 
     #[inline(always)]
     unsafe fn zero() -> [T; N] {

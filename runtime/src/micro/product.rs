@@ -2,43 +2,29 @@
 
 use schur_ir::micro::{Ahead, Along, Extent, Product};
 
-use super::tile::Tile;
-use super::tiles::{LIST, Rows, TileFn, Tiles, groups, has_room};
+use super::blocks::{Block, alone, blocks, few};
+use super::tile::{Layout, Tile};
+use super::tiles::{LIST, Rows, Tiles};
 
 /// Elements of `k` after which sums go to memory, so that a panel of `b` stays in the first cache.
 const DEPTH: usize = 256;
 
-/// The most vectors of columns that are in registers at once.
-const MOST_VECTORS: usize = 8;
-
-/// Sums of as many terms or more are never cut in tiles of few terms.
-const MANY_TERMS: usize = 8;
-
 /// A product, ready to be called.
 pub(super) struct Plan<T: 'static> {
     m: [Along; 2],
-    /// The strides of `scale` along these; none where sums are not multiplied.
-    scale: Option<[usize; 2]>,
     k: [Along; 2],
-    n: usize,
-    n_stride: usize,
-    coefficient: T,
+    /// The strides of `scale` along `m`; none where sums are not multiplied.
+    scale: Option<[usize; 2]>,
     accumulate: bool,
     asks: bool,
-    lanes: usize,
-    /// By vectors (1, 2): the tiles of 1, 2, … groups.
-    tiles: Vec<Vec<TileFn<T>>>,
-    /// The same for single rows.
-    rest: Vec<Vec<TileFn<T>>>,
-    /// The tiles of products of one row, by vectors: more of these than 2, so that sums do not wait for each other, and that
-    /// `b` is read as it lies.
-    alone: Vec<TileFn<T>>,
-    /// The number of items of `alone`.
+    /// Rows of a list that are a group; none where the items of a group are along the second axis.
+    list: Option<usize>,
+    blocks: Vec<Block<T>>,
+    /// The blocks of products of one row, and its items; none where they are as others.
+    alone: Vec<Block<T>>,
     alone_items: usize,
-    /// The number of items of `tiles`.
-    items: usize,
-    /// By the number of terms: the tiles of sums of so few, with their vectors, the most first.
-    outer: Vec<Vec<(usize, TileFn<T>)>>,
+    /// By the number of terms: the blocks of sums of so few.
+    few: Vec<Vec<Block<T>>>,
 }
 
 impl<T: Copy> Plan<T> {
@@ -47,33 +33,28 @@ impl<T: Copy> Plan<T> {
             [outer, inner] if outer.extent == Extent::Rows => [inner, outer],
             others => others,
         };
-        let Rows { m, items, tiles: chosen } = Rows::new(product, k, tiles);
-        // Half a vector needs no tiles of more.
-        let alone_items = if m[1].extent == Extent::Fixed(items) { items } else { 1 };
-        let alone = (1..).map_while(|vectors| (tiles.get)(alone_items, 1, vectors));
-        let alone = if has_room(product, tiles) { Vec::new() } else { alone.collect() };
-        let of_terms = |terms| {
-            let widest_first = (1..=MOST_VECTORS).rev();
-            widest_first.filter_map(|vectors| Some((vectors, (tiles.outer)(terms, vectors)?))).collect()
-        };
-        let is_plain = product.n_stride == 1 && product.scale.is_none();
-        let outer = if is_plain { (0..MANY_TERMS).map(of_terms).collect() } else { Vec::new() };
-        Plan {
-            m,
-            scale: product.scale,
-            k,
-            n: product.n,
+        let rows = Rows::new(product, k, tiles);
+        let [group, item] = [0, 1].map(|axis| strides(&rows.m, product.scale, axis));
+        let layout = Layout {
+            group,
+            item,
+            a_k: k.map(|along| along.strides[0]),
+            b_k: k.map(|along| along.strides[1]),
+            last: tiles.lanes,
             n_stride: product.n_stride,
             coefficient,
+        };
+        Plan {
+            m: rows.m,
+            k,
+            scale: product.scale,
             accumulate: product.accumulate,
             asks: product.asks(),
-            lanes: tiles.lanes,
-            tiles: chosen,
-            rest: groups(tiles, 1),
-            alone,
-            alone_items,
-            items,
-            outer,
+            list: rows.are_list().then_some(rows.items),
+            alone: alone(product, tiles, &rows, layout),
+            alone_items: rows.items_alone(),
+            few: few(product, tiles, layout),
+            blocks: blocks(product, tiles, &rows, layout),
         }
     }
 
@@ -97,117 +78,71 @@ impl<T: Copy> Plan<T> {
         let ahead = if self.asks && unsafe { (*ahead).left } > 0 { ahead } else { std::ptr::null_mut() };
         let mut depth = 0;
         while depth < k1 {
-            let mut tile = Tile {
+            let tile = Tile {
                 a: a.wrapping_add(depth * self.k[1].strides[0]),
                 b: b.wrapping_add(depth * self.k[1].strides[1]),
                 out,
                 scale,
-                group: self.strides(0),
-                item: self.strides(1),
                 k: [k0, DEPTH.min(k1 - depth)],
-                a_k: [self.k[0].strides[0], self.k[1].strides[0]],
-                b_k: [self.k[0].strides[1], self.k[1].strides[1]],
-                last: self.lanes,
-                n_stride: self.n_stride,
-                coefficient: self.coefficient,
                 accumulate: self.accumulate || depth > 0,
                 ahead,
             };
             // SAFETY: the caller's.
-            unsafe { self.columns(&mut tile, m) }
+            unsafe { self.part(tile, m) }
             depth += DEPTH;
         }
     }
 
-    /// The loop over blocks of columns.
+    /// A part of the sums, for all blocks of columns.
     #[inline(always)]
-    unsafe fn columns(&self, tile: &mut Tile<T>, m: [usize; 2]) {
-        let few = self.outer.get(tile.k[0] * tile.k[1]).filter(|_| m[0] >= LIST && m[1] == 1);
-        let is_alone = m == [1, self.alone_items] && !self.alone.is_empty();
-        let mut left = self.n;
-        while left > 0 {
-            // Numbers of lanes are powers of two; a division takes as long as a small product.
-            let needed = (left + self.lanes - 1) >> self.lanes.trailing_zeros();
-            let outer = few.and_then(|tiles| tiles.iter().find(|(vectors, _)| *vectors <= needed));
-            let most = if is_alone { self.alone.len() } else { self.tiles.len() };
-            let vectors = outer.map_or(needed.min(most), |(vectors, _)| *vectors);
-            let columns = left.min(vectors * self.lanes);
-            tile.last = columns - (vectors - 1) * self.lanes;
+    unsafe fn part(&self, mut tile: Tile<T>, m: [usize; 2]) {
+        let few = self.few.get(tile.k[0] * tile.k[1]).filter(|few| !few.is_empty() && m[0] >= LIST && m[1] == 1);
+        let (blocks, list) = match few {
+            Some(few) => (few, None),
+            None if m == [1, self.alone_items] && !self.alone.is_empty() => (&self.alone, None),
+            None => (&self.blocks, self.list),
+        };
+        let (a, mut out, mut scale) = (tile.a, tile.out, tile.scale);
+        for block in blocks {
+            for _ in 0..block.times {
+                // SAFETY: the caller's.
+                unsafe {
+                    match list {
+                        Some(items) => self.lists(block, &mut tile, items, m),
+                        None => block.groups.run(&mut tile, m[0]),
+                    }
+                }
+                out = out.wrapping_add(block.columns * block.groups.layout.n_stride);
+                if self.is_scaled() {
+                    scale = scale.wrapping_add(block.columns);
+                }
+                (tile.a, tile.out, tile.scale) = (a, out, scale);
+                tile.b = tile.b.wrapping_add(block.columns);
+            }
+        }
+    }
+
+    /// Lists of rows, of which so many are a group, one after the other.
+    #[inline(always)]
+    unsafe fn lists(&self, block: &Block<T>, tile: &mut Tile<T>, items: usize, [m0, m1]: [usize; 2]) {
+        let (a, out, scale) = (tile.a, tile.out, tile.scale);
+        for k in 0..m1 {
+            (tile.a, tile.out, tile.scale) = (a, out, scale);
+            if k > 0 {
+                tile.advance_rows(strides(&self.m, self.scale, 1).map(|stride| k * stride));
+            }
             // SAFETY: the caller's.
             unsafe {
-                match outer {
-                    Some((_, rows)) => rows(tile, m[0]),
-                    None if is_alone => self.alone[vectors - 1](tile, 1),
-                    None => self.rows(tile, m, vectors),
-                }
+                block.groups.run(tile, m0 / items);
+                block.rest.run(tile, m0 % items);
             }
-            tile.b = tile.b.wrapping_add(columns);
-            tile.out = tile.out.wrapping_add(columns * self.n_stride);
-            if self.is_scaled() {
-                tile.scale = tile.scale.wrapping_add(columns);
-            }
-            left -= columns;
-        }
-    }
-
-    /// The loop over rows and components.
-    #[inline(always)]
-    unsafe fn rows(&self, tile: &mut Tile<T>, [m0, m1]: [usize; 2], vectors: usize) {
-        let (a, out, scale) = (tile.a, tile.out, tile.scale);
-        // SAFETY: the caller's.
-        unsafe {
-            if self.items == m1 {
-                call(&self.tiles[vectors - 1], tile, m0);
-            } else {
-                let item = tile.item;
-                for k in 0..m1 {
-                    (tile.a, tile.out) = (a.wrapping_add(k * item[0]), out.wrapping_add(k * item[1]));
-                    tile.scale = scale.wrapping_add(k * item[2]);
-                    self.list(tile, m0, vectors);
-                }
-                (tile.group, tile.item) = (self.strides(0), item);
-            }
-        }
-        (tile.a, tile.out, tile.scale) = (a, out, scale);
-    }
-
-    /// The strides of `a`, `out` and `scale` along an axis of rows.
-    #[inline(always)]
-    fn strides(&self, axis: usize) -> [usize; 3] {
-        let [out, a] = self.m[axis].strides;
-        [a, out, self.scale.map_or(0, |strides| strides[axis])]
-    }
-
-    /// Rows at one stride.
-    #[inline(always)]
-    unsafe fn list(&self, tile: &mut Tile<T>, count: usize, vectors: usize) {
-        let stride = self.strides(0);
-        let whole = if count < self.items { 0 } else { count / self.items };
-        (tile.group, tile.item) = (stride.map(|s| s * self.items), stride);
-        // SAFETY: the caller's.
-        unsafe {
-            call(&self.tiles[vectors - 1], tile, whole);
-            tile.group = stride;
-            call(&self.rest[vectors - 1], tile, count - whole * self.items);
         }
     }
 }
 
-/// Calls tiles for `count` groups, the largest first, and moves on by as many.
+/// The strides of `a`, `out` and `scale` along an axis of rows.
 #[inline(always)]
-unsafe fn call<T: Copy>(tiles: &[TileFn<T>], tile: &mut Tile<T>, count: usize) {
-    // A division takes as long as a small tile.
-    let whole = if count < tiles.len() { 0 } else { count / tiles.len() };
-    // SAFETY: the caller's.
-    unsafe {
-        if whole > 0 {
-            tiles[tiles.len() - 1](tile, whole);
-            tile.advance(whole * tiles.len());
-        }
-        let rest = count - whole * tiles.len();
-        if rest > 0 {
-            tiles[rest - 1](tile, 1);
-            tile.advance(rest);
-        }
-    }
+fn strides(m: &[Along; 2], scale: Option<[usize; 2]>, axis: usize) -> [usize; 3] {
+    let [out, a] = m[axis].strides;
+    [a, out, scale.map_or(0, |strides| strides[axis])]
 }

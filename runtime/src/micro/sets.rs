@@ -14,7 +14,8 @@ use super::portable::{self, Plain};
 use super::simd::Simd;
 use super::square;
 use super::steps::{self, Shape};
-use super::tile::Tile;
+use super::store::{Any, Form, Whole, Woven};
+use super::tile::{Layout, Tile};
 use super::tile_sums;
 use super::tiles::{TileFn, Tiles};
 use super::transpose;
@@ -50,14 +51,18 @@ macro_rules! functions {
             /// # Safety
             /// The machine has the instructions, and the tile names elements of its arrays.
             $(#[$features])?
-            unsafe fn tile<const G: usize, const J: usize, const NV: usize>(tile: &Tile<$float>, times: usize) {
+            unsafe fn tiles<F: Form, const G: usize, const J: usize, const NV: usize>(
+                layout: &Layout<$float>,
+                tile: &mut Tile<$float>,
+                times: usize,
+            ) {
                 // SAFETY: the caller's.
-                tile.repeat(G, times, |tile| unsafe { tile_sums::tile::<$simd, G, J, NV>(tile) })
+                unsafe { tile_sums::tiles::<$simd, F, G, J, NV>(layout, tile, times) }
             }
 
-            fn get(items: usize, groups: usize, vectors: usize) -> Option<TileFn<$float>> {
+            fn get<F: Form>(items: usize, groups: usize, vectors: usize) -> Option<TileFn<$float>> {
                 match (items, groups, vectors) {
-                    $(($j, $g, $v) => Some(tile::<$g, $j, $v>),)*
+                    $(($j, $g, $v) => Some(tiles::<F, $g, $j, $v>),)*
                     _ => None,
                 }
             }
@@ -65,9 +70,13 @@ macro_rules! functions {
             /// # Safety
             /// The machine has the instructions, and the tile names elements of its arrays.
             $(#[$features])?
-            unsafe fn tile_of_pairs<const G: usize, const H: usize, const ITEMS: usize>(tile: &Tile<$float>, times: usize) {
+            unsafe fn tile_of_pairs<const G: usize, const H: usize, const ITEMS: usize>(
+                layout: &Layout<$float>,
+                tile: &mut Tile<$float>,
+                times: usize,
+            ) {
                 // SAFETY: the caller's.
-                tile.repeat(G, times, |tile| unsafe { tile_sums::pairs::<$simd, G, H, ITEMS>(tile) })
+                unsafe { tile_sums::pairs::<$simd, G, H, ITEMS>(layout, tile, times) }
             }
 
             fn pairs(items: usize, groups: usize) -> Option<TileFn<$float>> {
@@ -80,9 +89,13 @@ macro_rules! functions {
             /// # Safety
             /// The machine has the instructions, and the tile names elements of its arrays.
             $(#[$features])?
-            unsafe fn tile_of_terms<const G: usize, const J: usize>(tile: &Tile<$float>, times: usize) {
+            unsafe fn tile_of_terms<const G: usize, const J: usize>(
+                layout: &Layout<$float>,
+                tile: &mut Tile<$float>,
+                times: usize,
+            ) {
                 // SAFETY: the caller's.
-                tile.repeat(G, times, |tile| unsafe { tile_sums::terms::<$simd, G, J>(tile) })
+                unsafe { tile_sums::terms::<$simd, G, J>(layout, tile, times) }
             }
 
             fn terms(items: usize, groups: usize) -> Option<TileFn<$float>> {
@@ -97,25 +110,29 @@ macro_rules! functions {
             /// # Safety
             /// The machine has the instructions, and the tile names elements of its arrays.
             $(#[$features])?
-            unsafe fn square_pairs<const G: usize, const H: usize, const ITEMS: usize>(tile: &Tile<$float>, times: usize) {
+            unsafe fn square_pairs<const G: usize, const H: usize, const ITEMS: usize>(
+                layout: &Layout<$float>,
+                tile: &mut Tile<$float>,
+                times: usize,
+            ) {
                 // SAFETY: the caller's.
-                unsafe { square::pairs::<$simd, G, H, ITEMS>(*tile, times) }
+                unsafe { square::pairs::<$simd, G, H, ITEMS>(layout, tile, times) }
             }
 
             /// # Safety
             /// The machine has the instructions, and the tile names elements of its arrays.
             $(#[$features])?
-            unsafe fn square_terms<const G: usize>(tile: &Tile<$float>, times: usize) {
+            unsafe fn square_terms<const G: usize>(layout: &Layout<$float>, tile: &mut Tile<$float>, times: usize) {
                 // SAFETY: the caller's.
-                unsafe { square::terms::<$simd, G>(*tile, times) }
+                unsafe { square::terms::<$simd, G>(layout, tile, times) }
             }
 
             /// # Safety
             /// The machine has the instructions, and the tile names elements of its arrays.
             $(#[$features])?
-            unsafe fn square_sums<const D: usize>(tile: &Tile<$float>, times: usize) {
+            unsafe fn square_sums<const D: usize>(layout: &Layout<$float>, tile: &mut Tile<$float>, times: usize) {
                 // SAFETY: the caller's.
-                tile.repeat(1, times, |tile| unsafe { square::sums::<$simd, D>(tile) })
+                unsafe { square::sums::<$simd, D>(layout, tile, times) }
             }
 
             fn sums_of(components: usize) -> Option<TileFn<$float>> {
@@ -146,9 +163,13 @@ macro_rules! functions {
             /// # Safety
             /// The machine has the instructions, and the tile names elements of its arrays.
             $(#[$features])?
-            unsafe fn outer_rows<const K: usize, const NV: usize>(tile: &Tile<$float>, count: usize) {
+            unsafe fn outer_rows<const K: usize, const NV: usize>(
+                layout: &Layout<$float>,
+                tile: &mut Tile<$float>,
+                count: usize,
+            ) {
                 // SAFETY: the caller's.
-                unsafe { outer::rows::<$simd, K, NV>(tile, count) }
+                unsafe { outer::rows::<$simd, K, NV>(layout, tile, count) }
             }
 
             fn outer(terms: usize, vectors: usize) -> Option<TileFn<$float>> {
@@ -344,7 +365,18 @@ $(($terms, $columns) => Some(outer_rows::<$terms, $columns>),)*
             }
 
             pub(super) static FUNCTIONS: Functions<$float> = Functions {
-                tiles: Tiles { lanes: <$simd as Simd>::LANES, get, pairs, terms, square, sums: sums_of, outer },
+                tiles: Tiles {
+                    lanes: <$simd as Simd>::LANES,
+                    any: get::<Any>,
+                    whole: get::<Whole>,
+                    // Where sums go nowhere but to woven vectors, the compiler sums plain arrays in that order, by half the speed.
+                    woven: if <$simd as Simd>::IS_PLAIN { get::<Any> } else { get::<Woven> },
+                    pairs,
+                    terms,
+                    square,
+                    sums: sums_of,
+                    outer,
+                },
                 rows,
                 map,
                 step,

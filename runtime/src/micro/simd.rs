@@ -22,6 +22,8 @@ pub(super) trait Simd: Copy {
 
     /// Elements of a vector.
     const LANES: usize;
+    /// True for arrays, which the compiler makes vectors of as it likes.
+    const IS_PLAIN: bool = false;
 
     /// All lanes zero.
     unsafe fn zero() -> Self::V;

@@ -3,33 +3,114 @@
 #![allow(clippy::needless_range_loop, reason = "loops over registers count in several arrays at once")]
 
 use super::simd::Simd;
-use super::tile::Tile;
+use super::tile::{Layout, Tile};
 use super::weave::{MOST, first_of_pair, item_of, weave, weave_pairs};
 
-/// Writes the sums of a tile.
-///
-/// # Safety
-/// As for [`Simd`]; `tile` names elements of its arrays.
+/// How the columns of a register tile lie in `out`: a way to load the last vector of them from `b`, and to write their sums.
+pub(super) trait Form {
+    /// True where all vectors of columns are whole.
+    const IS_WHOLE: bool;
+
+    /// Writes the sums of a tile.
+    ///
+    /// # Safety
+    /// As for [`Simd`]; `tile` names elements of its arrays.
+    unsafe fn store<S: Simd, const G: usize, const J: usize, const NV: usize>(
+        layout: &Layout<S::T>,
+        tile: &Tile<S::T>,
+        sums: &[[[S::V; NV]; J]; G],
+    );
+}
+
+/// True where so many items of a column are neighbours in `out`.
 #[inline(always)]
-pub(super) unsafe fn store<S: Simd, const G: usize, const J: usize, const NV: usize>(
-    tile: &Tile<S::T>,
-    sums: &[[[S::V; NV]; J]; G],
-    mask: S::Mask,
-) {
-    // SAFETY: the caller's.
-    unsafe {
-        let coefficient = Some(S::splat(tile.coefficient));
-        let out = |g: usize| tile.out.add(g * tile.group[1]);
-        if tile.n_stride == 1 {
+pub(super) fn is_woven<T>(layout: &Layout<T>, items: usize) -> bool {
+    items % 2 == 1 && items > 1 && layout.n_stride == items && layout.item[1] == 1
+}
+
+/// Whole vectors.
+pub(super) struct Whole;
+
+/// The items of a column are neighbours, and columns are whole vectors of `b`.
+pub(super) struct Woven;
+
+/// Anyhow.
+pub(super) struct Any;
+
+impl Form for Whole {
+    const IS_WHOLE: bool = true;
+
+    #[inline(always)]
+    unsafe fn store<S: Simd, const G: usize, const J: usize, const NV: usize>(
+        layout: &Layout<S::T>,
+        tile: &Tile<S::T>,
+        sums: &[[[S::V; NV]; J]; G],
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            let coefficient = S::splat(layout.coefficient);
             for g in 0..G {
-                plain::<S, J, NV>(tile, &sums[g], out(g), coefficient, mask);
+                for j in 0..J {
+                    let out = tile.out.add(g * layout.group[1] + j * layout.item[1]);
+                    for v in 0..NV {
+                        write_whole::<S>(out.add(v * S::LANES), sums[g][j][v], coefficient, tile.accumulate);
+                    }
+                }
             }
-        } else if J % 2 == 1 && J > 1 && tile.n_stride == J && tile.item[1] == 1 {
+        }
+    }
+}
+
+impl Form for Woven {
+    const IS_WHOLE: bool = true;
+
+    #[inline(always)]
+    unsafe fn store<S: Simd, const G: usize, const J: usize, const NV: usize>(
+        layout: &Layout<S::T>,
+        tile: &Tile<S::T>,
+        sums: &[[[S::V; NV]; J]; G],
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            let coefficient = S::splat(layout.coefficient);
             for g in 0..G {
-                woven::<S, J, NV>(tile, &sums[g], out(g), coefficient);
+                let out = tile.out.add(g * layout.group[1]);
+                for v in 0..NV {
+                    let woven = woven_column::<S, J, NV>(&sums[g], v);
+                    for k in 0..J {
+                        let to = out.add((v * J + k) * S::LANES);
+                        write_whole::<S>(to, woven[k], coefficient, tile.accumulate);
+                    }
+                }
             }
-        } else {
-            strided::<S, G, J, NV>(tile, sums, coefficient);
+        }
+    }
+}
+
+impl Form for Any {
+    const IS_WHOLE: bool = false;
+
+    #[inline(always)]
+    unsafe fn store<S: Simd, const G: usize, const J: usize, const NV: usize>(
+        layout: &Layout<S::T>,
+        tile: &Tile<S::T>,
+        sums: &[[[S::V; NV]; J]; G],
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            let coefficient = Some(S::splat(layout.coefficient));
+            let out = |g: usize| tile.out.add(g * layout.group[1]);
+            if layout.n_stride == 1 {
+                for g in 0..G {
+                    plain::<S, J, NV>(layout, tile, &sums[g], out(g), coefficient);
+                }
+            } else if is_woven(layout, J) {
+                for g in 0..G {
+                    woven::<S, J, NV>(layout, tile, &sums[g], out(g), coefficient);
+                }
+            } else {
+                strided::<S, G, J, NV>(layout, tile, sums, coefficient);
+            }
         }
     }
 }
@@ -40,17 +121,18 @@ pub(super) unsafe fn store<S: Simd, const G: usize, const J: usize, const NV: us
 /// As for [`Simd`]; `tile` names elements of its arrays.
 #[inline(always)]
 pub(super) unsafe fn store_pairs<S: Simd, const G: usize, const H: usize, const ITEMS: usize>(
+    layout: &Layout<S::T>,
     tile: &Tile<S::T>,
     sums: &[[S::V; H]; G],
     coefficient: Option<S::V>,
 ) {
     // SAFETY: the caller's.
     unsafe {
-        let mask = S::first(tile.last);
+        let mask = S::first(layout.last);
         for g in 0..G {
-            let (out, pairs) = (tile.out.add(g * tile.group[1]), &sums[g]);
-            if tile.n_stride == ITEMS && tile.item[1] == 1 {
-                let elements = ITEMS * tile.last;
+            let (out, pairs) = (tile.out.add(g * layout.group[1]), &sums[g]);
+            if layout.n_stride == ITEMS && layout.item[1] == 1 {
+                let elements = ITEMS * layout.last;
                 for k in 0..H {
                     let count = elements.saturating_sub(k * S::LANES).min(S::LANES);
                     if count > 0 {
@@ -61,7 +143,7 @@ pub(super) unsafe fn store_pairs<S: Simd, const G: usize, const H: usize, const 
             } else {
                 for j in 0..ITEMS {
                     let columns = item_of::<S>(pairs[j / 2], j - first_of_pair(j / 2, ITEMS));
-                    write::<S>(out.add(j * tile.item[1]), columns, coefficient, tile.accumulate, mask);
+                    write::<S>(out.add(j * layout.item[1]), columns, coefficient, tile.accumulate, mask);
                 }
             }
         }
@@ -92,21 +174,46 @@ pub(super) unsafe fn write<S: Simd>(
     }
 }
 
+/// Writes a vector, scaled by the coefficient.
+///
+/// # Safety
+/// As for [`Simd`]; `to` has as many elements as a vector.
+#[inline(always)]
+unsafe fn write_whole<S: Simd>(to: *mut S::T, sum: S::V, coefficient: S::V, accumulate: bool) {
+    // SAFETY: the caller's.
+    unsafe {
+        let value =
+            if accumulate { S::multiply_add(sum, coefficient, S::load(to)) } else { S::multiply(sum, coefficient) };
+        S::store(to, value);
+    }
+}
+
+/// Vector `v` of every component, woven.
+#[inline(always)]
+unsafe fn woven_column<S: Simd, const J: usize, const NV: usize>(sums: &[[S::V; NV]; J], v: usize) -> [S::V; J] {
+    let mut components = [sums[0][0]; J];
+    for j in 0..J {
+        components[j] = sums[j][v];
+    }
+    // SAFETY: the caller's.
+    unsafe { weave::<S, J>(&components) }
+}
+
 /// Columns are contiguous.
 #[inline(always)]
 unsafe fn plain<S: Simd, const J: usize, const NV: usize>(
+    layout: &Layout<S::T>,
     tile: &Tile<S::T>,
     sums: &[[S::V; NV]; J],
     out: *mut S::T,
     coefficient: Option<S::V>,
-    mask: S::Mask,
 ) {
     // SAFETY: the caller's.
     unsafe {
-        let all = S::first(S::LANES);
+        let (all, mask) = (S::first(S::LANES), S::first(layout.last));
         for (j, row) in sums.iter().enumerate() {
             for (v, sum) in row.iter().enumerate() {
-                let to = out.add(j * tile.item[1] + v * S::LANES);
+                let to = out.add(j * layout.item[1] + v * S::LANES);
                 write::<S>(to, *sum, coefficient, tile.accumulate, if v + 1 < NV { all } else { mask });
             }
         }
@@ -116,6 +223,7 @@ unsafe fn plain<S: Simd, const J: usize, const NV: usize>(
 /// The `J` components of a column are contiguous.
 #[inline(always)]
 unsafe fn woven<S: Simd, const J: usize, const NV: usize>(
+    layout: &Layout<S::T>,
     tile: &Tile<S::T>,
     sums: &[[S::V; NV]; J],
     out: *mut S::T,
@@ -124,12 +232,8 @@ unsafe fn woven<S: Simd, const J: usize, const NV: usize>(
     // SAFETY: the caller's.
     unsafe {
         for v in 0..NV {
-            let mut components = [sums[0][0]; J];
-            for j in 0..J {
-                components[j] = sums[j][v];
-            }
-            let woven = weave::<S, J>(&components);
-            let elements = J * if v + 1 < NV { S::LANES } else { tile.last };
+            let woven = woven_column::<S, J, NV>(sums, v);
+            let elements = J * if v + 1 < NV { S::LANES } else { layout.last };
             for k in 0..J {
                 let count = elements.saturating_sub(k * S::LANES).min(S::LANES);
                 if count > 0 {
@@ -144,6 +248,7 @@ unsafe fn woven<S: Simd, const J: usize, const NV: usize>(
 /// Columns are somewhere.
 #[inline(always)]
 unsafe fn strided<S: Simd, const G: usize, const J: usize, const NV: usize>(
+    layout: &Layout<S::T>,
     tile: &Tile<S::T>,
     sums: &[[[S::V; NV]; J]; G],
     coefficient: Option<S::V>,
@@ -154,10 +259,10 @@ unsafe fn strided<S: Simd, const G: usize, const J: usize, const NV: usize>(
     unsafe {
         for (at, sum) in kept.as_flattened().as_flattened().iter().enumerate() {
             let (g, j, v) = (at / (J * NV), at / NV % J, at % NV);
-            let count = if v + 1 < NV { S::LANES } else { tile.last };
-            let mut lanes = [tile.coefficient; MOST];
-            let first = tile.out.add(g * tile.group[1] + j * tile.item[1]);
-            let to = |k: usize| first.add((v * S::LANES + k) * tile.n_stride);
+            let count = if v + 1 < NV { S::LANES } else { layout.last };
+            let mut lanes = [layout.coefficient; MOST];
+            let first = tile.out.add(g * layout.group[1] + j * layout.item[1]);
+            let to = |k: usize| first.add((v * S::LANES + k) * layout.n_stride);
             if tile.accumulate {
                 for (k, lane) in lanes.iter_mut().enumerate().take(count) {
                     *lane = *to(k);

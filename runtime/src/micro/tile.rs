@@ -2,46 +2,47 @@
 
 use schur_ir::micro::Ahead;
 
-/// One call of a register tile.
+/// What all register tiles of a block of columns have in common.
 #[derive(Clone, Copy)]
-pub(super) struct Tile<T> {
-    pub(super) a: *const T,
-    pub(super) b: *const T,
-    pub(super) out: *mut T,
-    /// What sums are multiplied by, at the places of `out`; null where they are not.
-    pub(super) scale: *const T,
+pub(super) struct Layout<T> {
     /// Strides of `a`, `out` and `scale`: from group to group, and from item to item.
     pub(super) group: [usize; 3],
     pub(super) item: [usize; 3],
-    /// How far the sums run, outer and inner, with the strides of `a` and `b`.
-    pub(super) k: [usize; 2],
+    /// Strides of `a` and `b` along the sums, outer and inner.
     pub(super) a_k: [usize; 2],
     pub(super) b_k: [usize; 2],
     /// Columns in the last vector.
     pub(super) last: usize,
     pub(super) n_stride: usize,
     pub(super) coefficient: T,
+}
+
+/// Where a register tile is.
+pub(super) struct Tile<T> {
+    pub(super) a: *const T,
+    pub(super) b: *const T,
+    pub(super) out: *mut T,
+    /// What sums are multiplied by, at the places of `out`; null where they are not.
+    pub(super) scale: *const T,
+    /// How far the sums run, outer and inner.
+    pub(super) k: [usize; 2],
     pub(super) accumulate: bool,
     /// What is asked for meanwhile, which is nobody else's; null where nothing is.
     pub(super) ahead: *mut Ahead,
 }
 
 impl<T: Copy> Tile<T> {
-    /// Computes the tile of `groups` groups, and those that follow it: `times` in all.
-    #[inline(always)]
-    pub(super) fn repeat(&self, groups: usize, times: usize, compute: impl Fn(&Self)) {
-        let mut tile = *self;
-        for _ in 0..times {
-            compute(&tile);
-            tile.advance(groups);
-        }
-    }
-
     /// Moves on by so many groups.
     #[inline(always)]
-    pub(super) fn advance(&mut self, groups: usize) {
-        self.a = self.a.wrapping_add(groups * self.group[0]);
-        self.out = self.out.wrapping_add(groups * self.group[1]);
-        self.scale = self.scale.wrapping_add(groups * self.group[2]);
+    pub(super) fn advance(&mut self, layout: &Layout<T>, groups: usize) {
+        self.advance_rows(layout.group.map(|stride| groups * stride));
+    }
+
+    /// Moves on by so many elements of `a`, `out` and `scale`.
+    #[inline(always)]
+    pub(super) fn advance_rows(&mut self, [a, out, scale]: [usize; 3]) {
+        self.a = self.a.wrapping_add(a);
+        self.out = self.out.wrapping_add(out);
+        self.scale = self.scale.wrapping_add(scale);
     }
 }

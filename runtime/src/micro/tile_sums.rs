@@ -8,109 +8,143 @@
 
 use super::prefetch::Asking;
 use super::simd::Simd;
-use super::store::{store, store_pairs};
-use super::tile::Tile;
+use super::store::{Any, Form, store_pairs};
+use super::tile::{Layout, Tile};
 use super::weave::{double, first_of_pair, in_turn, item_of};
 
-/// A register tile of at most half a vector of columns, whose `ITEMS` items are neighbours in `a`: `H` vectors a group hold
+/// Register tiles: so many, one after the other.
+///
+/// # Safety
+/// As for [`Simd`]; `tile` names elements of its arrays.
+#[inline(always)]
+pub(super) unsafe fn tiles<S: Simd, F: Form, const G: usize, const J: usize, const NV: usize>(
+    layout: &Layout<S::T>,
+    tile: &mut Tile<S::T>,
+    times: usize,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        // Loops of their own for each, of which none waits for what another one needs. Items that are neighbours have one because
+        // addresses take instructions, for which an Intel core has no other place than where it multiplies.
+        match (tile.ahead.is_null(), F::IS_WHOLE && G > 1 && layout.item[0] == 1) {
+            (true, true) => each::<S, F, G, J, NV, false, true>(layout, tile, times),
+            (true, false) => each::<S, F, G, J, NV, false, false>(layout, tile, times),
+            (false, true) => each::<S, F, G, J, NV, true, true>(layout, tile, times),
+            (false, false) => each::<S, F, G, J, NV, true, false>(layout, tile, times),
+        }
+    }
+}
+
+/// The same, that ask for what is ahead, or do not, of items that are neighbours in `a`, or anywhere.
+#[inline(always)]
+unsafe fn each<
+    S: Simd,
+    F: Form,
+    const G: usize,
+    const J: usize,
+    const NV: usize,
+    const ASKS: bool,
+    const NEIGHBOURS: bool,
+>(
+    layout: &Layout<S::T>,
+    tile: &mut Tile<S::T>,
+    times: usize,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        for _ in 0..times {
+            let sums = if ASKS {
+                let mut asking = Asking::start(&*tile.ahead, G * J * NV * S::LANES);
+                let sums = sums::<S, F, G, J, NV, NEIGHBOURS>(layout, tile, || asking.turn());
+                asking.stop(&mut *tile.ahead);
+                sums
+            } else {
+                sums::<S, F, G, J, NV, NEIGHBOURS>(layout, tile, || {})
+            };
+            F::store::<S, G, J, NV>(layout, tile, &scaled::<S, F, G, J, NV>(layout, tile, sums));
+            tile.advance(layout, G);
+        }
+    }
+}
+
+/// The sums of a tile. In every turn of the loop, something else is done too.
+#[inline(always)]
+unsafe fn sums<S: Simd, F: Form, const G: usize, const J: usize, const NV: usize, const NEIGHBOURS: bool>(
+    layout: &Layout<S::T>,
+    tile: &Tile<S::T>,
+    meanwhile: impl FnMut(),
+) -> [[[S::V; NV]; J]; G] {
+    // SAFETY: the caller's.
+    unsafe {
+        if G == 1 {
+            [sums_of_group::<S, F, J, NV>(layout, tile, meanwhile); G]
+        } else {
+            let item = if NEIGHBOURS { 1 } else { layout.item[0] };
+            sums_of_groups::<S, F, G, J, NV, 0>(layout, tile, item, meanwhile)
+        }
+    }
+}
+
+/// Register tiles of at most half a vector of columns, whose `ITEMS` items are neighbours in `a`: `H` vectors a group hold
 /// two items each.
 ///
 /// # Safety
 /// As for [`Simd`]; `tile` names elements of its arrays.
 #[inline(always)]
-pub(super) unsafe fn pairs<S: Simd, const G: usize, const H: usize, const ITEMS: usize>(tile: &Tile<S::T>) {
-    // SAFETY: the caller's.
-    unsafe {
-        let mask = S::first(tile.last);
-        let sums = sums::<S, G, H, 1, ITEMS>(tile, mask, || {});
-        store_pairs::<S, G, H, ITEMS>(
-            tile,
-            &sums.map(|pairs| pairs.map(|[sum]| sum)),
-            Some(S::splat(tile.coefficient)),
-        );
-    }
-}
-
-/// A register tile.
-///
-/// # Safety
-/// As for [`Simd`]; `tile` names elements of its arrays.
-#[inline(always)]
-pub(super) unsafe fn tile<S: Simd, const G: usize, const J: usize, const NV: usize>(tile: &Tile<S::T>) {
-    // SAFETY: the caller's.
-    unsafe {
-        let mask = S::first(tile.last);
-        match tile.ahead.as_mut() {
-            Some(ahead) => {
-                let mut asking = Asking::start(ahead, G * J * NV * S::LANES);
-                sum::<S, G, J, NV>(tile, mask, || asking.turn());
-                asking.stop(ahead);
-            }
-            None => sum::<S, G, J, NV>(tile, mask, || {}),
-        }
-    }
-}
-
-/// Computes a register tile. In every turn of the loop, something else is done too.
-#[inline(always)]
-unsafe fn sum<S: Simd, const G: usize, const J: usize, const NV: usize>(
-    tile: &Tile<S::T>,
-    mask: S::Mask,
-    meanwhile: impl FnMut(),
+pub(super) unsafe fn pairs<S: Simd, const G: usize, const H: usize, const ITEMS: usize>(
+    layout: &Layout<S::T>,
+    tile: &mut Tile<S::T>,
+    times: usize,
 ) {
     // SAFETY: the caller's.
     unsafe {
-        if G == 1 {
-            let sums = [sums_of_group::<S, J, NV>(tile, mask, meanwhile)];
-            store::<S, 1, J, NV>(tile, &scaled::<S, 1, J, NV>(tile, sums, mask), mask);
-        } else {
-            let sums = sums::<S, G, J, NV, 0>(tile, mask, meanwhile);
-            store::<S, G, J, NV>(tile, &scaled::<S, G, J, NV>(tile, sums, mask), mask);
-        }
-    }
-}
-
-/// The sums times what they are multiplied by, if they are.
-#[inline(always)]
-unsafe fn scaled<S: Simd, const G: usize, const J: usize, const NV: usize>(
-    tile: &Tile<S::T>,
-    mut sums: [[[S::V; NV]; J]; G],
-    mask: S::Mask,
-) -> [[[S::V; NV]; J]; G] {
-    if tile.scale.is_null() {
-        return sums;
-    }
-    // SAFETY: the caller's.
-    unsafe {
-        for g in 0..G {
-            for j in 0..J {
-                let scale = tile.scale.add(g * tile.group[2] + j * tile.item[2]);
-                for v in 0..NV {
-                    let from = scale.add(v * S::LANES);
-                    let scale = if v + 1 < NV { S::load(from) } else { S::load_first(from, mask) };
-                    sums[g][j][v] = S::multiply(sums[g][j][v], scale);
+        for _ in 0..times {
+            let sums = sums_of_groups::<S, Any, G, H, 1, ITEMS>(layout, tile, layout.item[0], || {});
+            let mut pairs = [[S::zero(); H]; G];
+            for g in 0..G {
+                for h in 0..H {
+                    pairs[g][h] = sums[g][h][0];
                 }
             }
+            store_pairs::<S, G, H, ITEMS>(layout, tile, &pairs, Some(S::splat(layout.coefficient)));
+            tile.advance(layout, G);
         }
     }
-    sums
 }
 
-/// A register tile of at most half a vector of columns, whose sums run along neighbours in `a`: a vector holds two terms of
+/// Register tiles of at most half a vector of columns, whose sums run along neighbours in `a`: a vector holds two terms of
 /// every column in turn.
 ///
 /// # Safety
 /// As for [`Simd`]; `tile` names elements of its arrays.
 #[inline(always)]
-pub(super) unsafe fn terms<S: Simd, const G: usize, const J: usize>(tile: &Tile<S::T>) {
+pub(super) unsafe fn terms<S: Simd, const G: usize, const J: usize>(
+    layout: &Layout<S::T>,
+    tile: &mut Tile<S::T>,
+    times: usize,
+) {
     // SAFETY: the caller's.
     unsafe {
-        let mask = S::first(tile.last);
+        for _ in 0..times {
+            Any::store::<S, G, J, 1>(layout, tile, &sums_of_terms::<S, G, J>(layout, tile));
+            tile.advance(layout, G);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn sums_of_terms<S: Simd, const G: usize, const J: usize>(
+    layout: &Layout<S::T>,
+    tile: &Tile<S::T>,
+) -> [[[S::V; 1]; J]; G] {
+    // SAFETY: the caller's.
+    unsafe {
+        let mask = S::first(layout.last);
         let mut sums = [[[S::zero(); 1]; J]; G];
-        let (count, b_step) = (tile.k[1], tile.b_k[1]);
-        let a = |g: usize, j: usize| tile.a.add(g * tile.group[0] + j * tile.item[0]);
+        let (count, b_step) = (tile.k[1], layout.b_k[1]);
+        let a = |g: usize, j: usize| tile.a.add(g * layout.group[0] + j * layout.item[0]);
         for outer in 0..tile.k[0] {
-            let (at, b) = (outer * tile.a_k[0], tile.b.add(outer * tile.b_k[0]));
+            let (at, b) = (outer * layout.a_k[0], tile.b.add(outer * layout.b_k[0]));
             for k in (0..count - count % 2).step_by(2) {
                 let first = b.add(k * b_step);
                 let columns = in_turn::<S>(S::load_first(first, mask), S::load_first(first.add(b_step), mask));
@@ -136,56 +170,34 @@ pub(super) unsafe fn terms<S: Simd, const G: usize, const J: usize>(tile: &Tile<
                 sums[g][j][0] = S::add(item_of::<S>(both, 0), item_of::<S>(both, 1));
             }
         }
-        store::<S, G, J, 1>(tile, &sums, mask);
+        sums
     }
 }
 
-/// The sums of a tile: of single items, or of pairs of `PAIRED` items. In every turn of the loop, something else is done too.
-///
-/// Whole vectors and items that are neighbours have loops of their own: masks and addresses take instructions, for which an Intel core
-/// has no other place than where it multiplies.
+/// The sums of a tile of several groups, of single items at a stride, or of pairs of `PAIRED` items. In every turn of the loop,
+/// something else is done too.
 #[inline(always)]
-unsafe fn sums<S: Simd, const G: usize, const J: usize, const NV: usize, const PAIRED: usize>(
-    tile: &Tile<S::T>,
-    mask: S::Mask,
-    meanwhile: impl FnMut(),
-) -> [[[S::V; NV]; J]; G] {
-    // SAFETY: the caller's.
-    unsafe {
-        let (part, whole) = (|from| S::load_first(from, mask), |from| S::load(from));
-        let item = tile.item[0];
-        match (tile.last == S::LANES, item) {
-            (false, _) => sums_along::<S, G, J, NV, PAIRED>(tile, item, part, meanwhile),
-            (true, 1) => sums_along::<S, G, J, NV, PAIRED>(tile, 1, whole, meanwhile),
-            (true, _) => sums_along::<S, G, J, NV, PAIRED>(tile, item, whole, meanwhile),
-        }
-    }
-}
-
-/// The same for items at a stride, and with a way to load the last vector of columns.
-#[inline(always)]
-unsafe fn sums_along<S: Simd, const G: usize, const J: usize, const NV: usize, const PAIRED: usize>(
+unsafe fn sums_of_groups<S: Simd, F: Form, const G: usize, const J: usize, const NV: usize, const PAIRED: usize>(
+    layout: &Layout<S::T>,
     tile: &Tile<S::T>,
     item: usize,
-    load_last: impl Fn(*const S::T) -> S::V,
     mut meanwhile: impl FnMut(),
 ) -> [[[S::V; NV]; J]; G] {
     // SAFETY: the caller's.
     unsafe {
         let mut sums = [[[S::zero(); NV]; J]; G];
-        let [a_step, b_step] = [tile.a_k[1], tile.b_k[1]];
+        let [a_step, b_step] = [layout.a_k[1], layout.b_k[1]];
         for outer in 0..tile.k[0] {
             let mut a = [tile.a; G];
             for (g, a) in a.iter_mut().enumerate() {
-                *a = a.add(outer * tile.a_k[0] + g * tile.group[0]);
+                *a = a.add(outer * layout.a_k[0] + g * layout.group[0]);
             }
-            let mut b = tile.b.add(outer * tile.b_k[0]);
+            let mut b = tile.b.add(outer * layout.b_k[0]);
             for _ in 0..tile.k[1] {
                 meanwhile();
                 let mut columns = [S::zero(); NV];
                 for v in 0..NV {
-                    let from = b.add(v * S::LANES);
-                    columns[v] = if v + 1 < NV { S::load(from) } else { load_last(from) };
+                    columns[v] = load::<S, F>(b.add(v * S::LANES), v + 1 == NV, layout.last);
                 }
                 if PAIRED > 0 {
                     for v in 0..NV {
@@ -217,9 +229,9 @@ const FEW_SUMS: usize = 8;
 /// The sums of one group. Its factors, or its columns where these are far fewer, are in registers together, and not both, since
 /// there are more sums than in other tiles; a few sums are two each.
 #[inline(always)]
-unsafe fn sums_of_group<S: Simd, const J: usize, const NV: usize>(
+unsafe fn sums_of_group<S: Simd, F: Form, const J: usize, const NV: usize>(
+    layout: &Layout<S::T>,
     tile: &Tile<S::T>,
-    mask: S::Mask,
     mut meanwhile: impl FnMut(),
 ) -> [[S::V; NV]; J] {
     // SAFETY: the caller's.
@@ -228,11 +240,8 @@ unsafe fn sums_of_group<S: Simd, const J: usize, const NV: usize>(
         let mut others = sums;
         let mut term = |a: *const S::T, b: *const S::T, sums: &mut [[S::V; NV]; J]| {
             meanwhile();
-            let item = |j: usize| S::splat(*a.add(j * tile.item[0]));
-            let column = |v: usize| {
-                let from = b.add(v * S::LANES);
-                if v + 1 < NV { S::load(from) } else { S::load_first(from, mask) }
-            };
+            let item = |j: usize| S::splat(*a.add(j * layout.item[0]));
+            let column = |v: usize| load::<S, F>(b.add(v * S::LANES), v + 1 == NV, layout.last);
             if 2 * NV <= J {
                 let mut columns = [S::zero(); NV];
                 for v in 0..NV {
@@ -257,10 +266,10 @@ unsafe fn sums_of_group<S: Simd, const J: usize, const NV: usize>(
                 }
             }
         };
-        let [a_step, b_step] = [tile.a_k[1], tile.b_k[1]];
+        let [a_step, b_step] = [layout.a_k[1], layout.b_k[1]];
         let are_two = J * NV < FEW_SUMS;
         for outer in 0..tile.k[0] {
-            let (mut a, mut b) = (tile.a.add(outer * tile.a_k[0]), tile.b.add(outer * tile.b_k[0]));
+            let (mut a, mut b) = (tile.a.add(outer * layout.a_k[0]), tile.b.add(outer * layout.b_k[0]));
             let mut left = tile.k[1];
             while are_two && left > 1 {
                 term(a, b, &mut sums);
@@ -283,4 +292,36 @@ unsafe fn sums_of_group<S: Simd, const J: usize, const NV: usize>(
         }
         sums
     }
+}
+/// A vector of columns, of which the last one may have fewer.
+#[inline(always)]
+unsafe fn load<S: Simd, F: Form>(from: *const S::T, is_last: bool, last: usize) -> S::V {
+    // SAFETY: the caller's.
+    unsafe { if is_last && !F::IS_WHOLE { S::load_first(from, S::first(last)) } else { S::load(from) } }
+}
+
+/// The sums times what they are multiplied by, if they are.
+#[inline(always)]
+unsafe fn scaled<S: Simd, F: Form, const G: usize, const J: usize, const NV: usize>(
+    layout: &Layout<S::T>,
+    tile: &Tile<S::T>,
+    mut sums: [[[S::V; NV]; J]; G],
+) -> [[[S::V; NV]; J]; G] {
+    if tile.scale.is_null() {
+        return sums;
+    }
+    // SAFETY: the caller's.
+    unsafe {
+        for g in 0..G {
+            for j in 0..J {
+                let scale = tile.scale.add(g * layout.group[2] + j * layout.item[2]);
+                for v in 0..NV {
+                    let from = scale.add(v * S::LANES);
+                    let scale = load::<S, F>(from, v + 1 == NV, layout.last);
+                    sums[g][j][v] = S::multiply(sums[g][j][v], scale);
+                }
+            }
+        }
+    }
+    sums
 }

@@ -3,17 +3,24 @@
 use schur_ir::micro::{Along, Extent, Product};
 
 use super::square::is_side;
-use super::tile::Tile;
+use super::tile::{Layout, Tile};
 
-/// Register tiles of some size: so many, one after the other.
-pub(super) type TileFn<T> = unsafe fn(&Tile<T>, usize);
+/// Register tiles of some size: so many, one after the other, which the tile is moved on by.
+pub(super) type TileFn<T> = unsafe fn(&Layout<T>, &mut Tile<T>, usize);
+
+/// A choice of tiles by the items of a group, the number of groups, and the vectors.
+pub(super) type GetFn<T> = fn(usize, usize, usize) -> Option<TileFn<T>>;
 
 /// What an instruction set offers.
 pub(super) struct Tiles<T: 'static> {
     /// Elements of a vector.
     pub(super) lanes: usize,
-    /// The tile of `G` groups of `J` items of `NV` vectors: `get(J, G, NV)`.
-    pub(super) get: fn(usize, usize, usize) -> Option<TileFn<T>>,
+    /// The tile of `G` groups of `J` items of `NV` vectors: `any(J, G, NV)`.
+    pub(super) any: GetFn<T>,
+    /// The same of whole vectors, which are vectors in `out` as well.
+    pub(super) whole: GetFn<T>,
+    /// The same of whole vectors, where the items of a column are neighbours in `out`.
+    pub(super) woven: GetFn<T>,
     /// The tile of `G` groups of `J` items in pairs, for at most half a vector of columns: `pairs(J, G)`.
     pub(super) pairs: fn(usize, usize) -> Option<TileFn<T>>,
     /// The same, with pairs of terms of the sums: `terms(J, G)`.
@@ -37,8 +44,8 @@ pub(super) struct Rows<T: 'static> {
     pub(super) m: [Along; 2],
     /// Items of a group.
     pub(super) items: usize,
-    /// By vectors (1, 2): the tiles of 1, 2, … groups.
-    pub(super) tiles: Vec<Vec<TileFn<T>>>,
+    /// The tiles of 1, 2, … groups where the product has some of its own.
+    pub(super) special: Vec<TileFn<T>>,
 }
 
 impl<T: Copy> Rows<T> {
@@ -48,12 +55,16 @@ impl<T: Copy> Rows<T> {
             .or_else(|| square_list(product, k, tiles))
             .unwrap_or_else(|| of_rows(product, k, tiles))
     }
-}
 
-/// The tiles of groups of so many items, by vectors.
-pub(super) fn groups<T>(tiles: &Tiles<T>, items: usize) -> Vec<Vec<TileFn<T>>> {
-    let of = |vectors| (1..).map_while(|groups| (tiles.get)(items, groups, vectors)).collect();
-    (1..=2).map(of).filter(|tiles: &Vec<_>| !tiles.is_empty()).collect()
+    /// True where the items of a group are rows of a list, not what is along the second axis.
+    pub(super) fn are_list(&self) -> bool {
+        self.m[1].extent != Extent::Fixed(self.items)
+    }
+
+    /// The items of a product of one row.
+    pub(super) fn items_alone(&self) -> usize {
+        if self.are_list() { 1 } else { self.items }
+    }
 }
 
 /// True where a vector has room for the columns of two items or terms, of sums that are not multiplied.
@@ -72,14 +83,14 @@ fn square_sums<T: Copy>(product: &Product, k: [Along; 2], tiles: &Tiles<T>) -> O
     let are_neighbours = k[0].strides[0] == 1 && side.strides[1] == components && k[1].extent == Extent::Rows;
     let fits = has_room(product, tiles) && is_side(tiles.lanes, side.extent) && product.n_stride == 1;
     let sums = (are_neighbours && fits).then(|| (tiles.sums)(components))??;
-    Some(Rows { m: [Along::NONE, side], items: tiles.lanes / 2, tiles: vec![vec![sums]] })
+    Some(Rows { m: [Along::NONE, side], items: tiles.lanes / 2, special: vec![sums] })
 }
 
 /// A list of rows times a square, the terms of whose sums are neighbours.
 fn square_list<T: Copy>(product: &Product, k: [Along; 2], tiles: &Tiles<T>) -> Option<Rows<T>> {
     let is_list = product.m[0].extent == Extent::Rows && product.n_stride == 1 && k[1].strides[0] == 1;
-    let tiles = (is_list && is_square(product, k, tiles)).then(|| all(tiles.square, 1))?;
-    Some(Rows { m: product.m, items: 1, tiles: vec![tiles] })
+    let special = (is_list && is_square(product, k, tiles)).then(|| all(tiles.square, 1))?;
+    Some(Rows { m: product.m, items: 1, special })
 }
 
 /// Rows of items, or lists of rows.
@@ -87,7 +98,7 @@ fn of_rows<T: Copy>(product: &Product, k: [Along; 2], tiles: &Tiles<T>) -> Rows<
     // A few rows are the items of one group.
     let m = match product.m {
         [few @ Along { extent: Extent::Fixed(2..), .. }, Along::NONE]
-            if is_items(tiles, &few) && product.scale.is_none() =>
+            if matches!(few.extent, Extent::Fixed(items) if has_items(tiles, items)) && product.scale.is_none() =>
         {
             [Along::NONE, few]
         }
@@ -104,27 +115,20 @@ fn of_rows<T: Copy>(product: &Product, k: [Along; 2], tiles: &Tiles<T>) -> Rows<
         let are_many = matches!(k[1].extent, Extent::Fixed(count) if count >= MIN_TERMS);
         let are_terms = has_room(product, tiles) && are_many && k[1].strides[0] == 1;
         let terms = if are_terms { all(tiles.terms, items) } else { Vec::new() };
-        match [square, pairs, terms].into_iter().find(|tiles| !tiles.is_empty()) {
-            Some(tiles) => vec![tiles],
-            None => groups(tiles, items),
-        }
-    };
-    let components = match m[1].extent {
-        Extent::Fixed(count) if count > 1 => of_items(count, &m[1]),
-        Extent::Fixed(_) | Extent::Rows => Vec::new(),
+        [square, pairs, terms].into_iter().find(|tiles| !tiles.is_empty()).unwrap_or_default()
     };
     match m[1].extent {
-        Extent::Fixed(items) if !components.is_empty() => Rows { m, items, tiles: components },
-        Extent::Fixed(_) | Extent::Rows => Rows { m, items: LIST, tiles: of_items(LIST, &m[0]) },
+        Extent::Fixed(items @ 2..) if has_items(tiles, items) => Rows { m, items, special: of_items(items, &m[1]) },
+        Extent::Fixed(_) | Extent::Rows => Rows { m, items: LIST, special: of_items(LIST, &m[0]) },
     }
 }
 
 /// The tiles of so many items for 1, 2, … groups.
-fn all<T>(get: fn(usize, usize) -> Option<TileFn<T>>, items: usize) -> Vec<TileFn<T>> {
+pub(super) fn all<T>(get: impl Fn(usize, usize) -> Option<TileFn<T>>, items: usize) -> Vec<TileFn<T>> {
     (1..).map_while(|groups| get(items, groups)).collect()
 }
 
 /// True where there are tiles of as many items.
-fn is_items<T>(tiles: &Tiles<T>, along: &Along) -> bool {
-    matches!(along.extent, Extent::Fixed(count) if (tiles.get)(count, 1, 1).is_some())
+fn has_items<T>(tiles: &Tiles<T>, items: usize) -> bool {
+    (tiles.any)(items, 1, 1).is_some()
 }
