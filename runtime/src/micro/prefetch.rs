@@ -18,23 +18,32 @@ fn ask_for(first: *const u8, bytes: usize) {
     (0..bytes.div_ceil(LINE)).for_each(|k| ask(first.wrapping_add(k * LINE)));
 }
 
-/// What a register tile asks for: one or two lines in every turn of its loop, or none.
+/// What a register tile asks for: so many lines in every turn of its loop.
 ///
 /// The machine has room for a few dozen lines that are on their way. More at once, and it waits; arrays larger than its
 /// caches took up to 1.6 times as long so (Zen 5).
-pub(super) struct Asking {
+pub(super) struct Asking<const LINES: usize> {
     line: *const u8,
     step: usize,
 }
 
-impl Asking {
-    /// Goes on where the tile before stopped, at the pace of tiles of so many multiply-adds a turn.
+/// The lines that tiles of so many multiply-adds a turn ask for in each: two, or one, or none where nothing is ahead.
+///
+/// # Safety
+/// What is ahead may be read, if it is not null.
+#[inline(always)]
+pub(super) unsafe fn lines_a_turn(ahead: *const Ahead, multiply_adds: usize) -> usize {
+    // SAFETY: the caller's.
+    unsafe { ahead.as_ref() }.map_or(0, |ahead| if multiply_adds > ahead.work { 2 } else { 1 })
+}
+
+impl<const LINES: usize> Asking<LINES> {
+    /// Goes on where the tile before stopped.
     #[inline(always)]
-    pub(super) fn start(ahead: &Ahead, multiply_adds: usize) -> Self {
+    pub(super) fn start(ahead: &Ahead) -> Self {
         let [line, end] = ahead.ranges[ahead.left];
         if line < end {
-            let lines = if multiply_adds > ahead.work { 2 } else { 1 };
-            Asking { line, step: lines * LINE }
+            Asking { line, step: LINES * LINE }
         } else {
             // What is at hand, again and again: to look up an address that is nowhere takes long.
             Asking { line: (&raw const *ahead).cast(), step: 0 }
@@ -44,8 +53,7 @@ impl Asking {
     /// Asks for the lines of a turn.
     #[inline(always)]
     pub(super) fn turn(&mut self) {
-        ask(self.line);
-        ask(self.line.wrapping_add(self.step / 2));
+        (0..LINES).for_each(|k| ask(self.line.wrapping_add(k * LINE)));
         self.line = self.line.wrapping_add(self.step);
     }
 

@@ -6,7 +6,7 @@
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers count in several arrays at once")]
 
-use super::prefetch::Asking;
+use super::prefetch::{Asking, lines_a_turn};
 use super::simd::Simd;
 use super::store::{Any, Form, store_pairs};
 use super::tile::{Layout, Tile};
@@ -26,16 +26,17 @@ pub(super) unsafe fn tiles<S: Simd, F: Form, const G: usize, const J: usize, con
     unsafe {
         // Loops of their own for each, of which none waits for what another one needs. Items that are neighbours have one because
         // addresses take instructions, for which an Intel core has no other place than where it multiplies.
-        match (tile.ahead.is_null(), F::IS_WHOLE && G > 1 && layout.item[0] == 1) {
-            (true, true) => each::<S, F, G, J, NV, false, true>(layout, tile, times),
-            (true, false) => each::<S, F, G, J, NV, false, false>(layout, tile, times),
-            (false, true) => each::<S, F, G, J, NV, true, true>(layout, tile, times),
-            (false, false) => each::<S, F, G, J, NV, true, false>(layout, tile, times),
+        let are_neighbours = F::IS_WHOLE && G > 1 && layout.item[0] == 1;
+        match lines_a_turn(tile.ahead, G * J * NV * S::LANES) {
+            0 if are_neighbours => each::<S, F, G, J, NV, 0, true>(layout, tile, times),
+            0 => each::<S, F, G, J, NV, 0, false>(layout, tile, times),
+            1 => each::<S, F, G, J, NV, 1, false>(layout, tile, times),
+            _ => each::<S, F, G, J, NV, 2, false>(layout, tile, times),
         }
     }
 }
 
-/// The same, that ask for what is ahead, or do not, of items that are neighbours in `a`, or anywhere.
+/// The same, that ask for so many lines of what is ahead in every turn, of items that are neighbours in `a`, or anywhere.
 #[inline(always)]
 unsafe fn each<
     S: Simd,
@@ -43,7 +44,7 @@ unsafe fn each<
     const G: usize,
     const J: usize,
     const NV: usize,
-    const ASKS: bool,
+    const LINES: usize,
     const NEIGHBOURS: bool,
 >(
     layout: &Layout<S::T>,
@@ -53,8 +54,8 @@ unsafe fn each<
     // SAFETY: the caller's.
     unsafe {
         for _ in 0..times {
-            let sums = if ASKS {
-                let mut asking = Asking::start(&*tile.ahead, G * J * NV * S::LANES);
+            let sums = if LINES > 0 {
+                let mut asking = Asking::<LINES>::start(&*tile.ahead);
                 let sums = sums::<S, F, G, J, NV, NEIGHBOURS>(layout, tile, || asking.turn());
                 asking.stop(&mut *tile.ahead);
                 sums
@@ -78,9 +79,10 @@ unsafe fn sums<S: Simd, F: Form, const G: usize, const J: usize, const NV: usize
     unsafe {
         if G == 1 {
             [sums_of_group::<S, F, J, NV>(layout, tile, meanwhile); G]
+        } else if NEIGHBOURS {
+            sums_of_groups::<S, F, G, J, NV, 0>(layout, tile, 1, |a| a, meanwhile)
         } else {
-            let item = if NEIGHBOURS { 1 } else { layout.item[0] };
-            sums_of_groups::<S, F, G, J, NV, 0>(layout, tile, item, meanwhile)
+            sums_of_groups::<S, F, G, J, NV, 0>(layout, tile, layout.item[0], opaque, meanwhile)
         }
     }
 }
@@ -99,7 +101,7 @@ pub(super) unsafe fn pairs<S: Simd, const G: usize, const H: usize, const ITEMS:
     // SAFETY: the caller's.
     unsafe {
         for _ in 0..times {
-            let sums = sums_of_groups::<S, Any, G, H, 1, ITEMS>(layout, tile, layout.item[0], || {});
+            let sums = sums_of_groups::<S, Any, G, H, 1, ITEMS>(layout, tile, layout.item[0], |a| a, || {});
             let mut pairs = [[S::zero(); H]; G];
             for g in 0..G {
                 for h in 0..H {
@@ -174,13 +176,14 @@ unsafe fn sums_of_terms<S: Simd, const G: usize, const J: usize>(
     }
 }
 
-/// The sums of a tile of several groups, of single items at a stride, or of pairs of `PAIRED` items. In every turn of the loop,
-/// something else is done too.
+/// The sums of a tile of several groups, of single items at a stride, or of pairs of `PAIRED` items, whose factors are at pointers that
+/// are `kept` from turn to turn. In every turn of the loop, something else is done too.
 #[inline(always)]
 unsafe fn sums_of_groups<S: Simd, F: Form, const G: usize, const J: usize, const NV: usize, const PAIRED: usize>(
     layout: &Layout<S::T>,
     tile: &Tile<S::T>,
     item: usize,
+    kept: impl Fn(*const S::T) -> *const S::T,
     mut meanwhile: impl FnMut(),
 ) -> [[[S::V; NV]; J]; G] {
     // SAFETY: the caller's.
@@ -214,13 +217,29 @@ unsafe fn sums_of_groups<S: Simd, F: Form, const G: usize, const J: usize, const
                             sums[g][j][v] = S::multiply_add(x, columns[v], sums[g][j][v]);
                         }
                     }
-                    a[g] = a[g].wrapping_add(a_step);
+                    a[g] = kept(a[g].wrapping_add(a_step));
                 }
                 b = b.wrapping_add(b_step);
             }
         }
         sums
     }
+}
+
+/// The pointer, which the compiler knows nothing of: it keeps one for every group and adds strides in addresses, where it
+/// would keep one for every row, which are more than there are registers.
+#[inline(always)]
+#[expect(clippy::pointers_in_nomem_asm_block, reason = "the pointer is not followed")]
+fn opaque<T>(pointer: *const T) -> *const T {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    {
+        let mut pointer = pointer;
+        // SAFETY: does nothing.
+        unsafe { std::arch::asm!("/* {0} */", inout(reg) pointer, options(pure, nomem, nostack, preserves_flags)) };
+        pointer
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    pointer
 }
 
 /// Fewer sums than this are waited for, one term after the other.
