@@ -16,6 +16,8 @@ mod map;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod outer;
+mod pairs;
+mod permutation;
 mod polynomial;
 mod portable;
 mod prefetch;

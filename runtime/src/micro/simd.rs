@@ -6,6 +6,9 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+/// The most lanes of any vector.
+pub(super) const MOST_LANES: usize = 16;
+
 /// A vector of floats and the instructions on it.
 ///
 /// # Safety

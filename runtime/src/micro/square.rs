@@ -5,13 +5,13 @@
 
 use schur_ir::micro::Extent;
 
-use super::simd::Simd;
+use super::pairs::{double, first_of_pair, in_turn, item_of};
+use super::simd::{MOST_LANES, Simd};
 use super::store::{store_pairs, write};
 use super::tile::{Layout, Tile};
-use super::weave::{MOST, double, first_of_pair, in_turn, item_of};
 
 /// The largest side of a square.
-const SIDE: usize = MOST / 2;
+const SIDE: usize = MOST_LANES / 2;
 
 /// Smaller squares than this are not worth tiles of their own.
 const MIN_SIDE: usize = 4;

@@ -2,13 +2,14 @@
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers count in several arrays at once")]
 
-use super::simd::Simd;
+use super::pairs::{first_of_pair, item_of, weave_pairs};
+use super::simd::{MOST_LANES, Simd};
 use super::tile::{Layout, Tile};
-use super::weave::{MOST, first_of_pair, item_of, weave, weave_pairs};
+use super::weave::weave;
 
-/// How the columns of a register tile lie in `out`: a way to load the last vector of them from `b`, and to write their sums.
+/// How the columns of a register tile lie in `b` and in `out`.
 pub(super) trait Form {
-    /// True where all vectors of columns are whole.
+    /// True where all their vectors are whole.
     const IS_WHOLE: bool;
 
     /// Writes the sums of a tile.
@@ -28,10 +29,10 @@ pub(super) fn is_woven<T>(layout: &Layout<T>, items: usize) -> bool {
     items % 2 == 1 && items > 1 && layout.n_stride == items && layout.item[1] == 1
 }
 
-/// Whole vectors.
+/// Whole vectors, in both.
 pub(super) struct Whole;
 
-/// The items of a column are neighbours, and columns are whole vectors of `b`.
+/// Whole vectors of `b`; in `out`, the items of a column are neighbours.
 pub(super) struct Woven;
 
 /// Anyhow.
@@ -260,7 +261,7 @@ unsafe fn strided<S: Simd, const G: usize, const J: usize, const NV: usize>(
         for (at, sum) in kept.as_flattened().as_flattened().iter().enumerate() {
             let (g, j, v) = (at / (J * NV), at / NV % J, at % NV);
             let count = if v + 1 < NV { S::LANES } else { layout.last };
-            let mut lanes = [layout.coefficient; MOST];
+            let mut lanes = [layout.coefficient; MOST_LANES];
             let first = tile.out.add(g * layout.group[1] + j * layout.item[1]);
             let to = |k: usize| first.add((v * S::LANES + k) * layout.n_stride);
             if tile.accumulate {

@@ -6,11 +6,11 @@
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers count in several arrays at once")]
 
+use super::pairs::{double, first_of_pair, in_turn, item_of};
 use super::prefetch::{Asking, lines_a_turn};
 use super::simd::Simd;
 use super::store::{Any, Form, store_pairs};
 use super::tile::{Layout, Tile};
-use super::weave::{double, first_of_pair, in_turn, item_of};
 
 /// Register tiles: so many, one after the other.
 ///

@@ -4,8 +4,9 @@
 
 use schur_ir::micro::Transpose;
 
-use super::simd::Simd;
-use super::weave::{MOST, Permutation, transpose_square, unweave, weave};
+use super::permutation::{Permutation, transpose_square};
+use super::simd::{MOST_LANES, Simd};
+use super::weave::{unweave, weave};
 
 /// A transposing copy, ready to be called.
 pub(super) struct Plan<T: 'static> {
@@ -58,7 +59,7 @@ pub(super) const FEW: usize = 4;
 
 /// True where a row has few vectors.
 pub(super) fn is_few(transpose: &Transpose, lanes: usize) -> bool {
-    transpose.short * transpose.long <= FEW * lanes && lanes <= MOST
+    transpose.short * transpose.long <= FEW * lanes && lanes <= MOST_LANES
 }
 
 /// Copies a row of `N` vectors.
