@@ -16,12 +16,12 @@ pub(super) struct Group<'k> {
     /// Which statements of the kernel.
     pub(super) statements: Range<usize>,
     /// How they are emitted.
-    pub(super) way: Way<'k>,
+    pub(super) emission: Emission<'k>,
 }
 
 /// How statements are emitted.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Way<'k> {
+pub(super) enum Emission<'k> {
     /// One, which goes over the tile alone.
     Alone,
     /// They share a loop over rows.
@@ -47,21 +47,24 @@ pub(super) fn groups(kernel: &Kernel, statements: Range<usize>, sums: Sums) -> V
     for k in statements.clone() {
         if let Some(together) = kernel.together_with(k).filter(|together| is_whole(&together.statements)) {
             if together.statements.start == k {
-                groups.push(Group { statements: together.statements.clone(), way: Way::Together(together) });
+                groups.push(Group { statements: together.statements.clone(), emission: Emission::Together(together) });
             }
             continue;
         }
         let stmt = &kernel.body[k];
         let joins = |group: &&mut Group<'_>| {
             let mut before = kernel.body[group.statements.clone()].iter();
-            let is_generated = !matches!(group.way, Way::Together(_));
+            let is_generated = !matches!(group.emission, Emission::Together(_));
             is_generated && before.all(|before| go_together(kernel, before, stmt, sums))
         };
         match groups.last_mut().filter(joins) {
-            Some(group) => (group.statements.end, group.way) = (k + 1, Way::ByRow),
+            Some(group) => (group.statements.end, group.emission) = (k + 1, Emission::ByRow),
             None => {
                 let by_row = sums == Sums::ByRow && stmt.adds_rows();
-                groups.push(Group { statements: k..k + 1, way: if by_row { Way::ByRow } else { Way::Alone } });
+                groups.push(Group {
+                    statements: k..k + 1,
+                    emission: if by_row { Emission::ByRow } else { Emission::Alone },
+                });
             }
         }
     }

@@ -22,7 +22,7 @@ use schur_ir::ty::DType;
 
 use crate::loops::{Array, Kernel, Loops, MicroCall, Stmt};
 
-use super::groups::{Group, Sums, Way, groups};
+use super::groups::{Emission, Group, Sums, groups};
 use super::listing::location;
 use super::native::{micro_signature, section_signature, signature};
 use super::scope::Scope;
@@ -260,12 +260,12 @@ impl<'a> KernelBuilder<'a> {
     /// Emits the statements, group by group.
     fn groups(&mut self, sums: Sums) {
         let statements = self.scope.statements(self.kernel.body.len());
-        for Group { statements, way } in groups(self.kernel, statements, sums) {
+        for Group { statements, emission } in groups(self.kernel, statements, sums) {
             let mut all = |cx: &mut Self| statements.clone().for_each(|k| cx.statement(k));
-            match way {
-                Way::Alone => all(self),
-                Way::ByRow => self.row_by_row(&mut all),
-                Way::Together(together) => self.together(together),
+            match emission {
+                Emission::Alone => all(self),
+                Emission::ByRow => self.row_by_row(&mut all),
+                Emission::Together(together) => self.together(together),
             }
         }
     }
