@@ -6,9 +6,12 @@ use super::store::is_woven;
 use super::tile::{Layout, Tile};
 use super::tiles::{GetFn, Rows, TileFn, Tiles, all, has_room};
 
-/// The most vectors of columns that are in registers at once, and those of tiles of several rows.
+/// The most vectors of columns that are in registers at once.
 const MOST_VECTORS: usize = 8;
-const MOST_OF_ROWS: usize = 2;
+
+/// Those of tiles of several rows, and what is one block all the same if no more is left.
+const VECTORS_OF_ROWS: usize = 2;
+const LEFT_OF_ROWS: usize = 3;
 
 /// Sums of as many terms or more are never cut in tiles of few terms.
 const MANY_TERMS: usize = 8;
@@ -55,7 +58,8 @@ pub(super) struct Block<T: 'static> {
 pub(super) fn blocks<T: Copy>(product: &Product, tiles: &Tiles<T>, rows: &Rows<T>, layout: Layout<T>) -> Vec<Block<T>> {
     let group = if rows.are_list() { layout.group.map(|stride| rows.items * stride) } else { layout.group };
     let item = if rows.are_list() { layout.group } else { layout.item };
-    let most = if rows.special.is_empty() { widest(tiles, rows.items, MOST_OF_ROWS) } else { 1 };
+    let most = if rows.special.is_empty() { widest(tiles, rows.items, LEFT_OF_ROWS) } else { 1 };
+    let vectors = |needed: usize| needed.min(if needed == LEFT_OF_ROWS { most } else { most.min(VECTORS_OF_ROWS) });
     let of = |vectors: usize, last: usize| {
         let [groups, rest] = [(group, item), (layout.group, layout.item)];
         let [groups, rest] = [groups, rest].map(|(group, item)| Layout { group, item, last, ..layout });
@@ -69,7 +73,7 @@ pub(super) fn blocks<T: Copy>(product: &Product, tiles: &Tiles<T>, rows: &Rows<T
             (rest, of_groups(&rest, 1)),
         ]
     };
-    cut(product.n, tiles.lanes, |needed| needed.min(most), of)
+    cut(product.n, tiles.lanes, vectors, of)
 }
 
 /// The blocks of a product of one row: of more vectors than others, so that sums do not wait for each other, and that `b` is read as

@@ -385,7 +385,7 @@ $(($terms, $columns) => Some(outer_rows::<$terms, $columns>),)*
     };
 }
 
-/// The functions of a set of 32 registers: its tiles hold at most 24 sums.
+/// The functions of a set of 32 registers: its tiles hold at most 27 sums.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! functions_of_32_registers {
     ($($set:tt)*) => {
@@ -393,7 +393,7 @@ macro_rules! functions_of_32_registers {
             (1, 1, 1) (1, 2, 1) (1, 3, 1) (1, 1, 2) (1, 2, 2) (1, 3, 2)
             (1, 1, 3) (1, 1, 4) (1, 1, 5) (1, 1, 6) (1, 1, 7) (1, 1, 8)
             (4, 1, 1) (4, 2, 1) (4, 3, 1) (4, 1, 2) (4, 2, 2) (4, 3, 2)
-            (3, 1, 1) (3, 2, 1) (3, 3, 1) (3, 4, 1) (3, 1, 2) (3, 2, 2) (3, 3, 2) (3, 4, 2)
+            (3, 1, 1) (3, 2, 1) (3, 3, 1) (3, 4, 1) (3, 1, 2) (3, 2, 2) (3, 3, 2) (3, 4, 2) (3, 2, 3) (3, 3, 3)
             (3, 1, 3) (3, 1, 4) (3, 1, 5) (3, 1, 6) (3, 1, 7) (3, 1, 8)
             (5, 1, 1) (5, 2, 1) (5, 1, 2) (5, 2, 2) (5, 1, 3) (5, 1, 4)
             (7, 1, 1) (7, 2, 1) (7, 1, 2) (7, 1, 3) (9, 1, 1) (9, 1, 2) (11, 1, 1) (11, 1, 2)
