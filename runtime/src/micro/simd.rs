@@ -119,6 +119,12 @@ pub(super) trait Simd: Copy {
     const IS_DOUBLE: bool;
 }
 
+/// How many of so many elements are in vector `k` of them.
+#[inline(always)]
+pub(super) fn lanes_of<S: Simd>(elements: usize, k: usize) -> usize {
+    elements.saturating_sub(k * S::LANES).min(S::LANES)
+}
+
 /// The methods that are one instruction in every set, by the names of the instructions.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! instructions {

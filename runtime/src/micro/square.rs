@@ -83,7 +83,7 @@ pub(super) unsafe fn terms<S: Simd, const G: usize>(layout: &Layout<S::T>, tile:
             }
             for g in 0..G {
                 let sum = S::add(item_of::<S>(sums[g], 0), item_of::<S>(sums[g], 1));
-                write::<S>(tile.out.add(g * layout.group[1]), sum, None, tile.accumulate, mask);
+                write::<S>(tile.out.add(g * layout.group[1]), sum, None, tile.accumulate, Some(mask));
             }
             tile.advance(layout, G);
         }
@@ -133,7 +133,7 @@ unsafe fn sum<S: Simd, const D: usize>(layout: &Layout<S::T>, tile: &Tile<S::T>)
         let coefficient = Some(S::splat(layout.coefficient));
         for j in 0..S::LANES / 2 {
             let sum = S::add(S::add(item_of::<S>(pairs[j], 0), item_of::<S>(pairs[j], 1)), last[j]);
-            write::<S>(tile.out.add(j * layout.item[1]), sum, coefficient, tile.accumulate, mask);
+            write::<S>(tile.out.add(j * layout.item[1]), sum, coefficient, tile.accumulate, Some(mask));
         }
     }
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::needless_range_loop, reason = "loops over registers count in several arrays at once")]
 
 use super::pairs::{first_of_pair, item_of, weave_pairs};
-use super::simd::{MOST_LANES, Simd};
+use super::simd::{MOST_LANES, Simd, lanes_of};
 use super::tile::{Layout, Tile};
 use super::weave::weave;
 
@@ -48,17 +48,7 @@ impl Form for Whole {
         sums: &[[[S::V; NV]; J]; G],
     ) {
         // SAFETY: the caller's.
-        unsafe {
-            let coefficient = S::splat(layout.coefficient);
-            for g in 0..G {
-                for j in 0..J {
-                    let out = tile.out.add(g * layout.group[1] + j * layout.item[1]);
-                    for v in 0..NV {
-                        write_whole::<S>(out.add(v * S::LANES), sums[g][j][v], coefficient, tile.accumulate);
-                    }
-                }
-            }
-        }
+        unsafe { plain::<S, Self, G, J, NV>(layout, tile, sums) }
     }
 }
 
@@ -72,19 +62,7 @@ impl Form for Woven {
         sums: &[[[S::V; NV]; J]; G],
     ) {
         // SAFETY: the caller's.
-        unsafe {
-            let coefficient = S::splat(layout.coefficient);
-            for g in 0..G {
-                let out = tile.out.add(g * layout.group[1]);
-                for v in 0..NV {
-                    let woven = woven_column::<S, J, NV>(&sums[g], v);
-                    for k in 0..J {
-                        let to = out.add((v * J + k) * S::LANES);
-                        write_whole::<S>(to, woven[k], coefficient, tile.accumulate);
-                    }
-                }
-            }
-        }
+        unsafe { woven::<S, Self, G, J, NV>(layout, tile, sums) }
     }
 }
 
@@ -99,18 +77,12 @@ impl Form for Any {
     ) {
         // SAFETY: the caller's.
         unsafe {
-            let coefficient = Some(S::splat(layout.coefficient));
-            let out = |g: usize| tile.out.add(g * layout.group[1]);
             if layout.n_stride == 1 {
-                for g in 0..G {
-                    plain::<S, J, NV>(layout, tile, &sums[g], out(g), coefficient);
-                }
+                plain::<S, Self, G, J, NV>(layout, tile, sums);
             } else if is_woven(layout, J) {
-                for g in 0..G {
-                    woven::<S, J, NV>(layout, tile, &sums[g], out(g), coefficient);
-                }
+                woven::<S, Self, G, J, NV>(layout, tile, sums);
             } else {
-                strided::<S, G, J, NV>(layout, tile, sums, coefficient);
+                strided::<S, G, J, NV>(layout, tile, sums);
             }
         }
     }
@@ -129,16 +101,16 @@ pub(super) unsafe fn store_pairs<S: Simd, const G: usize, const H: usize, const 
 ) {
     // SAFETY: the caller's.
     unsafe {
-        let mask = S::first(layout.last);
+        let mask = Some(S::first(layout.last));
         for g in 0..G {
             let (out, pairs) = (tile.out.add(g * layout.group[1]), &sums[g]);
             if layout.n_stride == ITEMS && layout.item[1] == 1 {
-                let elements = ITEMS * layout.last;
                 for k in 0..H {
-                    let count = elements.saturating_sub(k * S::LANES).min(S::LANES);
+                    let count = lanes_of::<S>(ITEMS * layout.last, k);
                     if count > 0 {
                         let woven = weave_pairs::<S, H, ITEMS>(pairs, k);
-                        write::<S>(out.add(k * S::LANES), woven, coefficient, tile.accumulate, S::first(count));
+                        let mask = Some(S::first(count));
+                        write::<S>(out.add(k * S::LANES), woven, coefficient, tile.accumulate, mask);
                     }
                 }
             } else {
@@ -151,71 +123,63 @@ pub(super) unsafe fn store_pairs<S: Simd, const G: usize, const H: usize, const 
     }
 }
 
-/// Writes the first lanes of a vector, scaled by the coefficient if there is one.
+/// Writes a vector, or its first lanes, scaled by the coefficient if there is one.
 ///
 /// # Safety
-/// As for [`Simd`]; `to` has as many elements as the mask has lanes.
+/// As for [`Simd`]; `to` has as many elements as a vector, or as the mask has lanes.
 #[inline(always)]
 pub(super) unsafe fn write<S: Simd>(
     to: *mut S::T,
     sum: S::V,
     coefficient: Option<S::V>,
     accumulate: bool,
-    mask: S::Mask,
+    mask: Option<S::Mask>,
 ) {
     // SAFETY: the caller's.
     unsafe {
         let value = match (coefficient, accumulate) {
-            (Some(coefficient), true) => S::multiply_add(sum, coefficient, S::load_first(to, mask)),
+            (Some(coefficient), true) => S::multiply_add(sum, coefficient, there::<S>(to, mask)),
             (Some(coefficient), false) => S::multiply(sum, coefficient),
-            (None, true) => S::add(sum, S::load_first(to, mask)),
+            (None, true) => S::add(sum, there::<S>(to, mask)),
             (None, false) => sum,
         };
-        S::store_first(to, value, mask);
+        match mask {
+            Some(mask) => S::store_first(to, value, mask),
+            None => S::store(to, value),
+        }
     }
 }
 
-/// Writes a vector, scaled by the coefficient.
-///
-/// # Safety
-/// As for [`Simd`]; `to` has as many elements as a vector.
+/// What is there.
 #[inline(always)]
-unsafe fn write_whole<S: Simd>(to: *mut S::T, sum: S::V, coefficient: S::V, accumulate: bool) {
+unsafe fn there<S: Simd>(from: *const S::T, mask: Option<S::Mask>) -> S::V {
     // SAFETY: the caller's.
     unsafe {
-        let value =
-            if accumulate { S::multiply_add(sum, coefficient, S::load(to)) } else { S::multiply(sum, coefficient) };
-        S::store(to, value);
+        match mask {
+            Some(mask) => S::load_first(from, mask),
+            None => S::load(from),
+        }
     }
-}
-
-/// Vector `v` of every component, woven.
-#[inline(always)]
-unsafe fn woven_column<S: Simd, const J: usize, const NV: usize>(sums: &[[S::V; NV]; J], v: usize) -> [S::V; J] {
-    let mut components = [sums[0][0]; J];
-    for j in 0..J {
-        components[j] = sums[j][v];
-    }
-    // SAFETY: the caller's.
-    unsafe { weave::<S, J>(&components) }
 }
 
 /// Columns are contiguous.
 #[inline(always)]
-unsafe fn plain<S: Simd, const J: usize, const NV: usize>(
+unsafe fn plain<S: Simd, F: Form, const G: usize, const J: usize, const NV: usize>(
     layout: &Layout<S::T>,
     tile: &Tile<S::T>,
-    sums: &[[S::V; NV]; J],
-    out: *mut S::T,
-    coefficient: Option<S::V>,
+    sums: &[[[S::V; NV]; J]; G],
 ) {
     // SAFETY: the caller's.
     unsafe {
-        let (all, mask) = (S::first(S::LANES), S::first(layout.last));
-        for (j, row) in sums.iter().enumerate() {
-            for (v, sum) in row.iter().enumerate() {
-                let to = out.add(j * layout.item[1] + v * S::LANES);
-                write::<S>(to, *sum, coefficient, tile.accumulate, if v + 1 < NV { all } else { mask });
+        let coefficient = Some(S::splat(layout.coefficient));
+        for g in 0..G {
+            for j in 0..J {
+                let out = tile.out.add(g * layout.group[1] + j * layout.item[1]);
+                for v in 0..NV {
+                    let is_whole = F::IS_WHOLE || v + 1 < NV;
+                    let mask = if is_whole { None } else { Some(S::first(layout.last)) };
+                    write::<S>(out.add(v * S::LANES), sums[g][j][v], coefficient, tile.accumulate, mask);
+                }
             }
         }
     }
@@ -223,23 +187,32 @@ unsafe fn plain<S: Simd, const J: usize, const NV: usize>(
 
 /// The `J` components of a column are contiguous.
 #[inline(always)]
-unsafe fn woven<S: Simd, const J: usize, const NV: usize>(
+unsafe fn woven<S: Simd, F: Form, const G: usize, const J: usize, const NV: usize>(
     layout: &Layout<S::T>,
     tile: &Tile<S::T>,
-    sums: &[[S::V; NV]; J],
-    out: *mut S::T,
-    coefficient: Option<S::V>,
+    sums: &[[[S::V; NV]; J]; G],
 ) {
     // SAFETY: the caller's.
     unsafe {
-        for v in 0..NV {
-            let woven = woven_column::<S, J, NV>(sums, v);
-            let elements = J * if v + 1 < NV { S::LANES } else { layout.last };
-            for k in 0..J {
-                let count = elements.saturating_sub(k * S::LANES).min(S::LANES);
-                if count > 0 {
-                    let to = out.add((v * J + k) * S::LANES);
-                    write::<S>(to, woven[k], coefficient, tile.accumulate, S::first(count));
+        let coefficient = Some(S::splat(layout.coefficient));
+        for g in 0..G {
+            for v in 0..NV {
+                let mut components = [sums[g][0][0]; J];
+                for j in 0..J {
+                    components[j] = sums[g][j][v];
+                }
+                let woven = weave::<S, J>(&components);
+                let out = tile.out.add(g * layout.group[1] + v * J * S::LANES);
+                for k in 0..J {
+                    let to = out.add(k * S::LANES);
+                    if F::IS_WHOLE || v + 1 < NV {
+                        write::<S>(to, woven[k], coefficient, tile.accumulate, None);
+                        continue;
+                    }
+                    let count = lanes_of::<S>(J * layout.last, k);
+                    if count > 0 {
+                        write::<S>(to, woven[k], coefficient, tile.accumulate, Some(S::first(count)));
+                    }
                 }
             }
         }
@@ -252,7 +225,6 @@ unsafe fn strided<S: Simd, const G: usize, const J: usize, const NV: usize>(
     layout: &Layout<S::T>,
     tile: &Tile<S::T>,
     sums: &[[[S::V; NV]; J]; G],
-    coefficient: Option<S::V>,
 ) {
     // A copy, which is indexed by loops, so that the sums themselves are never anywhere but in registers.
     let kept = *sums;
@@ -269,7 +241,8 @@ unsafe fn strided<S: Simd, const G: usize, const J: usize, const NV: usize>(
                     *lane = *to(k);
                 }
             }
-            write::<S>(lanes.as_mut_ptr(), *sum, coefficient, tile.accumulate, S::first(S::LANES));
+            let coefficient = Some(S::splat(layout.coefficient));
+            write::<S>(lanes.as_mut_ptr(), *sum, coefficient, tile.accumulate, None);
             for (k, lane) in lanes.iter().enumerate().take(count) {
                 *to(k) = *lane;
             }

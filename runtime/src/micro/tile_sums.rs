@@ -312,6 +312,7 @@ unsafe fn sums_of_group<S: Simd, F: Form, const J: usize, const NV: usize>(
         sums
     }
 }
+
 /// A vector of columns, of which the last one may have fewer.
 #[inline(always)]
 unsafe fn load<S: Simd, F: Form>(from: *const S::T, is_last: bool, last: usize) -> S::V {

@@ -5,7 +5,7 @@
 use schur_ir::micro::Transpose;
 
 use super::permutation::{Permutation, transpose_square};
-use super::simd::{MOST_LANES, Simd};
+use super::simd::{MOST_LANES, Simd, lanes_of};
 use super::weave::{unweave, weave};
 
 /// A transposing copy, ready to be called.
@@ -98,7 +98,7 @@ pub(super) unsafe fn row<S: Simd, const D: usize>(out: *mut S::T, from: *const S
         while u < long {
             let count = S::LANES.min(long - u);
             let (part, all) = (S::first(count), S::first(S::LANES));
-            let woven = |k: usize| S::first((count * D).saturating_sub(k * S::LANES).min(S::LANES));
+            let woven = |k: usize| S::first(lanes_of::<S>(count * D, k));
             let mut vectors = [S::zero(); D];
             if plan.transpose.apart {
                 for k in 0..D {
