@@ -34,13 +34,23 @@ impl Permutation {
     pub(super) unsafe fn vector<S: Simd, const N: usize>(&self, from: &[S::V; N], k: usize) -> S::V {
         // One length, so that all bounds are checked at once.
         let steps = &self.steps[..N * N];
-        let mut v = from[0];
-        for j in 0..N.max(2) - 1 {
-            // SAFETY: the caller's; steps pick lanes of two vectors.
-            v = unsafe { S::pick(v, from[(j + 1).min(N - 1)], steps[k * N + j].as_ptr()) };
-        }
-        v
+        // SAFETY: the caller's; steps pick lanes of two vectors.
+        unsafe { picked::<S, N>(from, &steps[k * N..(k + 1) * N]) }
     }
+}
+
+/// The vector that `N` steps make of `N` vectors; of one alone, a permutation.
+///
+/// # Safety
+/// As for [`Simd`]; steps pick lanes of two vectors.
+#[inline(always)]
+pub(super) unsafe fn picked<S: Simd, const N: usize>(from: &[S::V; N], steps: &[[i32; MOST_LANES]]) -> S::V {
+    let mut v = from[0];
+    for j in 0..N.max(2) - 1 {
+        // SAFETY: the caller's.
+        v = unsafe { S::pick(v, from[(j + 1).min(N - 1)], steps[j].as_ptr()) };
+    }
+    v
 }
 
 /// The lane that step `step` picks for `lane`, which comes from lane `at` of vector `from`.
