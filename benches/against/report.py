@@ -15,7 +15,7 @@ arrays, after it was checked that they compute the same. Times are {statistic}s 
 - **XLA** is e3nn_jax under `jax.jit`, warm, with its arguments on the device, until all results are ready. Its allocator is
   tuned: huge pages, and memory is never given back. *Default* is glibc's allocator as it is, where page faults take most of a large call.
 - **Schur** is called with the same arrays, and writes to arrays that are reused from call to call, as `Executor::call_into` does.
-  Its allocator is the default.
+  Its allocator is the default; arrays of 4 MiB and more are on huge pages, as `Array`s are.
 - **Forward + backward** returns the outputs too, and the gradients of all parameters and inputs; of batch norms in training,
   the updated statistics as well.
 - **Roofline**: the larger of the flops of the contractions over the machine's multiply-add peak, and the bytes of arguments

@@ -55,6 +55,7 @@ pub mod memory;
 pub mod micro;
 pub mod nearest;
 mod pace;
+mod pages;
 pub mod plan;
 mod pool;
 pub mod reference;

@@ -14,7 +14,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use ::safetensors::SafeTensorError;
-use bytemuck::Zeroable;
+use bytemuck::Pod;
 use indexmap::IndexMap;
 use schur_ir::limits::{LimitError, Limits};
 use schur_ir::ty::DType;
@@ -159,7 +159,7 @@ fn array(name: &str, shape: Vec<usize>, dtype: DType, pieces: &[&[u8]]) -> Resul
     Array::new(shape, data).map_err(|fault| CheckpointFault::Tensor { name: name.to_owned(), fault })
 }
 
-fn elements<const SIZE: usize, T: Copy + Zeroable>(
+fn elements<const SIZE: usize, T: Copy + Pod>(
     pieces: &[&[u8]],
     element: impl Fn([u8; SIZE]) -> T,
 ) -> io::Result<Aligned<T>> {
