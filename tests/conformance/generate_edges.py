@@ -109,6 +109,16 @@ for name, layers in ZEROS.items():
     if any("norm" in l["op"] for l in layers):
         EDGES[f"zero_before_{name}_inference"] = (*EDGES[f"zero_before_{name}"][:3], False)
 
+# Mixtures of more weights than irreps have components, or of fewer rows than the input. Cases have their seed by their place, so these come last.
+EDGES |= {
+    "external_many": ({"x": features("5x0e+6x1o+5x2e", "N"), "e": features("12x0e", "N")}, [linear("6x0e+17x1o+4x2e", weights="e", biases=True)], ["y"], True),
+    "external_many_broadcast": ({"x": features("4x0e+5x1o", "N", "M"), "e": features("9x0e", "N", 1)}, [linear("6x0e+17x1o", weights="e", biases=True)], ["y"], True),
+    "external_many_channels": ({"x": features("2x0e+4x1o", "N", 3), "e": features("9x0e", "N")}, [linear("2x0e+5x1o", channel_out=4, weights="e")], ["y"], True),
+    "external_many_per_channel": ({"x": features("2x0e+4x1o", "N", 3), "e": features("9x0e", "N")}, [linear("2x0e+5x1o", weights="e", weights_per_channel=True)], ["y"], True),
+    "external_no_rows": ({"x": features("4x0e+5x1o", "N"), "e": features("3x0e")}, [linear("6x0e+8x1o", weights="e", biases=True)], ["y"], True),
+    "external_before_norm": ({"x": features("3x0e+4x1o", "N"), "e": features("3x0e", "N")}, [layer("s", "mlp", "e", list_neurons=[10], act="silu"), linear("5x0e+8x1o", weights="s", name="l"), layer("y", "batch_norm", "l")], ["y"], True),
+}
+
 
 def arrays(inputs, g, zero_rows):
     out = {}

@@ -36,7 +36,9 @@ use schur_ir::graph::{Graph, ValueId};
 use schur_ir::ty::DType;
 use schur_ir::verify::{VerifyError, verify};
 
-use copies::{Packed, cheap, cut, divisors, factors, flat, inline, live, once, rows, slopes, sums, turned, weights};
+use copies::{
+    Packed, cheap, cut, divisors, factors, flat, inline, live, matrices, once, rows, slopes, sums, turned, weights,
+};
 
 pub(crate) use interpret::bytes as interpreted_bytes;
 pub use interpret::{InterpretError, interpret};
@@ -127,6 +129,7 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
         live::drop_dead,
         flat::flatten,
         cheap::compute_again,
+        matrices::exchange,
         turned::turn,
         rows::take_apart,
     ]

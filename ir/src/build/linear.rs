@@ -1,9 +1,7 @@
 //! The linear layer in all its forms: vanilla, indexed, external and per-channel weights, mixed channels.
-//!
-//! External weights `e` of size d are multiplied into the input first (`z[d, …] = e[d] x[…]`), so that every term is a
-//! product of two and no array of rows × in × out exists.
 
 mod lowering;
+mod mixture;
 
 use super::builder::Builder;
 use super::instructions::Instructions;

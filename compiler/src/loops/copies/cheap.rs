@@ -1,9 +1,10 @@
 //! What is cheap is computed again, not saved: elementwise values that other kernels read are computed there, where
-//! reading what they are made of takes no more than saving them and reading them again.
+//! reading what they are made of takes no more than saving them and reading them again. So are matrices that rows have of their own,
+//! mixed of few weights that they share.
 
 use std::collections::BTreeMap;
 
-use schur_ir::graph::{Contract, Graph, Node, Op, Operand, RowMap, ValueId};
+use schur_ir::graph::{Contract, Graph, Node, Op, Operand, Path, RowMap, ValueId};
 use schur_ir::irreps::Irreps;
 use schur_ir::ty::Type;
 
@@ -39,6 +40,12 @@ pub(in crate::loops) fn compute_again(graph: &Graph, schedule: &Schedule, storag
     }
     Some(rebuild.finish(graph))
 }
+
+/// The most terms of an element of a mixture.
+const FEW_TERMS: usize = 64;
+
+/// Rows of a mixture are so many times as wide as what it reads of a row.
+const MUCH_WIDER: usize = 8;
 
 /// Which kernels read which values.
 struct Plan<'a> {
@@ -100,7 +107,7 @@ impl<'a> Plan<'a> {
         if self.outputs[value.index()]
             || !writes_own_row(node)
             || self.graph.rows_of(&node.op).is_empty()
-            || !is_elementwise(&node.op)
+            || !(is_elementwise(&node.op) || self.is_mixture(value))
         {
             return None;
         }
@@ -111,14 +118,30 @@ impl<'a> Plan<'a> {
         (!others.is_empty() && again <= saved).then_some(others)
     }
 
+    /// True where rows have many elements, each a sum of few products of elements of a row and others that rows share: they are computed in
+    /// less time than they are written to memory and read.
+    fn is_mixture(&self, value: ValueId) -> bool {
+        let node = self.graph.node(value);
+        let Op::Contract(contract) = &node.op else { return false };
+        let terms = |path: &Path| {
+            let axes = path.axes.iter().zip(&path.out.strides).filter(|(_, stride)| **stride == 0);
+            axes.map(|(axis, _)| axis.size).product::<usize>()
+        };
+        let reads = reads(self.graph, &node.op);
+        let of_row = reads.iter().filter(|read| read.row).map(|read| read.end).sum::<usize>();
+        contract.paths.iter().all(|path| terms(path) <= FEW_TERMS)
+            && reads.iter().any(|read| read.shared)
+            && of_row.saturating_mul(MUCH_WIDER) <= node.ty.width()
+    }
+
     /// How many elements of a row are read for a value alone when it is computed in a kernel; none where it cannot be.
     fn elements(&self, value: ValueId, kernel: usize) -> Option<usize> {
-        let mut elements = 0;
+        let (mut elements, is_mixture) = (0, self.is_mixture(value));
         for read in reads(self.graph, &self.graph.node(value).op) {
             let of = root(self.graph, read.value);
             let is_at_hand = match (self.storage.places[of.index()]?.array, self.schedule.kernel_of[of.index()]) {
                 (Array::Memory(_), made) => made.is_none_or(|made| made <= kernel),
-                (Array::Scratch(_), made) => made == Some(kernel),
+                (Array::Scratch(_), made) => made == Some(kernel) || is_mixture,
             };
             let is_read_anyway = self.readers[of.index()].as_ref().is_none_or(|readers| readers.contains_key(&kernel));
             if !is_at_hand || !(read.row || read.shared) {
@@ -189,5 +212,49 @@ fn is_elementwise(op: &Op) -> bool {
         Op::Contract(c) => !c.paths.iter().any(|path| path.out.sums(&path.axes)),
         Op::Map(map) => !is_costly(&map.expr),
         Op::Input(_) | Op::Param(_) | Op::Max(_) | Op::Reshape(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schur_ir::program::BufferKind;
+
+    use crate::loops::lowered;
+
+    /// Matrices of rows, mixed of 3 weights, by which rows are multiplied before and after a sum over rows.
+    const MIXED: &str = r#"graph "mixed"
+
+%0: f32[N] 3x0e = input "e"
+%1: f32[] 480x0e = param "params/w" [3, 8, 20] normal(0, 1)
+%2: f32[N] 8x0e = input "x"
+%3: f32[N] 160x0e = contract %0[0], %1[] over [N]
+    x0@0(d) x1@0(d v) -> @0(v) for v=160 d=3
+%4: f32[] 20x0e = contract %3[0], %2[0] over [N] into []
+    x0@0(u v) x1@0(u) -> @0(v) for v=20 u=8
+%5: f32[N] 8x0e = contract %3[0], %4[] over [N]
+    x0@0(u v) x1@0(v) -> @0(u) for u=8 v=20
+
+output "y" = %5
+"#;
+
+    #[test]
+    fn matrices_of_rows_are_mixed_again() {
+        let loops = lowered(MIXED);
+        let mixes = loops.to_string().matches("m0[row][d] * m1[v + 160d]").count();
+        assert_eq!(mixes, 2, "{loops}");
+        let temporaries = loops.buffers.iter().filter(|buffer| buffer.kind == BufferKind::Temporary);
+        assert!(temporaries.into_iter().all(|buffer| buffer.dims.is_empty()), "{loops}");
+    }
+
+    #[test]
+    fn long_sums_are_saved() {
+        let loops = lowered(
+            &MIXED
+                .replace("480x0e", "11200x0e")
+                .replace("[3, ", "[70, ")
+                .replace("3x0e = input", "70x0e = input")
+                .replace("d=3", "d=70"),
+        );
+        assert_eq!(loops.to_string().matches("m0[row][d] * m1[v + 160d]").count(), 1, "{loops}");
     }
 }

@@ -14,6 +14,7 @@ pub(super) mod factors;
 pub(super) mod flat;
 pub(super) mod inline;
 pub(super) mod live;
+pub(super) mod matrices;
 pub(super) mod once;
 pub(super) mod rows;
 pub(super) mod slopes;

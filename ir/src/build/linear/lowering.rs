@@ -1,15 +1,13 @@
 //! The contractions of a linear layer whose options are resolved.
 
-use std::collections::BTreeSet;
-
-use super::{Channels, Weights, problem};
-use crate::build::builder::{Builder, init, leading, shared};
+use super::{Channels, Weights};
+use crate::build::builder::{Builder, init, shared};
 use crate::build::contraction::{Axes, Contraction};
 use crate::build::instructions::{Instruction, Instructions};
 use crate::build::pieces::rechunk_zeros;
 use crate::dim::Dim;
 use crate::graph::{Op, Operand, Requirement, RowIndex, RowMap, ValueId};
-use crate::irreps::{Irreps, MulIrrep};
+use crate::irreps::Irreps;
 use crate::spec::{Layer, Linear, Problem};
 
 /// What a linear layer joins.
@@ -24,18 +22,29 @@ pub(super) struct Sides {
 }
 
 pub(super) struct Lowering<'s> {
-    layer: &'s Layer,
+    pub(super) layer: &'s Layer,
     options: &'s Linear,
-    sides: Sides,
+    pub(super) sides: Sides,
     instructions: Instructions,
     /// The input with the channels folded into the irreps.
-    folded: ValueId,
+    pub(super) folded: ValueId,
     /// The leading sizes of the output, without channels.
-    rows: Vec<Dim>,
+    pub(super) rows: Vec<Dim>,
     /// Where the chunks of one channel of the input begin.
-    offsets_in: Vec<usize>,
+    pub(super) offsets_in: Vec<usize>,
     /// Where those of the output begin.
     offsets_out: Vec<usize>,
+}
+
+/// A term of the output: a product of input and weights.
+pub(super) struct Term<'p> {
+    pub(super) path: &'p Instruction,
+    /// What is read of the input, and where its chunk begins.
+    pub(super) x: (Operand, usize),
+    /// The weights, and where they begin.
+    pub(super) weight: (Operand, usize),
+    /// The size of the axis `d` of both, where weights are mixed by summing over it.
+    pub(super) d: Option<usize>,
 }
 
 impl<'s> Lowering<'s> {
@@ -72,14 +81,12 @@ impl<'s> Lowering<'s> {
 
     /// The output, with the channels folded into the irreps.
     pub(super) fn contract(&self, b: &mut Builder) -> Result<ValueId, Problem> {
-        let (x, x_offsets) = self.input(b)?;
-        let mut contraction = Contraction::over(&self.rows);
-        for path in &self.instructions.paths {
-            let weight = self.weight(b, path)?;
-            if self.is_live(b, path) {
-                self.write_path(&mut contraction, path, (&x, x_offsets[path.i_in]), &weight);
-            }
+        let mut terms = self.terms(b)?;
+        if let Some(mixture) = self.external() {
+            self.mix(b, mixture, &mut terms)?;
         }
+        let mut contraction = Contraction::over(&self.rows);
+        terms.iter().for_each(|term| self.write_term(&mut contraction, term));
         for &i_out in &self.instructions.biases {
             let bias = self.bias(b, i_out)?;
             self.write_bias(b, &mut contraction, i_out, &bias);
@@ -113,34 +120,17 @@ impl<'s> Lowering<'s> {
         self.external().map_or(1.0, |(_, d)| (1.0 / d as f64).sqrt().powf(power))
     }
 
-    /// What meets the weights, and where its chunks begin.
-    fn input(&self, b: &mut Builder) -> Result<(Operand, Vec<usize>), Problem> {
-        let Some((mixture, d)) = self.external() else {
-            return Ok((b.operand(self.folded, &self.rows), self.offsets_in.clone()));
-        };
-        let (x, e) = (b.operand(self.folded, &self.rows), b.operand(mixture, &self.rows));
-        let inner = self.sides.channels.inner();
-        let copies = d.saturating_mul(inner.unwrap_or(1));
-        if copies.saturating_mul(self.sides.irreps_in.dim()) > Irreps::MAX_DIM {
-            let reason = format!("`weights` times input has more than {} features", Irreps::MAX_DIM);
-            return Err(problem(self.layer, "weights", reason));
+    /// The input and the weights of every instruction whose input is not known to be zero.
+    fn terms(&self, b: &mut Builder) -> Result<Vec<Term<'_>>, Problem> {
+        let x = b.operand(self.folded, &self.rows);
+        let mut terms = Vec::new();
+        for path in &self.instructions.paths {
+            let weight = self.weight(b, path)?;
+            if self.is_live(b, path) {
+                terms.push(Term { path, x: (x.clone(), self.offsets_in[path.i_in]), weight: (weight, 0), d: None });
+            }
         }
-        let mut outer = Contraction::over(&self.rows);
-        let (mut chunks, mut offsets, mut at) = (Vec::new(), vec![0; self.sides.irreps_in.len()], 0);
-        let used: BTreeSet<usize> =
-            self.instructions.paths.iter().filter(|p| self.is_live(b, p)).map(|p| p.i_in).collect();
-        for k in used {
-            let (chunk, offset) = (self.sides.irreps_in.chunks()[k], self.offsets_in[k]);
-            let axes = Axes::some([('d', Some(d)), ('c', inner), ('u', Some(chunk.mul)), ('i', Some(chunk.ir.dim()))]);
-            let from = axes.strided(axes.dense(offset, "ui"), 'c', self.sides.irreps_in.dim());
-            outer.path(1.0, &axes, [(&e, axes.dense(0, "d")), (&x, from)], axes.dense(at, "dcui"));
-            offsets[k] = at;
-            chunks.push(MulIrrep::new(copies * chunk.mul, chunk.ir));
-            at += copies * chunk.dim();
-        }
-        let zero = vec![false; chunks.len()];
-        let z = b.contract(outer, Irreps::new(chunks), zero);
-        Ok((leading(z, self.rows.len()), offsets))
+        Ok(terms)
     }
 
     /// A parameter with the leading axes that the kind of weights adds.
@@ -183,31 +173,26 @@ impl<'s> Lowering<'s> {
         self.param(b, &self.instructions.bias_name(i_out), &[mul], 0.0)
     }
 
-    fn write_path(
-        &self,
-        contraction: &mut Contraction,
-        path: &Instruction,
-        (x, x_offset): (&Operand, usize),
-        weight: &Operand,
-    ) {
+    fn write_term(&self, contraction: &mut Contraction, term: &Term<'_>) {
         let Sides { channels, irreps_in, irreps_out, .. } = &self.sides;
+        let Term { path, x: (x, x_offset), weight: (weight, weight_offset), d } = term;
         let chunk_in = irreps_in.chunks()[path.i_in];
         let (chunk_out, out_offset) = (irreps_out.chunks()[path.i_out], self.offsets_out[path.i_out]);
         let axes = Axes::some([
-            ('d', self.external().map(|(_, d)| d)),
+            ('d', *d),
             ('c', channels.inner()),
             ('u', Some(chunk_in.mul)),
             ('k', channels.mixed_outer()),
             ('v', Some(chunk_out.mul)),
             ('i', Some(chunk_in.ir.dim())),
         ]);
-        let from = match self.external() {
-            Some(_) => axes.dense(x_offset, "dcui"),
-            None => axes.strided(axes.dense(x_offset, "ui"), 'c', irreps_in.dim()),
+        let from = match d {
+            Some(_) => axes.dense(*x_offset, "dcui"),
+            None => axes.strided(axes.dense(*x_offset, "ui"), 'c', irreps_in.dim()),
         };
         let to = axes.strided(axes.dense(out_offset, "vi"), channels.out_letter(), irreps_out.dim());
         let coefficient = path.path_weight * self.mixture_scale(self.options.gradient_normalization);
-        contraction.path(coefficient, &axes, [(x, from), (weight, axes.dense(0, "dcukv"))], to);
+        contraction.path(coefficient, &axes, [(x, from), (weight, axes.dense(*weight_offset, "dcukv"))], to);
     }
 
     fn write_bias(&self, b: &Builder, contraction: &mut Contraction, i_out: usize, bias: &Operand) {
