@@ -89,14 +89,15 @@ impl Buffer {
 /// for any number of threads.
 pub const MAX_CHUNKS: usize = 8;
 
-/// No chunk but the last has fewer rows than this, so that partial sums pay.
+/// No chunk but the last has fewer rows than this, so that partial sums pay; those of large sums have [more](Kernel::chunk).
 pub const MIN_CHUNK_ROWS: usize = 96;
 
-/// The rows of every chunk but the last, for a kernel over `rows` rows in tiles of `tile`: it depends on nothing else, and
-/// at most [`MAX_CHUNKS`] chunks cover the rows. There are up to 1, 2, 4 or 8, which as many threads share evenly.
-pub fn chunk_rows(rows: usize, tile: usize) -> usize {
-    let most = (rows / MIN_CHUNK_ROWS).clamp(1, MAX_CHUNKS);
-    part_rows(rows.max(MIN_CHUNK_ROWS), 1 << most.ilog2(), tile)
+/// The rows of every chunk but the last, for a kernel over `rows` rows in tiles of `tile`, which has at least so many in a
+/// chunk: it depends on nothing else, and at most [`MAX_CHUNKS`] chunks cover the rows. There are up to 1, 2, 4 or 8, which as many
+/// threads share evenly.
+pub fn chunk_rows(rows: usize, tile: usize, least: usize) -> usize {
+    let most = rows.checked_div(least).unwrap_or(rows).clamp(1, MAX_CHUNKS);
+    part_rows(rows.max(least), 1 << most.ilog2(), tile)
 }
 
 /// The rows of every part but the last where `rows` rows are cut in up to so many parts: whole tiles where a part has many
@@ -142,6 +143,8 @@ pub struct Kernel {
     pub rows: Dim,
     /// Rows a tile.
     pub tile: usize,
+    /// No chunk of rows but the last has fewer, where it sums over rows.
+    pub chunk: usize,
     /// Bytes of scratch that a call needs.
     pub scratch: usize,
     /// True where the rows must be one chunk, computed in order.

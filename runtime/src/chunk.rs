@@ -26,7 +26,7 @@ pub(crate) struct Cut {
 impl Cut {
     /// The cut that sums over rows have: it depends on the number of rows alone.
     pub(crate) fn fixed(kernel: &Kernel, rows: usize) -> Self {
-        let step = if kernel.serial { rows.max(1) } else { chunk_rows(rows, kernel.tile) };
+        let step = if kernel.serial { rows.max(1) } else { chunk_rows(rows, kernel.tile, kernel.chunk) };
         Cut { rows: 0..rows, step, numbered: true }
     }
 
@@ -58,6 +58,10 @@ mod tests {
 
     use super::*;
 
+    fn kernel(tile: usize, chunk: usize, serial: bool) -> Kernel {
+        Kernel { name: String::new(), rows: Dim::one(), tile, chunk, scratch: 0, serial }
+    }
+
     fn check(cut: &Cut, rows: usize, tile: usize) -> Vec<Chunk> {
         let all: Vec<Chunk> = (0..).map_while(|k| cut.chunk(k)).collect();
         assert_eq!(all.len(), cut.count());
@@ -70,24 +74,29 @@ mod tests {
 
     #[test]
     fn chunks_have_about_one_size() {
-        let cut = |rows, tile| {
-            let kernel = Kernel { name: String::new(), rows: Dim::one(), tile, scratch: 0, serial: false };
-            let cut = Cut::fixed(&kernel, rows);
+        let cut_by = |rows, tile, least| {
+            let cut = Cut::fixed(&kernel(tile, least, false), rows);
             (cut.count(), cut.step)
         };
+        let cut = |rows, tile| cut_by(rows, tile, MIN_CHUNK_ROWS);
         assert_eq!((cut(191, 96), cut(192, 96), cut(256, 96)), ((1, 192), (2, 96), (2, 132)));
         assert_eq!((cut(500, 8), cut(1000, 84), cut(10_000, 84)), ((4, 128), (8, 132), (8, 1260)));
+        assert_eq!(
+            (cut_by(1000, 12, 256), cut_by(2000, 60, 256), cut_by(300, 60, 480)),
+            ((2, 504), (4, 540), (1, 480))
+        );
     }
 
     proptest! {
         #[test]
-        fn chunks_cover_all_rows_in_order(rows in 0usize..10_000, tile in 0usize..300, parts in 0usize..50, serial: bool) {
-            let kernel = Kernel { name: String::new(), rows: Dim::one(), tile, scratch: 0, serial };
+        fn chunks_cover_all_rows_in_order(rows in 0usize..10_000, tile in 0usize..300, parts in 0usize..50,
+            least in 0usize..600, serial: bool) {
+            let kernel = kernel(tile, least, serial);
             let all = check(&Cut::fixed(&kernel, rows), rows, if serial { 1 } else { tile });
             let most = if serial { 1 } else { MAX_CHUNKS };
             prop_assert!(all.len() <= most);
             prop_assert!(all.iter().enumerate().all(|(k, c)| c.number == k));
-            prop_assert!(serial || all.iter().rev().skip(1).all(|c| c.rows.len() >= MIN_CHUNK_ROWS));
+            prop_assert!(serial || all.iter().rev().skip(1).all(|c| c.rows.len() >= least));
             let all = check(&Cut::free(&kernel, 0..rows, parts), rows, tile);
             prop_assert!(all.len() <= parts.max(1) && all.iter().all(|c| c.number == 0));
         }

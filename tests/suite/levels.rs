@@ -95,6 +95,7 @@ pub(crate) fn ways() -> [Way; 7] {
     let fused = LoopOptions::default();
     let unfused = LoopOptions { fuse: false, ..fused };
     let generated = LoopOptions { micro_kernels: false, ..fused };
+    let apart = LoopOptions { shared_bytes: 0, ..fused };
     let beyond_caches = |loops| LoopOptions { cache_bytes: 0, ..loops };
     let way = |name, simplify: bool, loops, features, set| {
         let simplify = if simplify { optimised.simplify.clone() } else { None };
@@ -113,7 +114,7 @@ pub(crate) fn ways() -> [Way; 7] {
             InstructionSet::Portable,
         ),
         way("optimised, AVX2, larger than the caches", true, beyond_caches(fused), native, InstructionSet::Avx2),
-        way("optimised, portable", true, fused, native, InstructionSet::Portable),
+        way("optimised, portable, a kernel a product", true, apart, native, InstructionSet::Portable),
         way("plain", false, LoopOptions { fuse: false, ..generated }, baseline, InstructionSet::Portable),
     ]
 }

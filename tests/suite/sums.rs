@@ -42,6 +42,28 @@ fn sums_that_micro_kernels_begin_are_not_filled() {
 }
 
 #[test]
+fn wide_products_have_the_same_bits_for_any_number_of_threads() {
+    let spec = SpecBuilder::new("wide").input("x", ["N"], "400x0e");
+    let model = Model::new(spec.layer("y", linear("x", "400x0e")).outputs(["y"])).unwrap();
+    let params = model.init(0).unwrap();
+    let program = Arc::clone(model.compile_joint(Mode::Infer, &CompileOptions::default()).unwrap().program());
+    // The output and both gradients, of which that of the weights has chunks of more rows than others.
+    let kernels = program.kernels.iter().filter(|kernel| kernel.rows.constant().is_none());
+    let mut chunks: Vec<usize> = kernels.map(|kernel| kernel.chunk).collect();
+    chunks.sort_unstable();
+    assert_eq!(chunks, [96, 96, 156]);
+    let (inputs, _) = arrays(&model, 700);
+    let views: Vec<(&str, ArrayView<'_>)> = inputs.iter().map(|(name, array)| (&**name, array.view())).collect();
+    let [one, two, three] = [1, 2, 3].map(|threads| {
+        let mut executor = Executor::new(Arc::clone(&program)).unwrap();
+        executor.set_threads(threads);
+        // Threads share rows once it is known what they take.
+        (0..3).map(|_| executor.call(&views, &params).unwrap()).last().unwrap()
+    });
+    assert!(one == two && one == three);
+}
+
+#[test]
 fn what_arrays_held_before_does_not_show_in_sums() {
     let model = model();
     let params = model.init(0).unwrap();

@@ -207,6 +207,7 @@ pub(crate) fn assemble(loops: Loops, code: &[KernelCode], target: &Target) -> Re
         name: k.name.clone(),
         rows: Dim::product(&k.rows),
         tile: k.tile,
+        chunk: k.chunk,
         scratch: k.scratch_width().saturating_mul(k.tile).saturating_mul(size),
         serial: k.serial,
     };

@@ -29,6 +29,7 @@ pub(super) fn kernels(graph: &Graph, schedule: &Schedule, storage: &Storage) -> 
             name: name(graph, k, &values),
             rows: rows.clone(),
             tile: 1,
+            chunk: 1,
             serial: values.iter().any(|&v| is_serial(graph, v)),
             scratch: storage.scratch[k].clone(),
             calls: false,

@@ -99,7 +99,7 @@ impl Machine<'_> {
     fn run(&mut self, kernel: &Kernel) -> Result<(), DimError> {
         let sizes = kernel.rows.iter().map(|d| d.evaluate(self.bindings)).collect::<Result<Vec<_>, _>>()?;
         let rows: usize = sizes.iter().product();
-        let chunk = if kernel.serial { rows.max(1) } else { chunk_rows(rows, kernel.tile) };
+        let chunk = if kernel.serial { rows.max(1) } else { chunk_rows(rows, kernel.tile, kernel.chunk) };
         for buffer in kernel.body.iter().filter_map(|stmt| stmt.written().array.memory()) {
             let copies = &mut self.copies[buffer.index()];
             *copies = rows.div_ceil(chunk).max(*copies);

@@ -47,6 +47,8 @@ pub struct Kernel {
     pub rows: Vec<Dim>,
     /// Rows a tile.
     pub tile: usize,
+    /// No chunk of rows but the last has fewer.
+    pub chunk: usize,
     /// True where the rows must be computed in order, as one chunk.
     pub serial: bool,
     /// The arrays of one tile.

@@ -25,6 +25,7 @@ mod room;
 mod scaled;
 mod schedule;
 mod select;
+mod shared;
 mod stmt;
 mod storage;
 pub(crate) mod strides;
@@ -57,6 +58,9 @@ pub struct LoopOptions {
     pub fuse: bool,
     /// Bytes that the rows of a tile may take in all arrays touched: a share of the L2 cache.
     pub tile_bytes: usize,
+    /// Bytes of weights, and of sums over rows, that the second cache holds beside a tile: products that have more of them
+    /// together are in kernels of their own.
+    pub shared_bytes: usize,
     /// Bytes of arrays that the caches hold; what is larger is met in the order of its memory.
     pub cache_bytes: usize,
     /// Call the runtime's micro-kernels, which use the machine's whole width; without, all loops are generated code.
@@ -65,7 +69,13 @@ pub struct LoopOptions {
 
 impl Default for LoopOptions {
     fn default() -> Self {
-        LoopOptions { fuse: true, tile_bytes: 256 * 1024, cache_bytes: 16 << 20, micro_kernels: true }
+        LoopOptions {
+            fuse: true,
+            tile_bytes: 256 * 1024,
+            shared_bytes: 1 << 20,
+            cache_bytes: 16 << 20,
+            micro_kernels: true,
+        }
     }
 }
 
@@ -120,7 +130,7 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
     if options.micro_kernels {
         packed.then(weights::transpose(&packed.graph));
     }
-    let mut schedule = schedule::schedule(&packed.graph, options.fuse, &packed.rows);
+    let mut schedule = schedule::schedule(&packed.graph, options, &packed.rows);
     let mut storage = storage::assign(&packed.graph, &schedule)?;
     let passes = [
         slopes::beside_functions,
@@ -138,7 +148,7 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
     for pass in passes {
         if let Some(copied) = pass(&packed.graph, &schedule, &storage) {
             packed.then(copied);
-            schedule = schedule::schedule(&packed.graph, options.fuse, &packed.rows);
+            schedule = schedule::schedule(&packed.graph, options, &packed.rows);
             storage = storage::assign(&packed.graph, &schedule)?;
         }
     }
@@ -156,6 +166,7 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
     }
     for kernel in &mut kernels {
         kernel.tile = tile::rows(kernel, &storage.buffers, dtype.size(), options);
+        kernel.chunk = shared::chunk(kernel, &storage.buffers);
         kernel.by_row_above = tile::by_row_above(kernel, &storage.buffers, dtype.size(), options);
     }
     let begun =

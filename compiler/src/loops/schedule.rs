@@ -11,6 +11,7 @@ use schur_ir::graph::{Graph, Op, ValueId};
 
 use super::prologue::of_prologue;
 use super::reads::{aligned_reads, root, writes_own_row};
+use super::{LoopOptions, shared};
 
 /// The kernels' row spaces and the kernel of every value.
 pub(super) struct Schedule {
@@ -20,7 +21,14 @@ pub(super) struct Schedule {
     pub(super) prologue: usize,
     /// The kernel that computes a value; none for leaves, reshapes and values that no output needs.
     pub(super) kernel_of: Vec<Option<usize>>,
+    /// Bytes that the products of every kernel share between rows.
+    shared: Vec<usize>,
+    /// How many of these a kernel of several products has at most.
+    most_shared: usize,
 }
+
+/// Products that share less than this part of what a kernel may share belong to any.
+const SMALL_PART: usize = 16;
 
 /// True where an op without rows reads nothing that is computed at a call: such ops come first, so that no kernel over
 /// rows is cut in two by them.
@@ -33,9 +41,10 @@ fn is_of_leaves_alone(graph: &Graph, value: ValueId, prologue: &[bool]) -> bool 
     matches!(op, Op::Contract(_) | Op::Map(_)) && graph.rows_of(op).is_empty() && op.reads().into_iter().all(is_there)
 }
 
-/// Assigns every value that an output needs to a kernel. Without `fuse`, each has its own. Values of `with_reader` are
+/// Assigns every value that an output needs to a kernel. Where nothing is fused, each has its own. Values of `with_reader` are
 /// computed in the kernel of the first value that reads them.
-pub(super) fn schedule(graph: &Graph, fuse: bool, with_reader: &[ValueId]) -> Schedule {
+pub(super) fn schedule(graph: &Graph, options: &LoopOptions, with_reader: &[ValueId]) -> Schedule {
+    let fuse = options.fuse;
     let with_reader = &flags(graph, with_reader);
     let live = graph.needed();
     let prologue = of_prologue(graph, &live);
@@ -45,11 +54,12 @@ pub(super) fn schedule(graph: &Graph, fuse: bool, with_reader: &[ValueId]) -> Sc
     });
     let (first, rest): (Vec<_>, Vec<_>) = computed.map(|(value, _)| value).partition(|value| prologue[value.index()]);
     let kernel_of = vec![None; graph.nodes.len()];
-    let mut schedule = Schedule { kernels: Vec::new(), prologue: 0, kernel_of };
+    let mut schedule =
+        Schedule { kernels: Vec::new(), prologue: 0, kernel_of, shared: Vec::new(), most_shared: options.shared_bytes };
     first.into_iter().for_each(|value| schedule.place(graph, value, fuse, with_reader));
     schedule.prologue = schedule.kernels.len();
     if fuse && rest.iter().any(|&value| is_of_leaves_alone(graph, value, &prologue)) {
-        schedule.kernels.push(Vec::new());
+        schedule.open(&[]);
     }
     rest.into_iter().for_each(|value| schedule.place(graph, value, fuse, with_reader));
     if fuse {
@@ -90,14 +100,26 @@ impl Schedule {
             Some(if aligned && kernel >= self.prologue { kernel } else { kernel + 1 })
         });
         let earliest = earliest.max().unwrap_or(0).max(self.prologue);
-        let joined = (earliest..self.kernels.len()).find(|&k| fuse && self.kernels[k] == rows);
-        let kernel = joined.unwrap_or_else(|| {
-            self.kernels.push(rows.to_vec());
-            self.kernels.len() - 1
-        });
+        let shared = shared::of_value(graph, value);
+        let joined =
+            (earliest..self.kernels.len()).find(|&k| fuse && self.kernels[k] == rows && self.has_room(k, shared));
+        let kernel = joined.unwrap_or_else(|| self.open(rows));
+        self.shared[kernel] = self.shared[kernel].saturating_add(shared);
         for value in copies.into_iter().chain([value]) {
             self.kernel_of[value.index()] = Some(kernel);
         }
+    }
+
+    /// Begins a kernel.
+    fn open(&mut self, rows: &[Dim]) -> usize {
+        self.kernels.push(rows.to_vec());
+        self.shared.push(0);
+        self.kernels.len() - 1
+    }
+
+    /// True where the products of a kernel and others share no more between rows than a cache holds.
+    fn has_room(&self, kernel: usize, shared: usize) -> bool {
+        shared <= self.most_shared / SMALL_PART || self.shared[kernel].saturating_add(shared) <= self.most_shared
     }
 
     /// The copies that a value reads, itself or by other copies, and that no kernel computes yet.
@@ -143,7 +165,11 @@ fn sink(graph: &Graph, live: &[bool], schedule: &mut Schedule, with_reader: &[bo
             && later > own
             && schedule.kernels[later] == schedule.kernels[own]
             && !with_reader[value.index()]
+            && schedule.has_room(later, shared::of_value(graph, value))
         {
+            let shared = shared::of_value(graph, value);
+            schedule.shared[own] = schedule.shared[own].saturating_sub(shared);
+            schedule.shared[later] = schedule.shared[later].saturating_add(shared);
             schedule.kernel_of[value.index()] = Some(later);
         }
     }
