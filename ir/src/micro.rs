@@ -200,6 +200,8 @@ pub struct Transpose {
     pub long: usize,
     /// True where `from` is `[long, short]`, false where it is `[short, long]`.
     pub apart: bool,
+    /// From one of `short` to the next in `[short, long]`: `long`, or more where other elements lie between.
+    pub between: usize,
     /// A constant factor.
     pub coefficient: f64,
 }

@@ -136,6 +136,36 @@ impl Path {
         }
     }
 
+    /// Drops an axis, of which the first value stays.
+    ///
+    /// # Panics
+    /// Where the path has no such axis.
+    pub fn remove_axis(&mut self, axis: usize) {
+        self.axes.remove(axis);
+        for segment in self.segments_mut() {
+            segment.strides.remove(axis);
+        }
+    }
+
+    /// Merges axes that are contiguous in all segments: `[u, i] = [ui]`. True where there were such.
+    pub fn merge_axes(&mut self) -> bool {
+        let before = self.axes.len();
+        while let Some((outer, inner)) = self.contiguous_axes() {
+            self.axes[inner].size = self.axes[inner].size.saturating_mul(self.axes[outer].size);
+            self.remove_axis(outer);
+        }
+        self.axes.len() != before
+    }
+
+    /// An outer and an inner axis that are contiguous in all segments.
+    fn contiguous_axes(&self) -> Option<(usize, usize)> {
+        let pairs = (0..self.axes.len()).flat_map(|outer| (0..self.axes.len()).map(move |inner| (outer, inner)));
+        pairs.filter(|(outer, inner)| outer != inner).find(|&(outer, inner)| {
+            let step = self.axes[inner].size;
+            self.segments().all(|s| s.strides[inner].checked_mul(step) == Some(s.strides[outer]))
+        })
+    }
+
     /// The last letter of the alphabet that no axis has.
     fn free_letter(&self) -> char {
         ('a'..='z').rev().find(|letter| self.axes.iter().all(|axis| axis.letter != *letter)).unwrap_or('?')

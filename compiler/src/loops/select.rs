@@ -222,22 +222,31 @@ fn size(l: &Loop) -> usize {
     }
 }
 
-/// The nest as a transposing copy.
+/// The nest as a transposing copy: of two axes, one of which is components or as short, in loops over the others.
 fn transpose(nest: &Nest, loops: &[Loop], dtype: DType) -> Option<Chosen> {
     let (rows, axes): (Vec<&Loop>, Vec<&Loop>) = loops.iter().partition(|l| l.extent == Extent::Rows);
-    let [x, y] = axes[..] else { return None };
-    let fits = |short: &Loop, long: &Loop| {
-        let (d, mul) = (size(short), size(long));
-        let apart = short.strides == [mul, 1] && long.strides == [1, d];
-        let together = short.strides == [1, mul] && long.strides == [d, 1];
-        (d <= mul && (apart || together)).then_some((d, mul, apart))
-    };
-    let (d, mul, apart) = fits(x, y).or_else(|| fits(y, x))?;
-    if nest.write != Write::Set || mul < MIN_COLUMNS {
+    let pairs = axes.iter().flat_map(|short| axes.iter().map(move |long| (*short, *long)));
+    let (short, long, (apart, between)) = pairs.filter_map(|(x, y)| Some((x, y, exchanged(x, y)?))).next()?;
+    if nest.write != Write::Set || size(long) < MIN_COLUMNS || axes.iter().any(|l| l.summed) {
         return None;
     }
     let rows = rows.first().map_or([0, 0], |l| [l.strides[0], l.strides[1]]);
-    let coefficient = nest.coefficient.0;
-    let micro = Micro::Transpose(Transpose { dtype, rows, short: d, long: mul, apart, coefficient });
-    Some(Chosen { micro, arrays: vec![0, 1], outer: Vec::new(), by_row: false })
+    let (short_size, long_size, coefficient) = (size(short), size(long), nest.coefficient.0);
+    let transpose = Transpose { dtype, rows, short: short_size, long: long_size, apart, between, coefficient };
+    let outer = axes.iter().filter(|l| l.axis != short.axis && l.axis != long.axis).filter_map(|l| l.axis).collect();
+    Some(Chosen { micro: Micro::Transpose(transpose), arrays: vec![0, 1], outer, by_row: false })
+}
+
+/// Where two loops of a copy exchange their places: true where groups of `short` neighbours come apart, and how far.
+fn exchanged(short: &Loop, long: &Loop) -> Option<(bool, usize)> {
+    let (d, mul) = (size(short), size(long));
+    let fits = |apart: usize, together: usize| {
+        let in_groups = short.strides[together] == 1 && long.strides[together] == d;
+        in_groups && long.strides[apart] == 1 && short.strides[apart] >= mul && d <= mul
+    };
+    if fits(0, 1) {
+        Some((true, short.strides[0]))
+    } else {
+        fits(1, 0).then_some((false, short.strides[1]))
+    }
 }

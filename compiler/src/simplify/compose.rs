@@ -9,7 +9,6 @@ use schur_ir::expr::Expr;
 use schur_ir::graph::{Contract, Map, Operand, Path, RowIndex, RowMap, ValueId};
 
 use super::meet::meet;
-use super::path_algebra::merge_axes;
 use super::written::Writer;
 
 /// Where an axis of a value's rows lies for the reader of the value.
@@ -214,7 +213,7 @@ fn unchanged(path: &Path, factor: usize, writer: &Writer<'_>, base: usize) -> Op
     let same = piece.coefficient == path.coefficient
         && piece.factors.len() == path.factors.len()
         && elements(piece) == elements(path);
-    merge_axes(piece);
+    piece.merge_axes();
     (same && piece.axes.len() <= path.axes.len()).then(|| piece.clone())
 }
 

@@ -12,13 +12,6 @@ use schur_ir::ty::DType;
 
 use super::neighbours::extent;
 
-fn remove_axis(path: &mut Path, axis: usize) {
-    path.axes.remove(axis);
-    for segment in path.segments_mut() {
-        segment.strides.remove(axis);
-    }
-}
-
 /// True where a path adds nothing: an empty axis, or coefficient zero.
 pub(super) fn is_void(path: &Path) -> bool {
     path.coefficient.0 == 0.0 || path.axes.iter().any(|a| a.size == 0)
@@ -28,7 +21,7 @@ pub(super) fn is_void(path: &Path) -> bool {
 pub(super) fn drop_unit_axes(path: &mut Path) -> bool {
     let before = path.axes.len();
     while let Some(axis) = path.axes.iter().position(|a| a.size == 1) {
-        remove_axis(path, axis);
+        path.remove_axis(axis);
     }
     path.axes.len() != before
 }
@@ -51,30 +44,10 @@ pub(super) fn sum_free_axes(path: &mut Path, dtype: DType) -> bool {
             break;
         }
         path.coefficient = Scalar(coefficient);
-        remove_axis(path, axis);
+        path.remove_axis(axis);
         changed = true;
     }
     changed
-}
-
-/// Merges an outer and an inner axis that are contiguous in every segment into one.
-pub(super) fn merge_axes(path: &mut Path) -> bool {
-    let mut changed = false;
-    while let Some((outer, inner)) = contiguous_axes(path) {
-        let size = path.axes[inner].size;
-        path.axes[inner].size = size * path.axes[outer].size;
-        remove_axis(path, outer);
-        changed = true;
-    }
-    changed
-}
-
-fn contiguous_axes(path: &Path) -> Option<(usize, usize)> {
-    let pairs = (0..path.axes.len()).flat_map(|a| (0..path.axes.len()).map(move |b| (a, b)));
-    pairs.filter(|(a, b)| a != b).find(|&(a, b)| {
-        let step = path.axes[b].size;
-        path.segments().all(|s| s.strides[a] == s.strides[b] * step)
-    })
 }
 
 /// Sorts factors by operand and place, and axes by their strides in the output (large first, summed ones last), then in

@@ -11,7 +11,7 @@ use super::compose::MAX_FACTORS;
 use super::cost::Cost;
 use super::meet::meet;
 use super::neighbours::Neighbours;
-use super::path_algebra::{drop_unit_axes, join, merge_axes, sort_path, sum_free_axes};
+use super::path_algebra::{drop_unit_axes, join, sort_path, sum_free_axes};
 use super::ranges::Ranges;
 
 const WIDTH: usize = 400;
@@ -105,9 +105,9 @@ proptest! {
         let mut path = path;
         drop_unit_axes(&mut path);
         sum_free_axes(&mut path, DType::F64);
-        merge_axes(&mut path);
+        path.merge_axes();
         sort_path(&mut path);
-        prop_assert!(!sort_path(&mut path) && !merge_axes(&mut path));
+        prop_assert!(!sort_path(&mut path) && !path.merge_axes());
         prop_assert_eq!(value(&[path], &[&x, &x]), before);
     }
 

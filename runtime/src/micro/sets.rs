@@ -445,9 +445,8 @@ functions_of_16_registers!(plain_f64, f64, Plain<f64, 2>, []);
 /// # Safety
 /// The arrays hold these rows.
 unsafe fn plain_rows<T: portable::Element>(arrays: transpose::Arrays<T>, plan: &transpose::Plan<T>, rows: usize) {
-    let (short, long) = (plan.transpose.short, plan.transpose.long);
-    let (from_strides, out_strides) =
-        if plan.transpose.apart { ([short, 1], [1, long]) } else { ([1, long], [short, 1]) };
+    let Transpose { short, long, apart, between, .. } = plan.transpose;
+    let (from_strides, out_strides) = if apart { ([short, 1], [1, between]) } else { ([1, between], [short, 1]) };
     plan.each(arrays, rows, |out, from| {
         for u in 0..long {
             for i in 0..short {

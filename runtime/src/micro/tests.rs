@@ -226,16 +226,17 @@ proptest! {
 
     #[test]
     fn transposing_copies_exchange_axes(
-        dtype in dtypes(), long in 1usize..70, short in 2usize..40, rows in 1usize..6, apart: bool,
+        dtype in dtypes(), long in 1usize..70, short in 2usize..40, rows in 1usize..6, apart: bool, gap in 0usize..3,
     ) {
-        let width = long * short;
-        let transpose = Transpose { dtype, rows: [width + 1, width], short, long, apart, coefficient: 3.0 };
+        let between = long + gap;
+        let width = between * short;
+        let transpose = Transpose { dtype, rows: [width + 1, width], short, long, apart, between, coefficient: 3.0 };
         let from = values::<f64>(rows * width, 0);
         let mut wanted = vec![-1.0; rows * (width + 1)];
         for r in 0..rows {
             for u in 0..long {
                 for i in 0..short {
-                    let (long_major, short_major) = (u * short + i, i * long + u);
+                    let (long_major, short_major) = (u * short + i, i * between + u);
                     let (to, at) = if apart { (short_major, long_major) } else { (long_major, short_major) };
                     wanted[r * (width + 1) + to] = 3.0 * from[r * width + at];
                 }

@@ -57,9 +57,10 @@ impl<T> Plan<T> {
 /// The most vectors of a row that is permuted as a whole.
 pub(super) const FEW: usize = 4;
 
-/// True where a row has few vectors.
+/// True where a row has few vectors, without gaps.
 pub(super) fn is_few(transpose: &Transpose, lanes: usize) -> bool {
-    transpose.short * transpose.long <= FEW * lanes && lanes <= MOST_LANES
+    let Transpose { short, long, between, .. } = *transpose;
+    short * long <= FEW * lanes && lanes <= MOST_LANES && between == long
 }
 
 /// Copies a row of `N` vectors.
@@ -90,7 +91,7 @@ pub(super) unsafe fn few<S: Simd, const N: usize>(out: *mut S::T, from: *const S
 /// As for [`Simd`]; `out` and `from` hold a row.
 #[inline(always)]
 pub(super) unsafe fn row<S: Simd, const D: usize>(out: *mut S::T, from: *const S::T, plan: &Plan<S::T>) {
-    let long = plan.transpose.long;
+    let Transpose { long, between, .. } = plan.transpose;
     let mut u = 0;
     // SAFETY: the caller's.
     unsafe {
@@ -107,11 +108,11 @@ pub(super) unsafe fn row<S: Simd, const D: usize>(out: *mut S::T, from: *const S
                 }
                 let components = unweave::<S, D>(&vectors);
                 for i in 0..D {
-                    S::store_first(out.add(i * long + u), components[i], part);
+                    S::store_first(out.add(i * between + u), components[i], part);
                 }
             } else {
                 for i in 0..D {
-                    vectors[i] = S::multiply(S::load_first(from.add(i * long + u), part), coefficient);
+                    vectors[i] = S::multiply(S::load_first(from.add(i * between + u), part), coefficient);
                 }
                 let vectors = weave::<S, D>(&vectors);
                 for k in (0..D).take_while(|k| k * S::LANES < count * D) {
@@ -130,8 +131,9 @@ pub(super) unsafe fn row<S: Simd, const D: usize>(out: *mut S::T, from: *const S
 /// As for [`Simd`], whose number of lanes is `L`; `out` and `from` hold a row.
 #[inline(always)]
 pub(super) unsafe fn matrix<S: Simd, const L: usize>(out: *mut S::T, from: *const S::T, plan: &Plan<S::T>) {
-    let Transpose { short, long, apart, .. } = plan.transpose;
+    let Transpose { short, long, apart, between, .. } = plan.transpose;
     let (rows, columns) = if apart { (long, short) } else { (short, long) };
+    let (from_row, out_row) = if apart { (short, between) } else { (between, short) };
     // SAFETY: the caller's.
     unsafe {
         let coefficient = S::splat(plan.coefficient);
@@ -140,12 +142,12 @@ pub(super) unsafe fn matrix<S: Simd, const L: usize>(out: *mut S::T, from: *cons
                 let (height, width) = (L.min(rows - u), L.min(columns - v));
                 let mut square = [S::zero(); L];
                 for k in 0..height {
-                    let row = S::load_first(from.add((u + k) * columns + v), S::first(width));
+                    let row = S::load_first(from.add((u + k) * from_row + v), S::first(width));
                     square[k] = S::multiply(row, coefficient);
                 }
                 transpose_square::<S, L>(&mut square);
                 for k in 0..width {
-                    S::store_first(out.add((v + k) * rows + u), square[k], S::first(height));
+                    S::store_first(out.add((v + k) * out_row + u), square[k], S::first(height));
                 }
             }
         }

@@ -6,7 +6,7 @@ use schur_ir::ty::Type;
 
 use super::{Action, Rule};
 use crate::simplify::neighbours::Neighbours;
-use crate::simplify::path_algebra::{drop_unit_axes, is_void, join, merge_axes, sort_path, sum_free_axes};
+use crate::simplify::path_algebra::{drop_unit_axes, is_void, join, sort_path, sum_free_axes};
 
 /// A path with an empty axis or coefficient 0 adds nothing.
 pub(super) static DROP_VOID: Rule = Rule { name: "drop-void-paths", exact: true, action: Action::Contract(drop_void) };
@@ -21,7 +21,7 @@ pub(super) static SUM_FREE_AXES: Rule =
 
 /// Two axes that are contiguous in all segments are one: `[u, i] = [ui]`.
 pub(super) static MERGE_AXES: Rule =
-    Rule { name: "merge-axes", exact: true, action: Action::Contract(|c, _| every(c, merge_axes)) };
+    Rule { name: "merge-axes", exact: true, action: Action::Contract(|c, _| every(c, Path::merge_axes)) };
 
 /// Paths, their factors and their axes have one order.
 pub(super) static SORT: Rule = Rule { name: "sort-paths", exact: false, action: Action::Contract(sort) };
@@ -82,7 +82,7 @@ fn join_neighbours(contract: &mut Contract, ty: &Type) -> bool {
         while let Some(path) = &paths[i] {
             let joined = neighbours.behind(i, path).into_iter().find_map(|j| {
                 let mut joined = join(path, paths[j].as_ref()?)?;
-                merge_axes(&mut joined);
+                joined.merge_axes();
                 sort_path(&mut joined);
                 is_honest(&joined, ty).then_some((j, joined))
             });
@@ -99,7 +99,7 @@ fn join_neighbours(contract: &mut Contract, ty: &Type) -> bool {
 /// The rules on paths that two contractions may need before one is read through the other, once each.
 pub(super) fn tidy_paths(contract: &mut Contract, ty: &Type) {
     every(contract, drop_unit_axes);
-    every(contract, merge_axes);
+    every(contract, Path::merge_axes);
     sort(contract, ty);
     join_neighbours(contract, ty);
 }
