@@ -73,6 +73,8 @@ pub struct Entry {
 pub enum Micro {
     /// A matrix product. Arrays: `out`, `a`, `b`, and `scale` where there is one.
     Product(Product),
+    /// Sums of neighbours for a single column. Arrays: `out`, `a`, `b`.
+    Dot(Dot),
     /// A copy that exchanges two axes. Arrays: `out`, `from`.
     Transpose(Transpose),
     /// Scalar expressions at every element. Arrays: one that is written for each, then the operands.
@@ -119,6 +121,7 @@ impl Micro {
     pub fn dtype(&self) -> DType {
         match self {
             Micro::Product(product) => product.dtype,
+            Micro::Dot(dot) => dot.dtype,
             Micro::Transpose(transpose) => transpose.dtype,
             Micro::Map(map) => map.dtype,
             Micro::Rows(rows) => rows.dtype,
@@ -187,6 +190,31 @@ impl Product {
     }
 }
 
+/// The most elements of a row of a [`Dot`].
+pub const MAX_DOT: usize = 2048;
+
+/// `out[r, i] (+)= coefficient Σ_u a[r, u, i] b[u]`, where `a` is contiguous along `u` and `i` together; at most
+/// [`MAX_DOT`] elements.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dot {
+    /// The element type.
+    pub dtype: DType,
+    /// The strides of `out` and `a` from row to row.
+    pub rows: [usize; 2],
+    /// The number of components `i`.
+    pub short: usize,
+    /// The number of terms `u`; not zero.
+    pub terms: usize,
+    /// The stride of `b`.
+    pub b_stride: usize,
+    /// The stride of `out` along `i`.
+    pub out_stride: usize,
+    /// A constant factor.
+    pub coefficient: f64,
+    /// Add to what is there.
+    pub accumulate: bool,
+}
+
 /// `out[r, i, u] = from[r, u, i]`, or the other way round: between `[mul, 2l+1]` and `[2l+1, mul]`, or of a matrix.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transpose {
@@ -217,6 +245,8 @@ impl fmt::Display for Micro {
                 }
                 f.write_str(if p.scale.is_some() { ", scaled" } else { "" })
             }
+            Micro::Dot(d) if d.short == 1 => write!(f, "{} dot product, rows tile, sums {}", d.dtype, d.terms),
+            Micro::Dot(d) => write!(f, "{} dot product, rows tile x {}, sums {}", d.dtype, d.short, d.terms),
             Micro::Transpose(t) => {
                 let (from, to) = if t.apart { (t.long, t.short) } else { (t.short, t.long) };
                 write!(f, "{} transpose, {from} x {to} to {to} x {from}", t.dtype)

@@ -8,7 +8,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "places are of the axes and accesses of one statement")]
 
-use schur_ir::micro::{self, Along, MAX_AHEAD, Micro, Product, Transpose};
+use schur_ir::micro::{self, Along, Dot, MAX_AHEAD, MAX_DOT, Micro, Product, Transpose};
 use schur_ir::program::BufferId;
 use schur_ir::ty::DType;
 
@@ -18,11 +18,19 @@ use super::strides::{Extent, Loop, is_regular, loops};
 use super::{Ahead, Array, Kernel, LINE, Nest, RowAddress, Stmt, Write, scaled};
 
 /// Fewer columns than this are not worth a call.
-const MIN_COLUMNS: usize = 4;
+const MIN_COLUMNS: usize = 2;
+
+/// Fewer columns than this leave most of a vector empty: others are taken, where there are any.
+const WIDE: usize = 4;
 
 /// Products of one row that have fewer columns, or multiply fewer numbers, are generated code.
 const MIN_COLUMNS_OF_ROW: usize = 16;
 const MIN_PRODUCTS_OF_ROW: usize = 256;
+
+/// Sums of neighbours for a single column: of so many components, of no fewer elements, and of so many calls at most.
+const DOT_COMPONENTS: [usize; 4] = [1, 3, 5, 7];
+const MIN_DOT: usize = 32;
+const MAX_DOTS: usize = 16;
 
 /// Chooses the nests of a kernel, and lists what they call.
 pub(super) fn select(kernel: &mut Kernel, dtype: DType, micros: &mut Vec<Micro>) {
@@ -76,7 +84,12 @@ fn multiply_adds(stmt: &Stmt, micros: &[Micro]) -> usize {
 fn asked_by(micro: &Micro) -> usize {
     match micro {
         Micro::Product(product) if product.asks() => product.multiply_adds(),
-        Micro::Product(_) | Micro::Transpose(_) | Micro::Map(_) | Micro::Rows(_) | Micro::Prefetch(_) => 0,
+        Micro::Product(_)
+        | Micro::Dot(_)
+        | Micro::Transpose(_)
+        | Micro::Map(_)
+        | Micro::Rows(_)
+        | Micro::Prefetch(_) => 0,
     }
 }
 
@@ -91,11 +104,11 @@ fn choose(nest: &Nest, has_rows: bool, dtype: DType) -> Option<Chosen> {
     if nest.factors.len() == 1 {
         return transpose(nest, &of_tile?, dtype);
     }
-    let whole = of_tile.and_then(|loops| nearest(as_products(nest, &loops, dtype)));
+    let whole = of_tile.as_ref().and_then(|loops| nearest(as_products(nest, loops, dtype)));
     let of_row = || nearest(as_products(nest, &loops(nest, false), dtype).filter(|one| is_worth_a_call(&one.product)));
     match whole {
         Some(one) => Some(one.chosen(false)),
-        None if has_rows => Some(of_row()?.chosen(true)),
+        None if has_rows => of_tile.and_then(|loops| dot(nest, &loops, dtype)).or_else(|| Some(of_row()?.chosen(true))),
         None => None,
     }
 }
@@ -118,9 +131,9 @@ fn as_products(nest: &Nest, loops: &[Loop], dtype: DType) -> impl Iterator<Item 
     [[1, 2], [2, 1]].into_iter().filter_map(move |factors| product(nest, loops, dtype, factors))
 }
 
-/// The one whose columns are closer together in the output.
+/// The one whose columns are closer together in the output, unless they are few.
 fn nearest(all: impl Iterator<Item = AsProduct>) -> Option<AsProduct> {
-    all.min_by_key(|one| one.product.n_stride)
+    all.min_by_key(|one| (one.product.n < WIDE, one.product.n_stride))
 }
 
 /// True where a product of one row is enough work. Without sums, memory takes as long as generated code does.
@@ -196,13 +209,13 @@ fn ordered([x, y]: [Along; 2]) -> [Along; 2] {
 }
 
 /// The axis along which `b` is contiguous and `a` constant: one along which the output is contiguous too, where there
-/// is one.
+/// is one, unless it is short.
 fn columns(loops: &[Loop], [a, b]: [usize; 2]) -> Option<usize> {
     let fits = |l: &Loop| {
         let wide = matches!(l.extent, Extent::Axis(size) if size >= MIN_COLUMNS);
         wide && l.strides[0] > 0 && l.strides[a] == 0 && l.strides[b] == 1
     };
-    (0..loops.len()).filter(|&k| fits(&loops[k])).min_by_key(|&k| loops[k].strides[0])
+    (0..loops.len()).filter(|&k| fits(&loops[k])).min_by_key(|&k| (size(&loops[k]) < WIDE, loops[k].strides[0]))
 }
 
 /// The rows of the product, at most two loops: those of the batch outside, components inside. The others go around.
@@ -220,6 +233,41 @@ fn size(l: &Loop) -> usize {
         Extent::Rows => usize::MAX,
         Extent::Axis(size) => size,
     }
+}
+
+/// The nest as sums of neighbours for a single column of each turn of the loops around.
+fn dot(nest: &Nest, loops: &[Loop], dtype: DType) -> Option<Chosen> {
+    let rows = loops.iter().find(|l| l.extent == Extent::Rows)?;
+    let axes: Vec<&Loop> = loops.iter().filter(|l| l.extent != Extent::Rows).collect();
+    let &terms = axes.iter().find(|l| l.summed)?;
+    let [a, b] = if rows.strides[1] > 0 { [1, 2] } else { [2, 1] };
+    let short = terms.strides[a];
+    let is_component = |l: &&Loop| l.strides[a] == 1 && l.strides[b] == 0 && l.extent == Extent::Axis(short);
+    let components = axes.iter().copied().find(|l| short > 1 && !l.summed && is_component(l));
+    let rest: Vec<&Loop> = axes.iter().copied().filter(|l| l.axis != terms.axis).collect();
+    let outer: Vec<&Loop> = rest.into_iter().filter(|l| components.is_none_or(|i| i.axis != l.axis)).collect();
+    let elements = size(terms) * short;
+    let fits = rows.strides[0] > 0
+        && rows.strides[a] > 0
+        && rows.strides[b] == 0
+        && terms.strides[b] > 0
+        && outer.iter().all(|l| !l.summed)
+        && (short == 1 || components.is_some())
+        && DOT_COMPONENTS.contains(&short)
+        && (MIN_DOT..=MAX_DOT).contains(&elements)
+        && outer.iter().map(|l| size(l)).product::<usize>() <= MAX_DOTS;
+    let dot = Dot {
+        dtype,
+        rows: [rows.strides[0], rows.strides[a]],
+        short,
+        terms: size(terms),
+        b_stride: terms.strides[b],
+        out_stride: components.map_or(0, |l| l.strides[0]),
+        coefficient: nest.coefficient.0,
+        accumulate: nest.write == Write::Add,
+    };
+    let outer = outer.iter().filter_map(|l| l.axis).collect();
+    fits.then_some(Chosen { micro: Micro::Dot(dot), arrays: vec![0, a, b], outer, by_row: false })
 }
 
 /// The nest as a transposing copy: of two axes, one of which is components or as short, in loops over the others.
@@ -244,9 +292,44 @@ fn exchanged(short: &Loop, long: &Loop) -> Option<(bool, usize)> {
         let in_groups = short.strides[together] == 1 && long.strides[together] == d;
         in_groups && long.strides[apart] == 1 && short.strides[apart] >= mul && d <= mul
     };
-    if fits(0, 1) {
-        Some((true, short.strides[0]))
-    } else {
-        fits(1, 0).then_some((false, short.strides[1]))
+    if fits(0, 1) { Some((true, short.strides[0])) } else { fits(1, 0).then_some((false, short.strides[1])) }
+}
+
+#[cfg(test)]
+mod tests {
+    use schur_ir::micro::Micro;
+
+    use crate::loops::lowered;
+
+    /// The micro-kernels of a linear layer, by their text.
+    fn micros(from: &str, weights: usize, to: &str, path: &str) -> Vec<String> {
+        let text = format!(
+            "graph \"linear\"\n\n%0: f32[N] {from} = input \"x\"\n%1: f32[] {weights}x0e = param \"w\" [{weights}] normal(0, 1)\n\
+             %2: f32[N] {to} = contract %0[0], %1[] over [N]\n    {path}\n\noutput \"y\" = %2\n"
+        );
+        lowered(&text).micros.iter().map(Micro::to_string).collect()
+    }
+
+    #[test]
+    fn a_single_column_is_a_sum_of_neighbours() {
+        let found = micros("32x1o", 32, "1x1o", "x0@0(u i) x1@0(u) -> @0(i) for i=3 u=32");
+        assert_eq!(found, ["f32 dot product, rows tile x 3, sums 32"]);
+        let found = micros("64x0e", 64, "1x0e", "x0@0(u) x1@0(u) -> @0() for u=64");
+        assert_eq!(found, ["f32 dot product, rows tile, sums 64"]);
+        // Of a matrix of weights, whose columns the layer has one of.
+        let found = micros("64x0e", 128, "1x0e", "x0@0(u) x1@1(u*2) -> @0() for u=64");
+        assert_eq!(found, ["f32 dot product, rows tile, sums 64"]);
+    }
+
+    #[test]
+    fn short_sums_of_neighbours_are_generated_code() {
+        assert!(micros("16x0e", 16, "1x0e", "x0@0(u) x1@0(u) -> @0() for u=16").is_empty());
+        assert!(micros("4096x0e", 4096, "1x0e", "x0@0(u) x1@0(u) -> @0() for u=4096").is_empty());
+    }
+
+    #[test]
+    fn few_columns_are_products() {
+        let found = micros("3x1o", 6, "2x1o", "x0@0(u i) x1@0(u v) -> @0(v i) for v=2 i=3 u=3");
+        assert_eq!(found, ["f32 product, rows tile x 3, sums 3, columns 2 at 3"]);
     }
 }

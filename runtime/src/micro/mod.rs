@@ -9,6 +9,7 @@
 mod blocks;
 mod code;
 mod columns;
+mod dot;
 mod functions;
 mod joined;
 mod lines;
@@ -137,6 +138,10 @@ impl Table {
                 let plan = product::Plan::new(product, &functions.tiles, T::rounded(product.coefficient));
                 self.add(plan, run_product::<T>);
             }
+            Micro::Dot(dot) => {
+                let (coefficient, run) = (T::rounded(dot.coefficient), (functions.dot)(dot.short));
+                self.add(dot::Plan::new(dot, coefficient, run), run_dot::<T>);
+            }
             Micro::Transpose(transpose) => {
                 let coefficient = T::rounded(transpose.coefficient);
                 let (lanes, copy) = (functions.tiles.lanes, (functions.rows)(transpose));
@@ -176,6 +181,11 @@ unsafe extern "C" fn run_product<T: Float>(plan: *const u8, given: *mut Argument
         let scale = if plan.is_scaled() { arrays::<T, 4>(given)[3] } else { std::ptr::null_mut() };
         plan.run(arrays(given), scale, &raw mut (*given).ahead, rows as usize)
     }
+}
+
+unsafe extern "C" fn run_dot<T: Float>(plan: *const u8, given: *mut Arguments, rows: i64) {
+    // SAFETY: the plan is the entry's; arguments and rows are the caller's.
+    unsafe { (*plan.cast::<dot::Plan<T>>()).run(arrays(given), rows as usize) }
 }
 
 unsafe extern "C" fn run_transpose<T: Float>(plan: *const u8, given: *mut Arguments, rows: i64) {

@@ -5,6 +5,7 @@ use schur_ir::micro::Transpose;
 use super::InstructionSet;
 use super::code::Code;
 use super::columns;
+use super::dot;
 use super::lines;
 use super::map;
 #[cfg(target_arch = "aarch64")]
@@ -26,6 +27,8 @@ use super::x86;
 pub(super) struct Functions<T: 'static> {
     /// Register tiles.
     pub(super) tiles: Tiles<T>,
+    /// The sums of a number of components for a single column.
+    pub(super) dot: fn(usize) -> dot::DotFn<T>,
     /// The copy of rows.
     pub(super) rows: fn(&Transpose) -> transpose::RowsFn<T>,
     /// A run of elements of a map.
@@ -343,6 +346,25 @@ $(($terms, $columns) => Some(outer_rows::<$terms, $columns>),)*
                 plan.each(arrays, rows, |out, from| unsafe { transpose::few::<$simd, N>(out, from, plan) })
             }
 
+            /// # Safety
+            /// The machine has the instructions, and the arrays hold these rows.
+            $(#[$features])?
+            unsafe fn dots<const D: usize>(arrays: dot::Arrays<$float>, plan: &dot::Plan<$float>, rows: usize) {
+                const LANES: usize = <$simd as Simd>::LANES;
+                // SAFETY: the caller's.
+                unsafe { dot::rows::<$simd, D, LANES>(arrays, plan, rows) }
+            }
+
+            fn dot(short: usize) -> dot::DotFn<$float> {
+                match short {
+                    1 => dots::<1>,
+                    3 if 3 <= <$simd as Simd>::LANES => dots::<3>,
+                    5 if 5 <= <$simd as Simd>::LANES => dots::<5>,
+                    7 if 7 <= <$simd as Simd>::LANES => dots::<7>,
+                    _ => dot::plain::<$float>,
+                }
+            }
+
             fn rows(transpose: &Transpose) -> transpose::RowsFn<$float> {
                 const LANES: usize = <$simd as Simd>::LANES;
                 if transpose::is_few(transpose, LANES) {
@@ -377,6 +399,7 @@ $(($terms, $columns) => Some(outer_rows::<$terms, $columns>),)*
                     sums: sums_of,
                     outer,
                 },
+                dot,
                 rows,
                 map,
                 step,

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use schur_ir::expr::{Binary, Expr, Unary};
-use schur_ir::micro::{Ahead, Along, Arguments, Extent, MAX_ARRAYS, Map, Micro, Product, Transpose};
+use schur_ir::micro::{Ahead, Along, Arguments, Dot, Extent, MAX_ARRAYS, MAX_DOT, Map, Micro, Product, Transpose};
 use schur_ir::ty::DType;
 
 use super::{Float, InstructionSet, Table};
@@ -225,6 +225,15 @@ proptest! {
     }
 
     #[test]
+    fn sums_of_neighbours_are_what_plain_loops_compute(
+        dtype in dtypes(), terms in 1usize..200, l in 0usize..5, rows in 1usize..40, strides in [1usize..3, 1usize..3],
+        accumulate: bool,
+    ) {
+        let (short, [b_stride, out_stride]) = (2 * l + 1, strides);
+        check_dot(&Dot { dtype, rows: [short * out_stride + 1, terms * short + 2], short, terms, b_stride, out_stride, coefficient: 0.5, accumulate }, rows);
+    }
+
+    #[test]
     fn transposing_copies_exchange_axes(
         dtype in dtypes(), long in 1usize..70, short in 2usize..40, rows in 1usize..6, apart: bool, gap in 0usize..3,
     ) {
@@ -256,6 +265,57 @@ proptest! {
                 arrays[0].iter().map(|x| f64::from(*x)).collect()
             };
             prop_assert_eq!(&found, &wanted, "{}", set);
+        }
+    }
+}
+
+/// Sums of neighbours by every set. What lies between rows is NaN, and no row sees it.
+fn check_dot(dot: &Dot, rows: usize) {
+    let Dot { rows: [out_row, a_row], short, terms, b_stride, out_stride, .. } = *dot;
+    let mut a = values::<f64>((rows - 1) * a_row + terms * short, 1);
+    (0..a.len()).filter(|k| k % a_row >= terms * short).for_each(|k| a[k] = f64::NAN);
+    let (b, out) = (values::<f64>((terms - 1) * b_stride + 1, 2), values::<f64>(rows * out_row, 3));
+    let mut wanted = out.clone();
+    for r in 0..rows {
+        for i in 0..short {
+            let sum = (0..terms).map(|u| a[r * a_row + u * short + i] * b[u * b_stride]).sum::<f64>();
+            let to = &mut wanted[r * out_row + i * out_stride];
+            *to = 0.5 * sum + if dot.accumulate { *to } else { 0.0 };
+        }
+    }
+    for set in available() {
+        let micro = Micro::Dot(dot.clone());
+        let found: Vec<f64> = if dot.dtype == DType::F64 {
+            let mut arrays = [out.clone(), a.clone(), b.clone()];
+            call::<f64>(&micro, set, &mut arrays, rows);
+            arrays[0].clone()
+        } else {
+            let mut arrays = [&out, &a, &b].map(|array| array.iter().map(|x| *x as f32).collect::<Vec<f32>>());
+            call::<f32>(&micro, set, &mut arrays, rows);
+            arrays[0].iter().map(|x| f64::from(*x)).collect()
+        };
+        assert_eq!(found, wanted, "{set}");
+    }
+}
+
+#[test]
+fn sums_of_the_most_neighbours_have_room() {
+    for short in [1, 3, 5, 7] {
+        let terms = MAX_DOT / short;
+        for dtype in [DType::F32, DType::F64] {
+            check_dot(
+                &Dot {
+                    dtype,
+                    rows: [short, terms * short],
+                    short,
+                    terms,
+                    b_stride: 2,
+                    out_stride: 1,
+                    coefficient: 0.5,
+                    accumulate: false,
+                },
+                3,
+            );
         }
     }
 }

@@ -26,7 +26,10 @@ use schur_ir::graph::{Contract, Graph, Node, Op, Output, Path, ValueId};
 use schur_ir::ty::Type;
 
 /// Fewer columns than this are not worth a copy.
-const MIN_COLUMNS: usize = 4;
+const MIN_COLUMNS: usize = 2;
+
+/// Fewer columns than this leave most of a vector empty: others are taken, where there are any.
+const WIDE: usize = 4;
 
 /// A graph with copies, and what its values were before.
 pub(super) struct Packed {

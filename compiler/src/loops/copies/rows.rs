@@ -10,7 +10,7 @@ use schur_ir::irreps::{Irreps, MulIrrep};
 use schur_ir::ty::Type;
 use smallvec::smallvec;
 
-use super::{MIN_COLUMNS, Packed, Rebuild, drop_unread};
+use super::{MIN_COLUMNS, Packed, Rebuild, WIDE, drop_unread};
 use crate::loops::Layout;
 use crate::loops::reads::{is_own_row, root};
 use crate::loops::schedule::Schedule;
@@ -65,13 +65,15 @@ fn wanted_apart(graph: &Graph, storage: &Storage, contract: &Contract) -> Vec<us
 fn is_wanted_apart(path: &Path, k: usize) -> bool {
     let [x, y] = &path.factors[..] else { return false };
     let (mine, other) = if k == 0 { (x, y) } else { (y, x) };
-    let column = |a: usize| match (path.out.strides[a], other.segment.strides[a]) {
-        (0, _) => false,
-        (out, 0) => out == 1,
-        _ => true,
-    };
-    let apart = |a: usize| mine.segment.strides[a] > 1 && path.axes[a].size >= MIN_COLUMNS;
-    (0..path.axes.len()).any(|a| column(a) && apart(a))
+    let strides = |a: usize| [path.out.strides[a], mine.segment.strides[a], other.segment.strides[a]];
+    let size = |a: usize| path.axes[a].size;
+    let shared_by_all =
+        (0..path.axes.len()).any(|a| strides(a)[0] > 0 && strides(a)[1] > 1 && strides(a)[2] > 0 && size(a) >= WIDE);
+    // As products choose their columns: neighbours in the output, unless these are few.
+    let is_column = |a: &usize| (1..WIDE).contains(&strides(*a)[0]) && (strides(*a)[1] > 0) != (strides(*a)[2] > 0);
+    let columns = (0..path.axes.len()).filter(is_column).filter(|a| size(*a) >= MIN_COLUMNS);
+    let column = columns.min_by_key(|&a| (size(a) < WIDE, strides(a)[0]));
+    shared_by_all || column.is_some_and(|a| strides(a)[1] > 1)
 }
 
 /// A copy of the chunks of a value that have components. Where the value is the same list of chunks several times, as channels that
@@ -209,6 +211,21 @@ output "dw" = %4
         assert!(calls(&loops) == 2 && loops.micros.iter().any(columns), "{loops}");
         let copy = loops.kernels.iter().flat_map(|kernel| &kernel.scratch).next().expect("there is scratch");
         assert_eq!(copy.width, 96, "{loops}");
+    }
+
+    #[test]
+    fn few_columns_leave_it_to_the_other_factor() {
+        let gradient = |out: usize| {
+            lowered(&format!(
+                "graph \"few\"\n\n%0: f32[N] 32x1o = input \"x\"\n%1: f32[N] {out}x1o = input \"g\"\n\
+                 %2: f32[] {}x0e = contract %0[0], %1[0] over [N] into []\n    x0@0(u i) x1@0(v i) -> @0(u v) for u=32 v={out} i=3\n\n\
+                 output \"dw\" = %2\n",
+                32 * out
+            ))
+        };
+        let widths = [2, 3, 4].map(|out| gradient(out).kernels[0].scratch[0].width);
+        assert_eq!(widths, [96, 96, 12]);
+        assert_eq!(calls(&gradient(3)), 2);
     }
 
     #[test]
