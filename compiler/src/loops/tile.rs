@@ -11,8 +11,8 @@ use super::{Array, Kernel, LoopOptions, Nest, RowAddress, Stmt, shared};
 const FIRST_CACHE: usize = 24 * 1024;
 
 /// As many as fit. Where arrays are multiplied, whole register tiles: a multiple of 12 up to 96, since weights are read
-/// again for every tile, and half as many bytes as these where the second cache does not hold them; elsewhere a multiple of 8 up to 96, as sums over rows take them, and micro-kernels those that go through
-/// all steps at once. One for a kernel of one row.
+/// again for every tile, and half as many bytes as these where the second cache does not hold them; elsewhere a multiple of 8
+/// up to 96, as sums over rows take them, and micro-kernels those that go through all steps at once. One for a kernel of one row.
 pub(super) fn rows(kernel: &Kernel, buffers: &[Buffer], element: usize, options: &LoopOptions) -> usize {
     if kernel.rows.is_empty() {
         return 1;
