@@ -12,7 +12,7 @@ use schur_ir::irreps::Irreps;
 use schur_ir::ty::{DType, Type};
 use smallvec::smallvec;
 
-use super::{MIN_COLUMNS, Packed, Rebuild, drop_unread};
+use super::{Packed, Rebuild, WIDE, drop_unread};
 use crate::loops::reads::{is_own_row, writes_own_row};
 use crate::loops::schedule::Schedule;
 use crate::loops::storage::Storage;
@@ -86,7 +86,7 @@ impl Read {
         }
         let has_columns = [[0, 1], [1, 0]].into_iter().any(|[a, b]| {
             let [a, b] = [a, b].map(|k| &path.factors[k].segment.strides);
-            let fits = |k: usize| path.out.strides[k] > 0 && a[k] == 0 && b[k] == 1 && path.axes[k].size >= MIN_COLUMNS;
+            let fits = |k: usize| path.out.strides[k] > 0 && a[k] == 0 && b[k] == 1 && path.axes[k].size >= WIDE;
             (0..path.axes.len()).any(fits)
         });
         if has_columns {
@@ -102,16 +102,13 @@ impl Read {
             (0..path.axes.len()).find(|&k| segment.strides[k] == 1 && strides[k] > 0 && path.out.strides[k] == 0)?;
         let columns = path.axes[column].size;
         let is_row = |k: &usize| {
-            segment.strides[*k] == columns
-                && strides[*k] == 0
-                && path.out.strides[*k] > 0
-                && path.axes[*k].size >= MIN_COLUMNS
+            segment.strides[*k] == columns && strides[*k] == 0 && path.out.strides[*k] > 0 && path.axes[*k].size >= WIDE
         };
         let row = (0..path.axes.len()).find(is_row)?;
         let is_whole = (0..path.axes.len()).all(|k| k == row || k == column || segment.strides[k] == 0);
         let value = contract.operands[*operand].value;
         let matrix = Matrix { value, offset: segment.offset, rows: path.axes[row].size, columns };
-        (columns >= MIN_COLUMNS && is_whole).then_some(Read { matrix, factor, axes: [row, column] })
+        (columns >= WIDE && is_whole).then_some(Read { matrix, factor, axes: [row, column] })
     }
 
     /// Makes path `k` read the copy.
@@ -155,6 +152,15 @@ output "back" = %6
         let [there, back] = ["t0[row][v + 20u]", "t1[row][u + 24v]"];
         assert!([exchanged, there, back].iter().all(|part| text.contains(part)), "{text}");
         assert_eq!(loops.kernels.iter().flat_map(|kernel| &kernel.body).count(), 4, "{text}");
+    }
+
+    #[test]
+    fn components_are_too_few_for_vectors() {
+        let vectors =
+            PRODUCTS.replace("20x0e = input", "20x1o = input").replace("%6: f32[N] 24x0e", "%6: f32[N] 24x1o");
+        let vectors = vectors.replace("x1@0(v) -> @0(u) for u=24 v=20", "x1@0(v i) -> @0(u i) for u=24 v=20 i=3");
+        let text = lowered(&vectors).to_string();
+        assert!(text.contains("t1[row][u + 24v] = t0[row][20u + v]"), "{text}");
     }
 
     #[test]
