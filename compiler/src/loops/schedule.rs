@@ -156,6 +156,7 @@ fn sink(graph: &Graph, live: &[bool], schedule: &mut Schedule, with_reader: &[bo
         let kernel = |v: &ValueId| schedule.kernel_of[v.index()];
         let is_alone = node.op.reads().iter().all(|&read| kernel(&root(graph, read)) != Some(own));
         let first = readers[value.index()].iter().filter_map(|(v, _)| kernel(v)).min();
+        let shared = shared::of_value(graph, value);
         let is_read_by_rows =
             readers[value.index()].iter().all(|(v, own_row)| kernel(v).is_some_and(|k| *own_row || Some(k) > first));
         if let Some(later) = first
@@ -165,9 +166,8 @@ fn sink(graph: &Graph, live: &[bool], schedule: &mut Schedule, with_reader: &[bo
             && later > own
             && schedule.kernels[later] == schedule.kernels[own]
             && !with_reader[value.index()]
-            && schedule.has_room(later, shared::of_value(graph, value))
+            && schedule.has_room(later, shared)
         {
-            let shared = shared::of_value(graph, value);
             schedule.shared[own] = schedule.shared[own].saturating_sub(shared);
             schedule.shared[later] = schedule.shared[later].saturating_add(shared);
             schedule.kernel_of[value.index()] = Some(later);

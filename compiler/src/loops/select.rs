@@ -3,7 +3,7 @@
 //! A nest of two factors is a matrix product where one factor, `b`, is contiguous along an axis `n` that the other one
 //! lacks: axes of `a` and the output alone are rows of the product (`m`), axes of both factors are summed (`k`). Axes
 //! beyond those that a micro-kernel takes are loops around the call, and so are rows where both factors have rows of their
-//! own, as weights that are indexed or come with the rows. A copy that exchanges multiplicities and components
+//! own, as weights that are indexed or come with the rows. Where there are no columns, sums of neighbours are one. A copy that exchanges multiplicities and components
 //! is a transposing copy. All other nests are generated code. Maps with functions such as `exp` are micro-kernels too.
 
 #![expect(clippy::indexing_slicing, reason = "places are of the axes and accesses of one statement")]
@@ -17,11 +17,11 @@ use super::functions::{function, functions};
 use super::strides::{Extent, Loop, is_regular, loops};
 use super::{Ahead, Array, Kernel, LINE, Nest, RowAddress, Stmt, Write, scaled};
 
-/// Fewer columns than this are not worth a call.
-const MIN_COLUMNS: usize = 2;
+/// Fewer columns than this are not worth a call, nor a copy for one.
+pub(super) const MIN_COLUMNS: usize = 2;
 
 /// Fewer columns than this leave most of a vector empty: others are taken, where there are any.
-const WIDE: usize = 4;
+pub(super) const WIDE: usize = 4;
 
 /// Products of one row that have fewer columns, or multiply fewer numbers, are generated code.
 const MIN_COLUMNS_OF_ROW: usize = 16;

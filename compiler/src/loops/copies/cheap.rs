@@ -104,17 +104,18 @@ impl<'a> Plan<'a> {
     fn kernels(&self, value: ValueId) -> Option<Vec<usize>> {
         let own = self.schedule.kernel_of[value.index()]?;
         let node = self.graph.node(value);
+        let is_mixture = self.is_mixture(value);
         if self.outputs[value.index()]
             || !writes_own_row(node)
             || self.graph.rows_of(&node.op).is_empty()
-            || !(is_elementwise(&node.op) || self.is_mixture(value))
+            || !(is_mixture || is_elementwise(&node.op))
         {
             return None;
         }
         let readers = self.readers[value.index()].as_ref()?;
         let others: Vec<usize> = readers.keys().copied().filter(|&kernel| kernel != own).collect();
         let saved = node.ty.width() * (1 + others.len());
-        let again = others.iter().map(|&kernel| self.elements(value, kernel)).sum::<Option<usize>>()?;
+        let again = others.iter().map(|&kernel| self.elements(value, kernel, is_mixture)).sum::<Option<usize>>()?;
         (!others.is_empty() && again <= saved).then_some(others)
     }
 
@@ -134,9 +135,10 @@ impl<'a> Plan<'a> {
             && of_row.saturating_mul(MUCH_WIDER) <= node.ty.width()
     }
 
-    /// How many elements of a row are read for a value alone when it is computed in a kernel; none where it cannot be.
-    fn elements(&self, value: ValueId, kernel: usize) -> Option<usize> {
-        let (mut elements, is_mixture) = (0, self.is_mixture(value));
+    /// How many elements of a row are read for a value alone when it is computed in a kernel; none where it cannot be. For a mixture,
+    /// what was scratch of another kernel is saved.
+    fn elements(&self, value: ValueId, kernel: usize, is_mixture: bool) -> Option<usize> {
+        let mut elements = 0;
         for read in reads(self.graph, &self.graph.node(value).op) {
             let of = root(self.graph, read.value);
             let is_at_hand = match (self.storage.places[of.index()]?.array, self.schedule.kernel_of[of.index()]) {

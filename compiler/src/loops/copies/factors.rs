@@ -280,10 +280,7 @@ fn replace(rebuild: &Rebuild, contract: &mut Contract, reading: &Reading, (value
         [Factor { operand: first, segment }, Factor { operand: first + 1, segment: rest.segment.clone() }].into();
     if reading.sums {
         for k in (0..path.axes.len()).rev().filter(|&k| reading.components[k]) {
-            path.axes.remove(k);
-            path.segments_mut().for_each(|segment| {
-                segment.strides.remove(k);
-            });
+            path.remove_axis(k);
         }
     }
 }

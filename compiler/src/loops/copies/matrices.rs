@@ -12,39 +12,33 @@ use schur_ir::irreps::Irreps;
 use schur_ir::ty::{DType, Type};
 use smallvec::smallvec;
 
-use super::{Packed, Rebuild, WIDE, drop_unread};
+use super::{Known, Packed, reading_copies};
 use crate::loops::reads::{is_own_row, writes_own_row};
 use crate::loops::schedule::Schedule;
+use crate::loops::select::WIDE;
 use crate::loops::storage::Storage;
 
 /// The graph with a copy of every such matrix; `None` where there is none. Kernels share their copies.
 pub(in crate::loops) fn exchange(graph: &Graph, schedule: &Schedule, _: &Storage) -> Option<Packed> {
-    let mut rebuild = Rebuild::new(graph);
-    let mut known: Vec<(Option<usize>, Matrix, ValueId)> = Vec::new();
-    for (value, node) in graph.values() {
-        let mut op = node.op.map_reads(|v| rebuild.moved(v));
-        if let (Op::Contract(old), Op::Contract(contract), true) = (&node.op, &mut op, writes_own_row(node)) {
-            let kernel = schedule.kernel_of[value.index()];
-            for (k, read) in (0..old.paths.len()).filter_map(|k| Some((k, Read::of(graph, old, &old.paths[k])?))) {
-                let known_copy = known.iter().find(|(of, matrix, _)| (of, matrix) == (&kernel, &read.matrix));
-                let copy = known_copy.map(|(.., copy)| *copy).unwrap_or_else(|| {
-                    let (copy, ty) = read.matrix.exchanged(rebuild.moved(read.matrix.value), &old.rows, node.ty.dtype);
-                    let copy = rebuild.copy_of_rows(Op::Contract(copy), ty, node);
-                    known.push((kernel, read.matrix.clone(), copy));
-                    copy
-                });
-                read.replace(contract, k, copy);
-            }
-            drop_unread(contract);
+    let mut known = Known::new();
+    reading_copies(graph, |rebuild, (value, node), (old, new)| {
+        if !writes_own_row(node) {
+            return;
         }
-        rebuild.keep(op, node);
-    }
-    let packed = rebuild.finish(graph);
-    (!packed.rows.is_empty()).then_some(packed)
+        let kernel = schedule.kernel_of[value.index()];
+        for (k, path) in old.paths.iter().enumerate() {
+            let Some(read) = Read::of(graph, old, path) else { continue };
+            let copy = *known.entry((kernel, read.matrix.clone())).or_insert_with(|| {
+                let (copy, ty) = read.matrix.exchanged(rebuild.moved(read.matrix.value), &old.rows, node.ty.dtype);
+                rebuild.copy_of_rows(Op::Contract(copy), ty, node)
+            });
+            read.replace(new, k, copy);
+        }
+    })
 }
 
 /// A matrix in every row of a value.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Matrix {
     value: ValueId,
     offset: usize,

@@ -22,14 +22,10 @@ pub(super) mod sums;
 pub(super) mod turned;
 pub(super) mod weights;
 
+use std::collections::HashMap;
+
 use schur_ir::graph::{Contract, Graph, Node, Op, Output, Path, ValueId};
 use schur_ir::ty::Type;
-
-/// Fewer columns than this are not worth a copy.
-const MIN_COLUMNS: usize = 2;
-
-/// Fewer columns than this leave most of a vector empty: others are taken, where there are any.
-const WIDE: usize = 4;
 
 /// A graph with copies, and what its values were before.
 pub(super) struct Packed {
@@ -103,6 +99,28 @@ impl Rebuild {
         self.packed.graph.outputs = outputs;
         self.packed
     }
+}
+
+/// The copies of rows that were made, by their kernel and what they are copies of: kernels share theirs.
+type Known<K> = HashMap<(Option<usize>, K), ValueId>;
+
+/// The graph with contractions that read copies of rows; `None` where there is none. `read` is given each contraction, as it was and as it
+/// will be, with its value and node, and makes it read them.
+fn reading_copies(
+    graph: &Graph,
+    mut read: impl FnMut(&mut Rebuild, (ValueId, &Node), (&Contract, &mut Contract)),
+) -> Option<Packed> {
+    let mut rebuild = Rebuild::new(graph);
+    for (value, node) in graph.values() {
+        let mut op = node.op.map_reads(|v| rebuild.moved(v));
+        if let (Op::Contract(old), Op::Contract(new)) = (&node.op, &mut op) {
+            read(&mut rebuild, (value, node), (old, new));
+            drop_unread(new);
+        }
+        rebuild.keep(op, node);
+    }
+    let packed = rebuild.finish(graph);
+    (!packed.rows.is_empty()).then_some(packed)
 }
 
 /// Removes operands that no path reads.

@@ -10,39 +10,29 @@ use schur_ir::irreps::{Irreps, MulIrrep};
 use schur_ir::ty::Type;
 use smallvec::smallvec;
 
-use super::{MIN_COLUMNS, Packed, Rebuild, WIDE, drop_unread};
+use super::{Known, Packed, reading_copies};
 use crate::loops::Layout;
 use crate::loops::reads::{is_own_row, root};
 use crate::loops::schedule::Schedule;
+use crate::loops::select::{MIN_COLUMNS, WIDE};
 use crate::loops::storage::Storage;
 
 /// The graph with a copy of every array in memory whose components are neighbours where vectors run over multiplicities;
 /// `None` where there is no such array. Kernels share their copies.
 pub(in crate::loops) fn take_apart(graph: &Graph, schedule: &Schedule, storage: &Storage) -> Option<Packed> {
-    let mut rebuild = Rebuild::new(graph);
-    let mut known: Vec<(Option<usize>, ValueId, ValueId)> = Vec::new();
-    for (value, node) in graph.values() {
-        let mut op = node.op.map_reads(|v| rebuild.moved(v));
-        if let (Op::Contract(old), Op::Contract(contract)) = (&node.op, &mut op) {
-            let kernel = schedule.kernel_of[value.index()];
-            for k in wanted_apart(graph, storage, old) {
-                let from = old.operands[k].value;
-                let apart = Apart::new(graph.ty(from));
-                let known_copy = known.iter().find(|(of, v, _)| (*of, *v) == (kernel, from)).map(|(.., copy)| *copy);
-                let copy = known_copy.unwrap_or_else(|| {
-                    let copy = apart.contraction(contract.operands[k].value, &old.rows);
-                    let value = rebuild.copy_of_rows(Op::Contract(copy), apart.ty.clone(), node);
-                    known.push((kernel, from, value));
-                    value
-                });
-                apart.replace(contract, k, copy);
-            }
-            drop_unread(contract);
+    let mut known = Known::new();
+    reading_copies(graph, |rebuild, (value, node), (old, new)| {
+        let kernel = schedule.kernel_of[value.index()];
+        for k in wanted_apart(graph, storage, old) {
+            let from = old.operands[k].value;
+            let apart = Apart::new(graph.ty(from));
+            let copy = *known.entry((kernel, from)).or_insert_with(|| {
+                let copy = apart.contraction(new.operands[k].value, &old.rows);
+                rebuild.copy_of_rows(Op::Contract(copy), apart.ty.clone(), node)
+            });
+            apart.replace(new, k, copy);
         }
-        rebuild.keep(op, node);
-    }
-    let packed = rebuild.finish(graph);
-    (!packed.rows.is_empty()).then_some(packed)
+    })
 }
 
 /// The operands of a contraction that want to be taken apart.

@@ -12,7 +12,8 @@ use schur_ir::path::Strides;
 use schur_ir::ty::Type;
 use smallvec::smallvec;
 
-use super::{MIN_COLUMNS, Packed, Rebuild, drop_unread};
+use super::{Packed, Rebuild, drop_unread};
+use crate::loops::select::MIN_COLUMNS;
 
 /// The graph with a transposed copy of every weight that is contiguous along a sum.
 pub(in crate::loops) fn transpose(graph: &Graph) -> Packed {
