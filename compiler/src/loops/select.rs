@@ -3,8 +3,9 @@
 //! A nest of two factors is a matrix product where one factor, `b`, is contiguous along an axis `n` that the other one
 //! lacks: axes of `a` and the output alone are rows of the product (`m`), axes of both factors are summed (`k`). Axes
 //! beyond those that a micro-kernel takes are loops around the call, and so are rows where both factors have rows of their
-//! own, as weights that are indexed or come with the rows. Where there are no columns, sums of neighbours are one. A copy that exchanges multiplicities and components
-//! is a transposing copy. All other nests are generated code. Maps with functions such as `exp` are micro-kernels too.
+//! own, as weights that are indexed or come with the rows. Where the output has no such axis, as for a head of one scalar, sums of
+//! neighbours in `a` are a dot product. A copy that exchanges multiplicities and components is a transposing copy. All other
+//! nests are generated code. Maps with functions such as `exp` are micro-kernels too.
 
 #![expect(clippy::indexing_slicing, reason = "places are of the axes and accesses of one statement")]
 
