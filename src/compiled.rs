@@ -51,7 +51,7 @@ impl Timings {
 }
 
 /// The executor of a program, within the memory that the options allow.
-fn executor(program: Program, options: &CompileOptions) -> Result<Executor, Error> {
+pub(crate) fn executor(program: Program, options: &CompileOptions) -> Result<Executor, Error> {
     let mut executor = Executor::new(Arc::new(program))?;
     executor.limit_memory(options.limits.memory.min(memory::total()));
     Ok(executor)

@@ -43,7 +43,9 @@ fn steps_of_training_allocate_nothing() {
         let set = |rows| DataSet::new(&layout, "data", &arrays(rows), "y").unwrap();
         let schedule = Schedule { rate: 1e-3, warmup: 0, decay: Decay::Constant };
         let settings = Settings { loss: Loss::Mse, method, schedule, clip: Some(1.0), epochs: 1, batch: 8, seed: 0 };
-        let mut trainer = Trainer::new(&model, model.init(0).unwrap(), settings, set(80), set(8)).unwrap();
+        let mut trainer =
+            Trainer::new(&model, model.init(0).unwrap(), settings, set(80), set(8), &CompileOptions::default())
+                .unwrap();
         let mut step = || allocations(|| assert!(trainer.step().unwrap().ended.is_none()));
         assert!(step() > 0);
         assert_eq!((0..8).map(|_| step()).sum::<usize>(), 0);

@@ -157,7 +157,15 @@ impl Training {
         let (loss, method) = (Loss::Mse, Method::adamw(0.01));
         let settings = Settings { loss, method, schedule, clip: Some(1.0), epochs: 2, batch: 32, seed: 1 };
         let params = self.model.init(0).unwrap();
-        let mut trainer = Trainer::new(&self.model, params, settings, self.train.clone(), self.test.clone()).unwrap();
+        let mut trainer = Trainer::new(
+            &self.model,
+            params,
+            settings,
+            self.train.clone(),
+            self.test.clone(),
+            &CompileOptions::default(),
+        )
+        .unwrap();
         trainer.set_threads(threads);
         trainer
     }

@@ -191,7 +191,7 @@ fn train(spec: &Path, data: &Path, target: &str, batch: usize, epochs: u64, to: 
     checkpoint::write(to, params.iter().chain(orders.iter().map(|(name, array)| (name.as_str(), array))))?;
     // The test set, which an epoch ends with, is one row: next to no time.
     let test = rows.rows(&[0]);
-    Ok(Trainer::new(&model, params, settings, rows, test)?)
+    Ok(Trainer::new(&model, params, settings, rows, test, &CompileOptions::default())?)
 }
 
 /// Does an epoch: its time, and the mean of its losses.

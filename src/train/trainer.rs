@@ -2,8 +2,6 @@
 //!
 //! Invariant: everything that later steps depend on is in the [`Settings`], the data, and what a checkpoint holds.
 
-use std::sync::Arc;
-
 use schur_compiler::compile::{CompileOptions, compile};
 use schur_ir::build::Mode;
 use schur_ir::graph::Graph;
@@ -22,6 +20,7 @@ use super::error::{DataFault, TrainError};
 use super::loss::{COTANGENT, LOSS, Loss, target_input, training_graph};
 use super::optimizer::{Method, Optimizer, norm};
 use super::schedule::Schedule;
+use crate::compiled;
 use crate::error::Error;
 use crate::finite::NonFinite;
 use crate::model::Model;
@@ -106,6 +105,7 @@ impl Trainer {
         settings: Settings,
         train: DataSet,
         test: DataSet,
+        options: &CompileOptions,
     ) -> Result<Self, Error> {
         if settings.batch == 0 || settings.batch > train.len() {
             return Err(TrainError::Batch { batch: settings.batch, rows: train.len() }.into());
@@ -116,7 +116,7 @@ impl Trainer {
             return Err(set.fault(DataFault::Layout).into());
         }
         let target_input = target_input(&target);
-        let stepping = executor(&training_graph(&model.graph(Mode::Train)?, &target, settings.loss)?)?;
+        let stepping = executor(&training_graph(&model.graph(Mode::Train)?, &target, settings.loss)?, options)?;
         let program = stepping.program();
         let trained = program.params.iter().map(|slot| &slot.param).filter(|param| param.name.starts_with("params/"));
         let optimizer = Optimizer::new(settings.method, trained, program.dtype)?;
@@ -132,7 +132,11 @@ impl Trainer {
             train,
             test,
             stepping,
-            predictor: Predictor { executor: executor(&model.graph(Mode::Infer)?)?, target, batch: settings.batch },
+            predictor: Predictor {
+                executor: executor(&model.graph(Mode::Infer)?, options)?,
+                target,
+                batch: settings.batch,
+            },
             target_input,
             one: Array::new([1], one)?,
             batch: None,
@@ -323,7 +327,6 @@ fn of_row(mut error: CallError, start: usize) -> CallError {
     error
 }
 
-fn executor(graph: &Graph) -> Result<Executor, Error> {
-    let program = compile(graph, &CompileOptions::default(), &mut |_, _| {})?;
-    Ok(Executor::new(Arc::new(program))?)
+fn executor(graph: &Graph, options: &CompileOptions) -> Result<Executor, Error> {
+    compiled::executor(compile(graph, options, &mut |_, _| {})?, options)
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use schur::train::{DataSet, Epoch, Layout, Settings, Step, TrainError, Trainer, svg};
-use schur::{Error, Model, checkpoint};
+use schur::{CompileOptions, Error, Model, checkpoint};
 
 use super::failure::Failure;
 use super::files::{read_params, require_apart, require_safetensors, require_writable, write_text};
@@ -126,7 +126,7 @@ impl Train {
             None => model.init(settings.seed)?,
         };
         let clock = Instant::now();
-        let mut trainer = Trainer::new(model, params, settings, train, test)?;
+        let mut trainer = Trainer::new(model, params, settings, train, test, &CompileOptions::default())?;
         self.threads.limit_training(&mut trainer);
         terminal.note(&format!("compiled and checked all rows in {}", duration(clock.elapsed())));
         if let Some(path) = &self.resume {

@@ -11,7 +11,7 @@ use ndarray::{Array1, Array2, ArrayD, s};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use schur::train::{DataSet, Decay, Layout, Loss, Method, Schedule, Settings, Trainer, order, training_graph};
-use schur::{DType, Mode, Model, ParamStore, Rotation};
+use schur::{CompileOptions, DType, Mode, Model, ParamStore, Rotation};
 use schur_runtime::array::Array;
 use schur_runtime::reference::{Evaluated, evaluate};
 
@@ -78,7 +78,7 @@ fn trainer(model: &Model, settings: Settings, train: &Arrays, test: &Arrays) -> 
     let layout = Arc::new(Layout::new(model, "y").unwrap());
     let set = |name, arrays| DataSet::new(&layout, name, arrays, "y").unwrap();
     let params = model.init(0).unwrap();
-    Trainer::new(model, params, settings, set("train", train), set("test", test)).unwrap()
+    Trainer::new(model, params, settings, set("train", train), set("test", test), &CompileOptions::default()).unwrap()
 }
 
 fn finish(mut trainer: Trainer) -> Trainer {
@@ -112,7 +112,8 @@ fn sets_are_of_the_model_that_is_trained() {
     let other = crate::specs::model(&NETWORK.replace("2x1o\" }", "1x1o + 1x1e\" }"));
     let train = |train: DataSet, test: DataSet| {
         let settings = settings(Loss::Mse, Method::adam(), 1e-3);
-        Trainer::new(&model, model.init(0).unwrap(), settings, train, test).map(drop).map_err(|error| error.to_string())
+        let trainer = Trainer::new(&model, model.init(0).unwrap(), settings, train, test, &CompileOptions::default());
+        trainer.map(drop).map_err(|error| error.to_string())
     };
     let own = || set(&model, "y").unwrap();
     let refused = "the set: it is laid out for another model, or for another output than the training set";
