@@ -128,7 +128,7 @@ pub use schur_ir as ir;
 pub use schur_ir::spec;
 pub use schur_runtime as runtime;
 
-pub use schur_compiler::codegen::{Features, Listings};
+pub use schur_compiler::codegen::{Cache, CacheError, Features, Listings};
 pub use schur_compiler::compile::{CompileOptions, Stage};
 pub use schur_compiler::loops::LoopOptions;
 pub use schur_ir::build::Mode;

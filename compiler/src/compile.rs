@@ -7,7 +7,7 @@ use schur_ir::limits::{LimitError, Limits};
 use schur_ir::program::Program;
 use schur_ir::verify::{VerifyError, verify};
 
-use crate::codegen::{CodegenError, Features, KernelCode, Listings, Target, assemble, generate};
+use crate::codegen::{Cache, CodegenError, Features, KernelCode, Listings, Target, assemble, generate};
 use crate::loops::{LoopOptions, Loops, LoopsError, lower_verified};
 use crate::simplify::{BySize, Report, Simplified, SimplifyError, SimplifyOptions, simplify_verified};
 use crate::validate::{ValidationError, validate};
@@ -29,6 +29,9 @@ pub struct CompileOptions {
     pub verify_code: bool,
     /// Keep readable listings of the code: for `inspect`.
     pub listings: Listings,
+    /// Where machine code is looked for, and kept for the next compilation; none compiles all of it. Listings are of
+    /// code that is compiled: with them, nothing is looked for.
+    pub cache: Option<Cache>,
 }
 
 impl Default for CompileOptions {
@@ -41,6 +44,7 @@ impl Default for CompileOptions {
             validate: cfg!(debug_assertions),
             verify_code: cfg!(debug_assertions),
             listings: Listings::Skip,
+            cache: None,
         }
     }
 }
@@ -168,7 +172,7 @@ fn compile_verified(
     observe(Stage::Loops(&loops), lap());
 
     let target = Target::host(options.features, options.verify_code)?;
-    let code = generate(&loops, &target, options.listings)?;
+    let code = generate(&loops, &target, options.listings, options.cache.as_ref())?;
     observe(Stage::Code(&code), lap());
 
     let size = code.iter().map(KernelCode::size).fold(0, usize::saturating_add);

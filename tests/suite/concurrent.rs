@@ -177,7 +177,7 @@ fn code(graph: &schur::Graph) -> Vec<Vec<u8>> {
     let mut code = Vec::new();
     compile(graph, &CompileOptions::default(), &mut |stage, _| {
         if let Stage::Code(kernels) = stage {
-            code = kernels.iter().map(|kernel| kernel.bytes.clone()).collect();
+            code = kernels.iter().map(|kernel| kernel.machine.bytes.clone()).collect();
         }
     })
     .unwrap();

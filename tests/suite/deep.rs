@@ -16,7 +16,7 @@ use crate::random_graph::random_arrays;
 use crate::specs::spec;
 
 /// So many linears and as many gates, forward and backward: one kernel.
-fn gated(layers: usize) -> Graph {
+pub(crate) fn gated(layers: usize) -> Graph {
     let of = |k: usize| if k == 0 { "x".to_owned() } else { format!("gate{}", k - 1) };
     let layer = |k: usize| {
         let input = of(k);
@@ -38,7 +38,7 @@ fn code(graph: &Graph) -> Vec<(KernelCode, Vec<usize>)> {
     let simplified = simplify(graph, &SimplifyOptions::default()).unwrap_or_else(|e| panic!("{e}")).graph;
     let loops = lower(&simplified, &LoopOptions::default()).unwrap_or_else(|e| panic!("{e}"));
     let target = Target::host(Features::Native, false).unwrap_or_else(|e| panic!("{e}"));
-    let code = generate(&loops, &target, Listings::Keep).unwrap_or_else(|e| panic!("{e}"));
+    let code = generate(&loops, &target, Listings::Keep, None).unwrap_or_else(|e| panic!("{e}"));
     let own = |kernel: &Kernel| {
         let is_own = |k: &usize| kernel.together_with(*k).is_none_or(|together| together.statements.start == *k);
         (0..kernel.body.len()).filter(is_own).collect()
@@ -56,14 +56,13 @@ fn kernels_of_many_statements_are_cut_into_sections() {
     for layers in [2, 60] {
         let kernels = code(&gated(layers));
         for (kernel, own) in &kernels {
-            let functions = || std::iter::once(kernel).chain(&kernel.sections);
-            let all: Vec<usize> = functions().flat_map(statements).collect();
+            let all: Vec<usize> = kernel.functions().flat_map(statements).collect();
             assert!(all.is_sorted_by(|a, b| a < b), "a statement is in one function, in order: {all:?}");
             // What is done together is apart where a section ends between.
             assert!(own.iter().all(|k| all.contains(k)), "every statement is in a function: {all:?}");
-            assert_eq!(kernel.calls.len(), kernel.sections.len());
-            for function in functions() {
-                let (statements, bytes) = (statements(function).len(), function.bytes.len());
+            assert_eq!(kernel.machine.calls.len(), kernel.sections.len());
+            for function in kernel.functions() {
+                let (statements, bytes) = (statements(function).len(), function.machine.bytes.len());
                 assert!(statements <= 192 && bytes < 64 * 1024, "{statements} statements, {bytes} bytes");
             }
         }

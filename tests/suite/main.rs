@@ -1,6 +1,7 @@
 //! Tests of the whole: what must hold of every graph, checked on random ones.
 
 mod bits;
+mod cache;
 mod cli;
 mod concurrent;
 mod conformance;

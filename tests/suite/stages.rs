@@ -30,7 +30,7 @@ fn code(spec: &ModelSpec, listings: Listings) -> (Loops, Vec<KernelCode>) {
     let graph = build(spec, Mode::Infer).unwrap_or_else(|e| panic!("{e:?}"));
     let loops = lower(&graph, &LoopOptions::default()).unwrap_or_else(|e| panic!("{e}"));
     let target = Target::host(Features::Native, true).unwrap_or_else(|e| panic!("{e}"));
-    let code = generate(&loops, &target, listings).unwrap_or_else(|e| panic!("{e}"));
+    let code = generate(&loops, &target, listings, None).unwrap_or_else(|e| panic!("{e}"));
     (loops, code)
 }
 
@@ -40,7 +40,7 @@ fn listings_lead_from_machine_code_to_statements() {
         let (loops, listed) = code(&spec, Listings::Keep);
         let (_, silent) = code(&spec, Listings::Skip);
         for ((kernel, code), silent) in loops.kernels.iter().zip(&listed).zip(&silent) {
-            assert_eq!(code.bytes, silent.bytes, "{name}: listings change the code");
+            assert_eq!(code.machine, silent.machine, "{name}: listings change the code");
             let listing = code.listing.as_ref().unwrap_or_else(|| panic!("{name}: a listing was asked for"));
             assert_eq!(kernel.values.len(), kernel.body.len());
             assert_eq!(listing.statements.len(), listing.clif.lines().count(), "{name}");

@@ -128,7 +128,7 @@ fn check_kernel(name: &str, path: &Path) {
     if name.starts_with("clif") {
         loops.kernels.truncate(1);
         let target = Target::host(Features::Baseline, true).unwrap_or_else(|e| panic!("{e}"));
-        let code = generate(&loops, &target, Listings::Keep).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let code = generate(&loops, &target, Listings::Keep, None).unwrap_or_else(|e| panic!("{name}: {e}"));
         let listing = code[0].listing.as_ref().unwrap_or_else(|| panic!("a listing was asked for"));
         made += &format!("\n==== clif\n\n{}", listing.clif);
     }

@@ -5,6 +5,7 @@
 
 mod address;
 mod ahead;
+mod cache;
 mod control;
 mod groups;
 mod kernel;
@@ -27,15 +28,17 @@ use std::thread;
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::ExternalName;
-use cranelift_codegen::{CodegenError as ClifError, Context, FinalizedMachReloc, FinalizedRelocTarget};
+use cranelift_codegen::{CodegenError as ClifError, CompiledCode, Context, FinalizedMachReloc, FinalizedRelocTarget};
 use cranelift_frontend::FunctionBuilderContext;
 use schur_ir::dim::{Dim, Symbol};
 use schur_ir::program;
 
 use crate::loops::{Kernel, Loops};
 
+use cache::{Key, Keys, Stored};
 use scope::Scope;
 
+pub use cache::{Cache, CacheError};
 pub use listing::Listing;
 pub use native::NativeCode;
 pub use target::{Features, Target};
@@ -60,26 +63,40 @@ pub enum CodegenError {
 }
 
 /// A compiled kernel, before it is placed in memory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct KernelCode {
     /// The kernel's name.
     pub name: String,
     /// The code as text, where [`Listings`] were asked for.
     pub listing: Option<Listing>,
-    /// Machine code.
+    /// The machine code.
+    pub machine: MachineCode,
+    /// True where it was found in a [`Cache`].
+    pub was_cached: bool,
+    /// Of a kernel of many statements, the functions that compute some of them each; the code above goes over tiles alone.
+    pub sections: Vec<KernelCode>,
+}
+
+/// The machine code of a function.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MachineCode {
+    /// Instructions, and the constants after them.
     pub bytes: Vec<u8>,
     /// The alignment that the code needs.
     pub align: u64,
     /// Where it calls its sections.
     pub calls: Vec<Call>,
-    /// Of a kernel of many statements, the functions that compute some of them each; the code above goes over tiles alone.
-    pub sections: Vec<KernelCode>,
 }
 
 impl KernelCode {
     /// Bytes of machine code, sections included.
     pub fn size(&self) -> usize {
-        self.sections.iter().map(KernelCode::size).fold(self.bytes.len(), usize::saturating_add)
+        self.sections.iter().map(KernelCode::size).fold(self.machine.bytes.len(), usize::saturating_add)
+    }
+
+    /// The functions of the kernel: this one and its sections.
+    pub fn functions(&self) -> impl Iterator<Item = &KernelCode> {
+        std::iter::once(self).chain(&self.sections)
     }
 }
 
@@ -111,16 +128,49 @@ pub fn symbols(loops: &Loops) -> Vec<Symbol> {
 }
 
 /// Generates the code of every kernel, on as many threads as there are cores: functions do not know of each other, so the
-/// code is the same for any number.
-pub fn generate(loops: &Loops, target: &Target, listings: Listings) -> Result<Vec<KernelCode>, CodegenError> {
+/// code is the same for any number. Functions that are in the cache are taken from there, where no listings are kept.
+pub fn generate(
+    loops: &Loops,
+    target: &Target,
+    listings: Listings,
+    cache: Option<&Cache>,
+) -> Result<Vec<KernelCode>, CodegenError> {
     let symbols = symbols(loops);
+    let stored = cache.filter(|_| listings == Listings::Skip).map(|cache| cache.of_program(loops, target));
     let kernels = loops.kernels.iter();
     let scopes = kernels.flat_map(|k| Scope::of_kernel(k.body.len()).into_iter().map(move |scope| (k, scope)));
     let functions: Vec<(&Kernel, Scope)> = scopes.collect();
+    let generator = || {
+        let stored = stored.as_ref().map(|stored| (stored, Keys::new(target)));
+        let (context, builder) = (Context::new(), FunctionBuilderContext::new());
+        Generator { loops, symbols: &symbols, target, listings, stored, context, builder }
+    };
+    let codes = shared(&functions, generator)?;
+    if let Some(stored) = stored.filter(|_| codes.iter().any(|(code, _)| !code.was_cached)) {
+        let functions: Vec<_> = codes.iter().filter_map(|(code, key)| Some(((*key)?, &code.machine))).collect();
+        stored.keep(&functions);
+    }
+    let mut kernels: Vec<KernelCode> = Vec::with_capacity(loops.kernels.len());
+    for ((_, scope), (code, _)) in functions.iter().zip(codes) {
+        match kernels.last_mut().filter(|_| !scope.goes_over_tiles()) {
+            Some(kernel) => kernel.sections.push(code),
+            None => kernels.push(code),
+        }
+    }
+    Ok(kernels)
+}
+
+/// The code of a function, and the key that it is found by where there is a cache.
+type Generated = (KernelCode, Option<Key>);
+
+/// Generates functions in order, on threads that share them.
+fn shared<'a>(
+    functions: &[(&Kernel, Scope)],
+    generator: impl Fn() -> Generator<'a> + Sync,
+) -> Result<Vec<Generated>, CodegenError> {
     let next = AtomicUsize::new(0);
     let share = || {
-        let (context, builder) = (Context::new(), FunctionBuilderContext::new());
-        let mut generator = Generator { loops, symbols: &symbols, target, listings, context, builder };
+        let mut generator = generator();
         let mut codes = Vec::new();
         loop {
             let k = next.fetch_add(1, Ordering::Relaxed);
@@ -140,14 +190,7 @@ pub fn generate(loops: &Loops, target: &Target, listings: Listings) -> Result<Ve
         codes
     });
     codes.sort_by_key(|(k, _)| *k);
-    let mut kernels: Vec<KernelCode> = Vec::with_capacity(loops.kernels.len());
-    for ((_, scope), (_, code)) in functions.iter().zip(codes) {
-        match kernels.last_mut().filter(|_| !scope.goes_over_tiles()) {
-            Some(kernel) => kernel.sections.push(code?),
-            None => kernels.push(code?),
-        }
-    }
-    Ok(kernels)
+    codes.into_iter().map(|(_, code)| code).collect()
 }
 
 /// What generates the code of functions, one after the other.
@@ -156,30 +199,42 @@ struct Generator<'a> {
     symbols: &'a [Symbol],
     target: &'a Target,
     listings: Listings,
+    stored: Option<(&'a Stored<'a>, Keys)>,
     context: Context,
     builder: FunctionBuilderContext,
 }
 
 impl Generator<'_> {
-    fn function(&mut self, k: &Kernel, scope: &Scope) -> Result<KernelCode, CodegenError> {
-        let Generator { loops, symbols, target, listings, context, builder } = self;
+    fn function(&mut self, k: &Kernel, scope: &Scope) -> Result<Generated, CodegenError> {
+        let Generator { loops, symbols, target, listings, stored, context, builder } = self;
         context.clear();
         kernel::build(loops, (k, scope), symbols, target, &mut context.func, builder);
-        let mut listing = (*listings == Listings::Keep).then(|| Listing::of(&mut context.func));
-        context.set_disasm(listing.is_some());
         let sections: Vec<u32> = context.func.params.user_named_funcs().values().map(|name| name.index).collect();
+        let mut code = KernelCode { name: k.name.clone(), ..KernelCode::default() };
+        match listings {
+            Listings::Keep => code.listing = Some(Listing::of(&mut context.func)),
+            Listings::Skip => context.func.srclocs.clear(),
+        }
+        let place = stored.as_mut().map(|(stored, keys)| (&*stored, keys.of(&context.func)));
+        let key = place.map(|(_, key)| key);
+        if let Some(machine) = place.and_then(|(stored, key)| stored.find(key, sections.len())) {
+            return Ok((KernelCode { machine, was_cached: true, ..code }, key));
+        }
+        context.set_disasm(code.listing.is_some());
         let compiled = context.compile(target.isa(), &mut ControlPlane::default());
-        let code = compiled.map_err(|e| refused(&k.name, &e.inner))?;
-        listing.iter_mut().for_each(|listing| listing.compiled(code));
-        let calls: Option<Vec<Call>> = code.buffer.relocs().iter().map(|reloc| call(reloc, &sections)).collect();
-        Ok(KernelCode {
-            name: k.name.clone(),
-            listing,
-            bytes: code.code_buffer().to_vec(),
-            align: u64::from(code.buffer.alignment),
-            calls: calls.ok_or_else(|| foreign(&k.name))?,
-            sections: Vec::new(),
-        })
+        let compiled = compiled.map_err(|e| refused(&k.name, &e.inner))?;
+        code.listing.iter_mut().for_each(|listing| listing.compiled(compiled));
+        code.machine = MachineCode::of(compiled, &sections).ok_or_else(|| foreign(&k.name))?;
+        Ok((code, key))
+    }
+}
+
+impl MachineCode {
+    /// What was compiled of a function that calls these sections; none where it calls something else.
+    fn of(compiled: &CompiledCode, sections: &[u32]) -> Option<Self> {
+        let calls: Option<Vec<Call>> = compiled.buffer.relocs().iter().map(|reloc| call(reloc, sections)).collect();
+        let (bytes, align) = (compiled.code_buffer().to_vec(), compiled.buffer.alignment.into());
+        Some(MachineCode { bytes, align, calls: calls? })
     }
 }
 
@@ -226,6 +281,7 @@ pub(crate) fn assemble(loops: Loops, code: &[KernelCode], target: &Target) -> Re
         outputs: loops.outputs,
         code: Arc::new(native),
     };
-    // SAFETY: the code was generated from these loops, which touch nothing but buffers and scratch of the sizes stated here.
+    // SAFETY: the code was compiled from these loops, now or by the process that kept it in a folder that is trusted; it
+    // touches nothing but buffers and scratch of the sizes stated here.
     Ok(unsafe { program::Program::new(parts) })
 }

@@ -8,7 +8,7 @@ use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, ModuleReloc, default_libcall_names};
 use schur_ir::program::{Code, KernelFn};
 
-use super::{Call, CodegenError, KernelCode, Target};
+use super::{Call, CodegenError, KernelCode, MachineCode, Target};
 
 /// The code of a program's kernels.
 pub struct NativeCode {
@@ -32,8 +32,9 @@ impl NativeCode {
         let (entry, section) = (signature(target), section_signature(target));
         let mut define = |name: &str, code: &KernelCode, signature: &Signature, sections: &[FuncId]| {
             let id = module.declare_function(name, Linkage::Export, signature).map_err(|e| refused(&e))?;
-            let calls: Vec<ModuleReloc> = code.calls.iter().map(|call| placed(call, sections)).collect();
-            module.define_function_bytes(id, code.align, &code.bytes, &calls).map_err(|e| refused(&e))?;
+            let MachineCode { bytes, align, calls } = &code.machine;
+            let calls: Vec<ModuleReloc> = calls.iter().map(|call| placed(call, sections)).collect();
+            module.define_function_bytes(id, *align, bytes, &calls).map_err(|e| refused(&e))?;
             Ok(id)
         };
         let mut functions = Vec::with_capacity(code.len());

@@ -23,7 +23,7 @@ pub(super) fn lines(code: &KernelCode, listing: &Listing, dtype: DType) -> Vec<C
     if std::env::consts::ARCH != "x86_64" {
         return listing.asm.lines().map(|line| CodeLine { text: line.to_owned(), place: None }).collect();
     }
-    let instructions = decode(&code.bytes[..listing.instructions]);
+    let instructions = decode(&code.machine.bytes[..listing.instructions]);
     let names = Names::of(&instructions, listing.instructions);
     let mut formatter = formatter(&names);
     let mut lines = Vec::new();
@@ -36,7 +36,7 @@ pub(super) fn lines(code: &KernelCode, listing: &Listing, dtype: DType) -> Vec<C
         let start = instruction.ip() as usize;
         lines.push(CodeLine { text, place: Some(start..start + instruction.len()) });
     }
-    lines.extend(names.constants(&code.bytes, listing.instructions, dtype));
+    lines.extend(names.constants(&code.machine.bytes, listing.instructions, dtype));
     lines
 }
 
@@ -119,6 +119,8 @@ fn numbers(bytes: &[u8], dtype: DType) -> String {
 
 #[cfg(test)]
 mod tests {
+    use schur::compiler::codegen::MachineCode;
+
     use super::*;
 
     #[test]
@@ -126,8 +128,8 @@ mod tests {
         // dec rdi; jne -5; vmulps xmm0, xmm0, [rip]; the constant.
         let code = [0x48, 0xff, 0xcf, 0x75, 0xfb, 0xc5, 0xf8, 0x59, 0x05, 0, 0, 0, 0];
         let bytes: Vec<u8> = code.into_iter().chain([0.125f32; 4].into_iter().flat_map(f32::to_le_bytes)).collect();
-        let kernel =
-            KernelCode { name: "k".into(), listing: None, bytes, align: 16, calls: Vec::new(), sections: Vec::new() };
+        let machine = MachineCode { bytes, align: 16, calls: Vec::new() };
+        let kernel = KernelCode { name: "k".into(), machine, ..KernelCode::default() };
         let listing = Listing { instructions: code.len(), asm: "listing".into(), ..Listing::default() };
         let lines: Vec<String> = lines(&kernel, &listing, DType::F32).into_iter().map(|line| line.text).collect();
         if std::env::consts::ARCH == "x86_64" {
