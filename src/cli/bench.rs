@@ -1,15 +1,18 @@
 //! `schur bench`: how long compilation takes, and fused kernels against unfused ones and the f64 reference.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use indexmap::IndexMap;
+use schur::compiler::codegen::KernelCode;
 use schur::compiler::loops::LoopOptions;
 use schur::runtime::reference::{Arrays, ReferenceError, evaluate};
-use schur::{Array, CompileOptions, CompiledModel, Graph, Mode, Model, ParamStore, Pass, Timings};
+use schur::{Array, CompileOptions, CompiledModel, Graph, Mode, Model, ParamStore, Pass, Stage, Timings};
 use serde_json::{Value, json};
 
+use super::cache::{CacheFolder, tell_failure};
 use super::failure::Failure;
 use super::files::named;
 use super::random;
@@ -46,9 +49,43 @@ pub(crate) struct Bench {
     gradients: bool,
     #[command(flatten)]
     threads: Threads,
+    #[command(flatten)]
+    cache: CacheFolder,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// What compiling several times took.
+struct Compilations {
+    /// The median of every stage.
+    timings: Timings,
+    /// All stages of the first one.
+    first: Duration,
+    /// What the first one and the last one found in the cache.
+    found: [Found; 2],
+}
+
+/// How many functions of a program there are, and how many of them were in the cache.
+#[derive(Clone, Copy, Default, PartialEq)]
+struct Found {
+    functions: usize,
+    cached: usize,
+}
+
+impl Found {
+    fn observe(&mut self, stage: Stage<'_>) {
+        if let Stage::Code(kernels) = stage {
+            let functions = || kernels.iter().flat_map(KernelCode::functions);
+            *self = Found { functions: functions().count(), cached: functions().filter(|f| f.was_cached).count() };
+        }
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} from the cache", self.cached, self.functions)
+    }
 }
 
 /// The times of one number of rows.
@@ -64,12 +101,17 @@ impl Bench {
         let model = Model::from_file(&self.spec)?;
         let mode = if self.train { Mode::Train } else { Mode::Infer };
         let pass = if self.gradients { Pass::Joint } else { Pass::Forward };
-        let compile = |options| model.compile_observed(pass, mode, &options, &mut |_| {});
+        let options = self.cache.options(terminal);
+        let compile = |options: &CompileOptions| {
+            let mut found = Found::default();
+            let compiled = model.compile_observed(pass, mode, options, &mut |stage| found.observe(stage))?;
+            Ok::<_, schur::Error>((compiled, found))
+        };
         let progress = terminal.progress(1 + 3 * self.rows.len());
         progress.step("compiling");
-        let (timings, mut fused) = repeated(|| compile(CompileOptions::default()))?;
+        let (compilations, mut fused) = repeated(|| compile(&options))?;
         let unfused = LoopOptions { fuse: false, ..LoopOptions::default() };
-        let mut unfused = compile(CompileOptions { loops: unfused, ..CompileOptions::default() })?;
+        let (mut unfused, _) = compile(&CompileOptions { loops: unfused, ..options.clone() })?;
         [&mut fused, &mut unfused].into_iter().for_each(|compiled| self.threads.limit(compiled));
         let params = model.init(0)?;
         let graph = match pass {
@@ -87,21 +129,30 @@ impl Bench {
             rows.push(Row { rows: size, fused, unfused, reference });
         }
         drop(progress);
-        if self.json { terminal.json(&to_json(&timings, &rows)) } else { terminal.print(&to_text(&timings, &rows)) }
+        tell_failure(&options, terminal);
+        let is_cached = options.cache.is_some();
+        if self.json {
+            terminal.json(&to_json(&compilations, is_cached, &rows))
+        } else {
+            terminal.print(&to_text(&compilations, is_cached, &rows))
+        }
     }
 }
 
-/// Compiles several times: the median of every stage, and the model.
-fn repeated(compile: impl Fn() -> Result<CompiledModel, schur::Error>) -> Result<(Timings, CompiledModel), Failure> {
-    let mut compiled = compile()?;
-    let mut runs = vec![compiled.timings().clone()];
+/// Compiles several times: what it took, and the model.
+fn repeated(
+    compile: impl Fn() -> Result<(CompiledModel, Found), schur::Error>,
+) -> Result<(Compilations, CompiledModel), Failure> {
+    let (mut compiled, at_first) = compile()?;
+    let (mut runs, mut at_last) = (vec![compiled.timings().clone()], at_first);
     for _ in 1..COMPILATIONS {
-        compiled = compile()?;
+        (compiled, at_last) = compile()?;
         runs.push(compiled.timings().clone());
     }
     let stages = runs[0].0.iter().enumerate();
     let stages = stages.map(|(k, (stage, _))| (*stage, median(runs.iter().map(|run| run.0[k].1).collect())));
-    Ok((Timings(stages.collect()), compiled))
+    let timings = Timings(stages.collect());
+    Ok((Compilations { timings, first: runs[0].total(), found: [at_first, at_last] }, compiled))
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -158,9 +209,15 @@ fn ratio(a: Duration, b: Duration) -> f64 {
     a.as_secs_f64() / b.as_secs_f64()
 }
 
-fn to_text(compile: &Timings, rows: &[Row]) -> String {
-    let stages = compile.0.iter().map(|(stage, time)| [(*stage).to_owned(), duration(*time)]);
-    let stages = stages.chain([["all".to_owned(), duration(compile.total())]]);
+fn to_text(compilations: &Compilations, is_cached: bool, rows: &[Row]) -> String {
+    let Compilations { timings, first, found: [at_first, at_last] } = compilations;
+    let name = |stage: &str| if is_cached && stage == "code" { format!("code, {at_last}") } else { stage.to_owned() };
+    let stages = timings.0.iter().map(|(stage, time)| [name(stage), duration(*time)]);
+    let mut all = vec![["all".to_owned(), duration(timings.total())]];
+    if is_cached && at_first != at_last {
+        all.push([format!("the first time, {at_first}"), duration(*first)]);
+    }
+    let stages = stages.chain(all);
     let rows = rows.iter().map(|row| {
         let reference = row.reference;
         [
@@ -176,8 +233,17 @@ fn to_text(compile: &Timings, rows: &[Row]) -> String {
     format!("{}\n{}", table(["stage", "time"], 1, stages), table(header, 0, rows))
 }
 
-fn to_json(compile: &Timings, rows: &[Row]) -> Value {
-    let stages = compile.0.iter().map(|(stage, time)| ((*stage).to_owned(), json!(time.as_secs_f64())));
+fn to_json(compilations: &Compilations, is_cached: bool, rows: &[Row]) -> Value {
+    let Compilations { timings, first, found: [at_first, at_last] } = compilations;
+    let cache = || {
+        json!({
+            "functions": at_last.functions,
+            "found": at_last.cached,
+            "found_the_first_time": at_first.cached,
+            "compile_seconds_the_first_time": first.as_secs_f64(),
+        })
+    };
+    let stages = timings.0.iter().map(|(stage, time)| ((*stage).to_owned(), json!(time.as_secs_f64())));
     let row = |row: &Row| {
         json!({
             "rows": row.rows,
@@ -188,6 +254,7 @@ fn to_json(compile: &Timings, rows: &[Row]) -> Value {
     };
     json!({
         "compile_seconds": stages.collect::<serde_json::Map<_, _>>(),
+        "cache": is_cached.then(cache),
         "calls": rows.iter().map(row).collect::<Vec<_>>(),
     })
 }

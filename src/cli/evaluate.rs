@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indexmap::IndexMap;
 use ndarray::ArrayD;
-use schur::{Array, CompileOptions, CompiledModel, Irreps, Mode, Model, Outputs, ParamStore, Rotation, Timings};
+use schur::{Array, CompiledModel, Irreps, Mode, Model, Outputs, ParamStore, Rotation, Timings};
 use serde_json::{Value, json};
 
+use super::cache::{CacheFolder, tell_failure};
 use super::failure::Failure;
 use super::files::{check_finite, named, read_inputs, read_params};
 use super::random::rotations;
@@ -46,6 +47,8 @@ pub(crate) struct Evaluate {
     check_finite: bool,
     #[command(flatten)]
     threads: Threads,
+    #[command(flatten)]
+    cache: CacheFolder,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -69,12 +72,13 @@ struct OutputReport {
 
 impl Evaluate {
     pub(crate) fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
+        let options = self.cache.options(terminal);
         let progress = terminal.progress(3 + 2 * ROTATIONS);
         progress.step("reading");
         let model = Model::from_file(&self.spec)?;
         let inputs = read_inputs(&model, &self.data)?;
         progress.step("compiling");
-        let mut compiled = model.compile(Mode::Infer, &CompileOptions::default())?;
+        let mut compiled = model.compile(Mode::Infer, &options)?;
         self.threads.limit(&mut compiled);
         let params = match &self.params {
             Some(path) => read_params(&model, path)?,
@@ -94,6 +98,7 @@ impl Evaluate {
             }
         }
         drop(progress);
+        tell_failure(&options, terminal);
         let report = subject.report(time, &errors);
         if self.json { terminal.json(&report.to_json(&model)) } else { terminal.print(&report.to_text(&model)) }
     }

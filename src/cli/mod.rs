@@ -1,6 +1,7 @@
 //! The command line: arguments, and what is done with them. Results go to standard output, all else to standard error.
 
 mod bench;
+mod cache;
 mod check;
 mod completions;
 mod evaluate;

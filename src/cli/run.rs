@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use schur::{CompileOptions, Mode, Model, checkpoint};
+use schur::{Mode, Model, checkpoint};
 
+use super::cache::{CacheFolder, tell_failure};
 use super::failure::Failure;
 use super::files::{
     Named, check_finite, named, read_cotangents, read_inputs, read_params, require_apart, require_safetensors,
@@ -52,6 +53,8 @@ pub(crate) struct Run {
     check_finite: bool,
     #[command(flatten)]
     threads: Threads,
+    #[command(flatten)]
+    cache: CacheFolder,
 }
 
 impl Run {
@@ -60,17 +63,19 @@ impl Run {
         let model = Model::from_file(&self.spec)?;
         let mut inputs = read_inputs(&model, &self.inputs)?;
         let mode = if self.train { Mode::Train } else { Mode::Infer };
+        let options = self.cache.options(terminal);
         let mut compiled = match &self.cotangents {
             Some(path) => {
-                let compiled = model.compile_joint(mode, &CompileOptions::default())?;
+                let compiled = model.compile_joint(mode, &options)?;
                 inputs.extend(read_cotangents(&compiled, path)?);
                 compiled
             }
-            None => model.compile(mode, &CompileOptions::default())?,
+            None => model.compile(mode, &options)?,
         };
         self.threads.limit(&mut compiled);
         let params = read_params(&model, &self.params)?;
         let results = compiled.run(named(&inputs), &params)?;
+        tell_failure(&options, terminal);
         if self.check_finite {
             check_finite(&model, mode, &inputs, &params, &results)?;
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::thread;
 
 use schur_compiler::autodiff::{VjpOptions, vjp};
@@ -13,12 +14,13 @@ use schur_compiler::simplify::{SimplifyOptions, simplify};
 use schur_ir::build::{Mode, build};
 use schur_ir::dim::Bindings;
 use schur_ir::graph::Graph;
+use serde_json::Value;
 
-use crate::cli::Folder;
+use crate::cli::{Folder, command, json, printed, schur, text};
 use crate::deep::gated;
 use crate::levels::ways;
 use crate::random_graph::random_arrays;
-use crate::specs::{spec, specs};
+use crate::specs::{FORCES, spec, specs};
 
 fn lowered(graph: &Graph) -> Loops {
     let simplified = simplify(graph, &SimplifyOptions::default()).unwrap_or_else(|e| panic!("{e}")).graph;
@@ -227,4 +229,64 @@ fn a_folder_is_its_owners_alone() {
     fs::set_permissions(cache.folder(), fs::Permissions::from_mode(0o777)).unwrap();
     let refused = Cache::open(cache.folder()).unwrap_err().to_string();
     assert!(refused.ends_with("every user may write to it, and so decide what runs"), "{refused}");
+}
+
+/// What `schur bench` says of the cache.
+fn bench(cache: &str, more: &[&str]) -> Value {
+    let arguments = [&["bench", FORCES, "--rows", "1", "--json", "--cache", cache], more].concat();
+    json(&arguments)["cache"].clone()
+}
+
+#[test]
+fn processes_share_a_folder() {
+    let folder = Folder::new();
+    let cache = folder.path("cache");
+    let arguments = ["bench", FORCES, "--rows", "1", "--train", "--gradients", "--cache", &cache];
+    let both = [0, 1].map(|_| command(&arguments).stdout(Stdio::null()).spawn().unwrap());
+    both.into_iter().for_each(|mut child| assert!(child.wait().unwrap().success()));
+    let entries = files(Path::new(&cache));
+    // Keys are the same in every process, and names of temporary files are gone.
+    let found = bench(&cache, &["--train", "--gradients"]);
+    assert!(found["functions"].as_u64() > Some(3) && found["functions"] == found["found_the_first_time"], "{found}");
+    assert!(files(Path::new(&cache)) == entries);
+    let other = bench(&cache, &[]);
+    assert_eq!(other["functions"], other["found"], "{other}");
+}
+
+#[test]
+fn commands_take_code_from_the_folder_that_is_named() {
+    const DATA: &str = "examples/forces/test.safetensors";
+    let folder = Folder::new();
+    let [cache, params, without, cold, warm] =
+        ["cache", "p", "y", "cold", "warm"].map(|name| folder.path(&(name.to_owned() + ".safetensors")));
+    printed(&["init", FORCES, "--out", &params]);
+    let run = |outputs: &str, more: &[&str]| {
+        let arguments = ["run", FORCES, "--params", &params, "--inputs", DATA, "--outputs", outputs];
+        let output = schur(&[&arguments, more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        (fs::read(outputs).unwrap(), text(&output.stderr))
+    };
+    let (wanted, _) = run(&without, &[]);
+    let (found, said) = run(&cold, &["--cache", &cache]);
+    assert!(found == wanted && !said.contains("warning"), "{said}");
+    let entries = files(Path::new(&cache));
+    assert!(!entries.is_empty());
+    let (found, _) = run(&warm, &["--cache", &cache]);
+    assert!(found == wanted && files(Path::new(&cache)) == entries);
+    // The folder can be named once for all commands; an empty name is none.
+    for (name, entries) in [(folder.path("other"), entries.len()), (String::new(), 0)] {
+        let arguments = ["evaluate", FORCES, "--data", DATA];
+        let output = command(&arguments).env("SCHUR_CACHE", &name).output().unwrap();
+        assert!(output.status.success() && !text(&output.stderr).contains("warning"), "{}", text(&output.stderr));
+        assert_eq!(fs::read_dir(&name).map_or(0, Iterator::count), entries);
+    }
+    // What cannot be a folder is told once, and done without.
+    let (found, said) = run(&without, &["--cache", &params]);
+    assert!(found == wanted, "{said}");
+    let warning = format!("warning: cannot use the cache of code {params}: ");
+    assert!(
+        said.contains(&warning) && said.contains("; compiling without it\n") && said.matches("warning").count() == 1,
+        "{said}"
+    );
+    assert_eq!(run(&without, &["--cache", &params, "--quiet"]), (wanted, String::new()));
 }

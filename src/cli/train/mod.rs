@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use schur::train::{DataSet, Epoch, Layout, Settings, Step, TrainError, Trainer, svg};
-use schur::{CompileOptions, Error, Model, checkpoint};
+use schur::{Error, Model, checkpoint};
 
+use super::cache::{CacheFolder, tell_failure};
 use super::failure::Failure;
 use super::files::{read_params, require_apart, require_safetensors, require_writable, write_text};
 use super::random::rotations;
@@ -67,6 +68,8 @@ pub(crate) struct Train {
     curve: Option<PathBuf>,
     #[command(flatten)]
     threads: Threads,
+    #[command(flatten)]
+    cache: CacheFolder,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -126,7 +129,9 @@ impl Train {
             None => model.init(settings.seed)?,
         };
         let clock = Instant::now();
-        let mut trainer = Trainer::new(model, params, settings, train, test, &CompileOptions::default())?;
+        let options = self.cache.options(terminal);
+        let mut trainer = Trainer::new(model, params, settings, train, test, &options)?;
+        tell_failure(&options, terminal);
         self.threads.limit_training(&mut trainer);
         terminal.note(&format!("compiled and checked all rows in {}", duration(clock.elapsed())));
         if let Some(path) = &self.resume {
