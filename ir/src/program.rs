@@ -89,8 +89,8 @@ impl Buffer {
 /// for any number of threads.
 pub const MAX_CHUNKS: usize = 8;
 
-/// No chunk but the last has fewer rows than this, so that partial sums pay; those of large sums have [more](Kernel::chunk).
-pub const MIN_CHUNK_ROWS: usize = 96;
+/// The rows of a chunk at least, so that partial sums pay. Where rows are much work, or sums large, [others](Kernel::chunk) hold.
+pub const CHUNK_ROWS: usize = 96;
 
 /// The rows of every chunk but the last, for a kernel over `rows` rows in tiles of `tile`, which has at least so many in a
 /// chunk: it depends on nothing else, and at most [`MAX_CHUNKS`] chunks cover the rows. There are up to 1, 2, 4 or 8, which as many

@@ -54,7 +54,7 @@ impl Cut {
 mod tests {
     use proptest::prelude::*;
     use schur_ir::dim::Dim;
-    use schur_ir::program::{MAX_CHUNKS, MIN_CHUNK_ROWS};
+    use schur_ir::program::{MAX_CHUNKS, CHUNK_ROWS};
 
     use super::*;
 
@@ -78,7 +78,7 @@ mod tests {
             let cut = Cut::fixed(&kernel(tile, least, false), rows);
             (cut.count(), cut.step)
         };
-        let cut = |rows, tile| cut_by(rows, tile, MIN_CHUNK_ROWS);
+        let cut = |rows, tile| cut_by(rows, tile, CHUNK_ROWS);
         assert_eq!((cut(191, 96), cut(192, 96), cut(256, 96)), ((1, 192), (2, 96), (2, 132)));
         assert_eq!((cut(500, 8), cut(1000, 84), cut(10_000, 84)), ((4, 128), (8, 132), (8, 1260)));
         assert_eq!(

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use schur_ir::graph::OutputKind;
 use schur_ir::micro::Entry;
-use schur_ir::program::{BufferId, BufferKind, MAX_CHUNKS, MIN_CHUNK_ROWS, Parts, Program, Step, chunk_rows};
+use schur_ir::program::{BufferId, BufferKind, MAX_CHUNKS, CHUNK_ROWS, Parts, Program, Step, chunk_rows};
 use schur_ir::ty::DType;
 use schur_runtime::array::{Array, Data};
 use schur_runtime::executor::Outputs;
@@ -36,7 +36,7 @@ fn expected(n: usize) -> Outputs {
     let x = rough(2 * n);
     let y = x.iter().enumerate().map(|(k, x)| x * 2.0 + (k / 2 % 4) as f32);
     let mut sum = [0.0; 2];
-    for (k, chunk) in x.chunks(2 * chunk_rows(n, 3, MIN_CHUNK_ROWS)).enumerate() {
+    for (k, chunk) in x.chunks(2 * chunk_rows(n, 3, CHUNK_ROWS)).enumerate() {
         let mut part = [0.0; 2];
         chunk.iter().enumerate().for_each(|(i, x)| part[i % 2] += x);
         sum = if k == 0 { part } else { [sum[0] + part[0], sum[1] + part[1]] };

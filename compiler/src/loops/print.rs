@@ -4,7 +4,7 @@ use std::fmt;
 
 use schur_ir::dim::Dim;
 use schur_ir::graph::Axis;
-use schur_ir::program::{BufferKind, MIN_CHUNK_ROWS, Step};
+use schur_ir::program::{BufferKind, CHUNK_ROWS, Step};
 use schur_ir::ty::DisplayDims;
 
 use super::{Access, Array, Kernel, Layout, Loops, MicroCall, Nest, Pick, RowAddress, RowTerm, Stmt, Write};
@@ -45,7 +45,7 @@ impl fmt::Display for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let order = match (self.serial, self.chunk) {
             (true, _) => ", in order".into(),
-            (false, ..=MIN_CHUNK_ROWS) => String::new(),
+            (false, CHUNK_ROWS) => String::new(),
             (false, chunk) => format!(", chunks of {chunk} or more"),
         };
         writeln!(f, "  kernel {} rows {} tile {}{order}", self.name, DisplayDims(&self.rows), self.tile)?;

@@ -7,9 +7,9 @@ use std::collections::HashSet;
 
 use schur_ir::dim::Dim;
 use schur_ir::graph::{Contract, Graph, Op, ValueId};
-use schur_ir::program::{Buffer, BufferKind, MIN_CHUNK_ROWS};
+use schur_ir::program::{Buffer, BufferKind, CHUNK_ROWS};
 
-use super::{Array, Kernel, Stmt};
+use super::{Array, Kernel, Nest, Stmt};
 
 /// Bytes that the products of a value share between their rows; none for a value that is no sum of products over rows.
 pub(super) fn of_value(graph: &Graph, value: ValueId) -> usize {
@@ -39,13 +39,31 @@ pub(super) fn of_kernel(kernel: &Kernel, buffers: &[Buffer]) -> usize {
     bytes(kernel, buffers, |_| true)
 }
 
-/// The rows that no chunk but the last has fewer of: adding partial sums takes as long as computing some dozens of rows where
-/// they come from the third cache, and less where they stay in the second.
+/// The rows that no chunk but the last has fewer of: few where they are work enough for a thread, and more where sums are
+/// large. Adding partial sums takes as long as computing some dozens of rows where they come from the third cache, and less
+/// where they stay in the second.
 pub(super) fn chunk(kernel: &Kernel, buffers: &[Buffer]) -> usize {
     const BYTES_A_ROW: usize = 4096;
     const MOST: usize = 480;
+    const LEAST: usize = 32;
+    // Some microseconds.
+    const WORK: usize = 1 << 19;
     let sums = bytes(kernel, buffers, |buffer| buffer.kind == BufferKind::Partial);
-    (sums / BYTES_A_ROW).clamp(MIN_CHUNK_ROWS, MOST)
+    if sums == 0 {
+        return CHUNK_ROWS;
+    }
+    let work = WORK.div_ceil(multiply_adds(kernel).max(1));
+    (sums / BYTES_A_ROW).max(work.clamp(LEAST, CHUNK_ROWS)).min(MOST)
+}
+
+/// The multiply-adds of products for every row.
+fn multiply_adds(kernel: &Kernel) -> usize {
+    let nests = kernel.body.iter().filter_map(|stmt| match stmt {
+        Stmt::Nest(nest) if nest.factors.len() > 1 => Some(nest),
+        Stmt::Zero { .. } | Stmt::Nest(_) | Stmt::Map(_) | Stmt::Max { .. } => None,
+    });
+    let size = |nest: &Nest| nest.axes.iter().map(|axis| axis.size).fold(1, usize::saturating_mul);
+    nests.map(size).fold(0, usize::saturating_add)
 }
 
 /// Bytes of such arrays of one row.
@@ -92,9 +110,15 @@ output "dx" = %5
 
     #[test]
     fn products_share_a_kernel_where_a_cache_holds_what_their_rows_share() {
-        assert_eq!(kernels(&layer(128)), [(96, 96)]);
+        assert_eq!(kernels(&layer(128)), [(96, 32)]);
         // One megabyte each.
         assert_eq!(kernels(&layer(512)).len(), 3);
+    }
+
+    #[test]
+    fn chunks_have_fewer_rows_where_rows_are_much_work() {
+        let chunks = |width: usize| kernels(&layer(width)).first().map(|&(_, chunk)| chunk);
+        assert_eq!([16, 64, 128].map(chunks), [Some(96), Some(43), Some(32)]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use schur_ir::expr::Scalar;
 use schur_ir::graph::{Init, OutputKind, Param, Requirement};
 use schur_ir::micro::Entry;
 use schur_ir::program::{
-    Buffer, BufferId, BufferKind, Code, InputSlot, Kernel, KernelFn, MIN_CHUNK_ROWS, OutputSlot, ParamSlot, Parts,
+    Buffer, BufferId, BufferKind, Code, InputSlot, Kernel, KernelFn, CHUNK_ROWS, OutputSlot, ParamSlot, Parts,
     Program, Step,
 };
 use schur_ir::ty::DType;
@@ -76,7 +76,7 @@ pub(crate) fn buffer(label: &str, dims: &[&str], width: usize, dtype: DType, kin
 }
 
 pub(crate) fn kernel(name: &str, rows: &str, serial: bool) -> Kernel {
-    Kernel { name: name.into(), rows: dim(rows), tile: 3, chunk: MIN_CHUNK_ROWS, scratch: 100, serial }
+    Kernel { name: name.into(), rows: dim(rows), tile: 3, chunk: CHUNK_ROWS, scratch: 100, serial }
 }
 
 pub(crate) fn input(name: &str, id: u32) -> InputSlot {
