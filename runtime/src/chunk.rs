@@ -54,7 +54,7 @@ impl Cut {
 mod tests {
     use proptest::prelude::*;
     use schur_ir::dim::Dim;
-    use schur_ir::program::{MAX_CHUNKS, CHUNK_ROWS};
+    use schur_ir::program::{CHUNK_ROWS, MAX_CHUNKS};
 
     use super::*;
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use schur_ir::graph::OutputKind;
 use schur_ir::micro::Entry;
-use schur_ir::program::{BufferId, BufferKind, MAX_CHUNKS, CHUNK_ROWS, Parts, Program, Step, chunk_rows};
+use schur_ir::program::{BufferId, BufferKind, CHUNK_ROWS, MAX_CHUNKS, Parts, Program, Step, chunk_rows};
 use schur_ir::ty::DType;
 use schur_runtime::array::{Array, Data};
 use schur_runtime::executor::Outputs;

@@ -9,18 +9,10 @@ use schur_ir::micro::{MAX_MAP_ARRAYS, MAX_MAP_PARTS, Map};
 
 use super::polynomial::Polynomial;
 
-/// Functions of one argument: those of expressions, and some of their compositions.
+/// Functions of one argument: those of expressions, and one that is made of σ(x) and x.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Function {
     Unary(Unary),
-    Composition(Composition),
-}
-
-/// Functions that are made of σ(x) and x.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Composition {
-    /// `x σ(x)`.
-    Silu,
     /// The derivative of `x σ(x)`.
     SiluSlope,
 }
@@ -42,6 +34,8 @@ pub(super) enum Instruction {
     Polynomial(Polynomial, Place),
     /// The derivative of `x σ(x)`, given x and σ(x).
     SiluSlope(Place, Place),
+    /// `x σ(u)`.
+    TimesSigmoid(Place, Place),
     Binary(Binary, Place, Place),
     Select(Place, Place, Place),
     Copy(Place),
@@ -68,7 +62,7 @@ impl Code {
 
     fn of(map: &Map, polynomials: bool) -> Self {
         let outputs = map.exprs.len();
-        let mut parts = Parts { outputs, polynomials, code: Vec::new(), known: HashMap::new() };
+        let mut parts = Parts { exprs: &map.exprs, outputs, polynomials, code: Vec::new(), known: HashMap::new() };
         let mut results = Vec::new();
         for expr in &map.exprs {
             let result = parts.place(expr);
@@ -92,6 +86,8 @@ pub(super) const MAX_INSTRUCTIONS: usize = MAX_MAP_PARTS + MAX_MAP_ARRAYS;
 
 /// Parts of expressions, as instructions.
 struct Parts<'e> {
+    /// All of them.
+    exprs: &'e [Expr],
     /// The number of results; the arrays of operands come after theirs.
     outputs: usize,
     /// Whether polynomials are one instruction.
@@ -119,14 +115,16 @@ impl<'e> Parts<'e> {
     }
 
     fn binary(&mut self, expr: &'e Expr, op: Binary, [x, y]: [&'e Expr; 2]) -> Instruction {
-        if let Some((function, x, sigmoid)) = composition(op, x, y) {
+        if let Some((x, sigmoid)) = silu_slope(op, x, y) {
             let x = self.place(x);
             // Where several results are made of σ(x), it is computed by itself.
-            return match function {
-                _ if self.outputs == 1 => Instruction::Unary(Function::Composition(function), x),
-                Composition::Silu => Instruction::Binary(Binary::Mul, x, self.place(sigmoid)),
-                Composition::SiluSlope => Instruction::SiluSlope(x, self.place(sigmoid)),
+            return match self.outputs {
+                1 => Instruction::Unary(Function::SiluSlope, x),
+                _ => Instruction::SiluSlope(x, self.place(sigmoid)),
             };
+        }
+        if let Some((x, u)) = self.times_sigmoid(op, x, y) {
+            return Instruction::TimesSigmoid(self.place(x), self.place(u));
         }
         let Some((argument, polynomial, rest)) = polynomial(expr).filter(|_| self.polynomials) else {
             return Instruction::Binary(op, self.place(x), self.place(y));
@@ -139,6 +137,13 @@ impl<'e> Parts<'e> {
             product = self.push(Instruction::Binary(Binary::Mul, product, factor));
         }
         Instruction::Binary(Binary::Mul, product, self.push(polynomial))
+    }
+
+    /// `x` and `u` where a product is `x σ(u)`, and nothing else is made of this σ(u).
+    fn times_sigmoid(&self, op: Binary, a: &'e Expr, b: &'e Expr) -> Option<(&'e Expr, &'e Expr)> {
+        let is_alone = |s: &Expr| self.exprs.iter().map(|expr| occurrences(expr, s)).sum::<usize>() == 1;
+        let of = |x: &'e Expr, s: &'e Expr| Some((x, sigmoid_of(s).filter(|_| is_alone(s))?));
+        if op == Binary::Mul { of(a, b).or_else(|| of(b, a)) } else { None }
     }
 
     /// Adds an instruction; where its value is.
@@ -162,29 +167,42 @@ fn polynomial(expr: &Expr) -> Option<(usize, Polynomial, Vec<&Expr>)> {
     })
 }
 
-/// The function that a sum or a product is, its argument, and the σ of that: `x σ(x)`, or `σ(x) + x σ(x) (1 − σ(x))`, which is spelled
-/// `σ(x) − x σ(x) (σ(x) + −1)` too.
-fn composition<'e>(op: Binary, a: &'e Expr, b: &'e Expr) -> Option<(Composition, &'e Expr, &'e Expr)> {
-    let sigmoid = |e: &'e Expr| match e {
-        Expr::Unary(Unary::Sigmoid, x) => Some(&**x),
+/// The argument of a sigmoid.
+fn sigmoid_of(expr: &Expr) -> Option<&Expr> {
+    match expr {
+        Expr::Unary(Unary::Sigmoid, x) => Some(x),
         Expr::Unary(..) | Expr::Arg(_) | Expr::Const(_) | Expr::Binary(..) | Expr::Select(..) => None,
-    };
+    }
+}
+
+/// How often a part is in an expression.
+fn occurrences(expr: &Expr, part: &Expr) -> usize {
+    if expr == part {
+        return 1;
+    }
+    match expr {
+        Expr::Arg(_) | Expr::Const(_) => 0,
+        Expr::Unary(_, x) => occurrences(x, part),
+        Expr::Binary(_, x, y) => occurrences(x, part) + occurrences(y, part),
+        Expr::Select(c, x, y) => [c, x, y].map(|e| occurrences(e, part)).iter().sum(),
+    }
+}
+
+/// `x` and `σ(x)` where a sum is `σ(x) + x σ(x) (1 − σ(x))`, which is spelled `σ(x) − x σ(x) (σ(x) + −1)` too.
+fn silu_slope<'e>(op: Binary, a: &'e Expr, b: &'e Expr) -> Option<(&'e Expr, &'e Expr)> {
     let of = |s: &'e Expr, rest: &'e Expr| {
-        let x = sigmoid(s)?;
-        match op {
-            Binary::Mul if rest == x => Some((Composition::Silu, x, s)),
-            Binary::Add | Binary::Sub => {
-                let is_sum = op == Binary::Add;
-                let falling = if is_sum { Expr::constant(1.0) - s.clone() } else { s.clone() + Expr::constant(-1.0) };
-                let mut wanted = vec![x, s, &falling];
-                let all = rest.factors().into_iter().all(|factor| {
-                    let found = wanted.iter().position(|w| *w == factor);
-                    found.map(|k| wanted.swap_remove(k)).is_some()
-                });
-                (all && wanted.is_empty()).then_some((Composition::SiluSlope, x, s))
-            }
-            Binary::Mul | Binary::Div | Binary::Max | Binary::Gt | Binary::Eq => None,
-        }
+        let x = sigmoid_of(s)?;
+        let falling = match op {
+            Binary::Add => Expr::constant(1.0) - s.clone(),
+            Binary::Sub => s.clone() + Expr::constant(-1.0),
+            Binary::Mul | Binary::Div | Binary::Max | Binary::Gt | Binary::Eq => return None,
+        };
+        let mut wanted = vec![x, s, &falling];
+        let all = rest.factors().into_iter().all(|factor| {
+            let found = wanted.iter().position(|w| *w == factor);
+            found.map(|k| wanted.swap_remove(k)).is_some()
+        });
+        (all && wanted.is_empty()).then_some((x, s))
     };
     of(a, b).or_else(|| if op == Binary::Sub { None } else { of(b, a) })
 }

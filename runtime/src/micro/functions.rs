@@ -1,11 +1,14 @@
 //! The functions of [`schur_ir::expr::Unary`] on vectors, by polynomials.
 //!
 //! Coefficients and ranges of `tanh` and of `exp` in `f64` are those of the Cephes library (S. Moshier, Methods and
-//! Programs for Mathematical Functions, 1989). All functions err by one or two units in the last place. NaN gives NaN.
+//! Programs for Mathematical Functions, 1989). All functions err by one or two units in the last place, few
+//! places of `tanh` and `softplus` by three. NaN gives NaN.
 
 #![allow(clippy::excessive_precision, reason = "coefficients as published")]
 
-use super::simd::Simd;
+use std::f64::consts::LOG2_E;
+
+use super::simd::{Simd, Sixteenths};
 use super::vectors::Vectors;
 
 /// `Σ coefficients[k] x^(n-k)`, highest power first, by Horner's rule.
@@ -18,42 +21,48 @@ fn polynomial<S: Simd, const N: usize>(x: Vectors<S, N>, coefficients: &[f64]) -
     sum
 }
 
-/// e^x = 2ⁿ e^r, where n is the multiple of 1, or of 1/16, that is nearest to x / ln 2.
+/// e^x.
 #[inline(always)]
 pub(super) fn exp<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
+    exp_times(x, 1.0)
+}
+
+/// e^(s x) = 2ⁿ e^r for s = ±1, where n is the multiple of 1, or of 1/16, that is nearest to s x / ln 2.
+#[inline(always)]
+fn exp_times<S: Simd, const N: usize>(x: Vectors<S, N>, s: f64) -> Vectors<S, N> {
     // Beyond these, e^x is zero or infinite.
     let (low, high) = if S::IS_DOUBLE { (-746.0, 709.8) } else { (-104.0, 88.8) };
-    let x = x.between(low, high);
-    if let Some([n, power]) = x.sixteenths(std::f64::consts::LOG2_E) {
-        return exp_by_sixteenths(remainder(x, n), n, power);
+    let bounded = if s < 0.0 { x.between(-high, -low) } else { x.between(low, high) };
+    if let Some(near) = bounded.sixteenths(s * LOG2_E) {
+        return exp_by_sixteenths(remainder(bounded, near.n, s), near, s);
     }
-    let n = (x * x.constant(std::f64::consts::LOG2_E)).nearest();
-    let r = remainder(x, n);
+    let x = if s < 0.0 { -x } else { x }.between(low, high);
+    let n = (x * x.constant(LOG2_E)).nearest();
+    let r = remainder(x, n, 1.0);
     let power = if S::IS_DOUBLE { exp_reduced_f64(r) } else { exp_reduced_f32(r) };
     power.scale(n)
 }
 
-/// x − n ln 2, where n times the first part of ln 2 is exact.
+/// x − n ln 2 / s, where n times the first part of ln 2 is exact, and s is a power of 2 or the negative of one.
 #[inline(always)]
-fn remainder<S: Simd, const N: usize>(x: Vectors<S, N>, n: Vectors<S, N>) -> Vectors<S, N> {
+fn remainder<S: Simd, const N: usize>(x: Vectors<S, N>, n: Vectors<S, N>, s: f64) -> Vectors<S, N> {
     let (ln2, rest) = if S::IS_DOUBLE {
         (6.931_457_519_531_25E-1, 1.428_606_820_309_417_232_12E-6)
     } else {
         (0.693_359_375, -2.121_944_4e-4)
     };
-    n.multiply_add(x.constant(-rest), n.multiply_add(x.constant(-ln2), x))
+    n.multiply_add(x.constant(-rest / s), n.multiply_add(x.constant(-ln2 / s), x))
 }
 
-/// 2ⁿ e^r for |r| ≤ ln 2 / 32, given 2 to the power of what n has beyond a whole number: with the terms of e^r up to r³, whose
-/// relative error is below 1e-8.
+/// 2ⁿ e^(s r) for |s r| ≤ ln 2 / 32: with the terms of e^r up to r³, whose relative error is below 1e-8.
 #[inline(always)]
 fn exp_by_sixteenths<S: Simd, const N: usize>(
     r: Vectors<S, N>,
-    n: Vectors<S, N>,
-    power: Vectors<S, N>,
+    near: Sixteenths<Vectors<S, N>>,
+    s: f64,
 ) -> Vectors<S, N> {
-    let rest = polynomial(r, &[1.0 / 6.0, 0.5, 1.0]);
-    (power * r).multiply_add(rest, power).scale(n)
+    let rest = polynomial(r, &[s * s * s / 6.0, s * s / 2.0, s]);
+    (near.power * r).multiply_add(rest, near.power).scale(near.n)
 }
 
 /// e^r for |r| ≤ ln 2 / 2: 1 + r + r² P(r), whose largest relative error is least: 3.1e-9.
@@ -87,13 +96,13 @@ fn exp_reduced_f64<S: Simd, const N: usize>(r: Vectors<S, N>) -> Vectors<S, N> {
 #[inline(always)]
 pub(super) fn sigmoid<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
     let one = x.constant(1.0);
-    one / (exp(-x) + one)
+    one / (exp_times(x, -1.0) + one)
 }
 
-/// x σ(x).
+/// x σ(u).
 #[inline(always)]
-pub(super) fn silu<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
-    x / (exp(-x) + x.constant(1.0))
+pub(super) fn times_sigmoid<S: Simd, const N: usize>(x: Vectors<S, N>, u: Vectors<S, N>) -> Vectors<S, N> {
+    x / (exp_times(u, -1.0) + u.constant(1.0))
 }
 
 /// σ(x) + x σ(x) (1 − σ(x)).
@@ -103,21 +112,34 @@ pub(super) fn silu_slope<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S
     (x * s).multiply_add(x.constant(1.0) - s, s)
 }
 
-/// |x|.
-#[inline(always)]
-pub(super) fn absolute<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
-    let zero = x.constant(0.0);
-    // The sum with zero makes −0 zero.
-    zero.if_greater(x, -x, x + zero)
-}
-
-/// tanh x: a rational function for |x| < 0.625, else sign(x) (1 − 2 / (e^2|x| + 1)).
+/// tanh x.
 #[inline(always)]
 pub(super) fn tanh<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
-    let [zero, one, two] = [0.0, 1.0, 2.0].map(|c| x.constant(c));
-    let size = absolute(x);
-    let large = one - two / (exp(size * two) + one);
-    let large = zero.if_greater(x, -large, large);
+    let size = x.absolute();
+    // tanh is 1 from there on.
+    let bounded = size.at_most(9.1);
+    match bounded.sixteenths(2.0 * LOG2_E) {
+        Some(near) => tanh_by_sixteenths(remainder(bounded, near.n, 2.0), near).with_sign_of(x),
+        None => tanh_by_halves(x, size),
+    }
+}
+
+/// e / (e + 2) with e = e^2x − 1 = (p − 1) + p (q − 1), where p is the float next to 2ⁿ, and q = e^2r 2ⁿ / p for |2r| ≤ ln 2 / 32: with
+/// the terms of e^2r up to (2r)⁴. Digits that p − 1 takes from 2ⁿ are those that it has beyond p.
+#[inline(always)]
+fn tanh_by_sixteenths<S: Simd, const N: usize>(r: Vectors<S, N>, near: Sixteenths<Vectors<S, N>>) -> Vectors<S, N> {
+    let power = near.power.scale(near.n);
+    let first = r.multiply_add(r.constant(2.0), near.beyond);
+    let rest = polynomial(r, &[2.0 / 3.0, 4.0 / 3.0, 2.0]).multiply_add(r * r, first);
+    let e = power.multiply_add(rest, power - r.constant(1.0));
+    e / (e + r.constant(2.0))
+}
+
+/// A rational function for |x| < 0.625, else sign(x) (1 − 2 / (e^2|x| + 1)).
+#[inline(always)]
+fn tanh_by_halves<S: Simd, const N: usize>(x: Vectors<S, N>, size: Vectors<S, N>) -> Vectors<S, N> {
+    let (one, two) = (x.constant(1.0), x.constant(2.0));
+    let large = (one - two / (exp(size * two) + one)).with_sign_of(x);
     let square = x * x;
     let ratio = if S::IS_DOUBLE { tanh_ratio_f64(square) } else { tanh_ratio_f32(square) };
     let small = (square * x).multiply_add(ratio, x);
@@ -145,7 +167,7 @@ fn tanh_ratio_f64<S: Simd, const N: usize>(square: Vectors<S, N>) -> Vectors<S, 
 pub(super) fn softplus<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
     const F32: [f64; 8] = series();
     const F64: [f64; 17] = series();
-    let u = exp(-absolute(x));
+    let u = exp_times(x.absolute(), -1.0);
     let s = u / (u + x.constant(2.0));
     let square = s * s;
     let series = if S::IS_DOUBLE { polynomial(square, &F64) } else { polynomial(square, &F32) };

@@ -9,8 +9,8 @@ use std::mem::MaybeUninit;
 use schur_ir::expr::{Binary, Unary};
 use schur_ir::micro::{MAX_MAP_ARRAYS, Map};
 
-use super::code::{Code, Composition, Function, Instruction, MAX_INSTRUCTIONS, Place};
-use super::functions::{absolute, exp, sigmoid, silu, silu_slope, softplus, tanh};
+use super::code::{Code, Function, Instruction, MAX_INSTRUCTIONS, Place};
+use super::functions::{exp, sigmoid, silu_slope, softplus, tanh, times_sigmoid};
 use super::simd::Simd;
 use super::vectors::Vectors;
 
@@ -146,6 +146,13 @@ unsafe fn strip<S: Simd, const N: usize>(
                     let (x, s, one) = (place(x), place(s), S::constant(1.0));
                     each!(out, blocks * N, (x, s) S::multiply_add(S::multiply(x, s), S::subtract(one, s), s));
                 }
+                Instruction::TimesSigmoid(x, u) => {
+                    let (x, u) = (place(x), place(u));
+                    for block in 0..blocks {
+                        let at = block * N * S::LANES;
+                        times_sigmoid(Vectors::<S, N>::load(x.add(at)), Vectors::load(u.add(at))).store(out.add(at));
+                    }
+                }
                 Instruction::Polynomial(polynomial, x) => polynomial.run::<S>(place(x), out, blocks * N),
                 Instruction::Unary(function, x) => unary::<S, N>(function, place(x), out, blocks),
                 Instruction::Binary(op, x, y) => binary::<S>(op, place(x), place(y), out, blocks * N),
@@ -168,14 +175,13 @@ unsafe fn unary<S: Simd, const N: usize>(function: Function, x: *const S::T, out
     unsafe {
         match function {
             Function::Unary(Unary::Neg) => each!(out, blocks * N, (x) S::multiply(x, S::constant(-1.0))),
-            Function::Unary(Unary::Abs) => each_block!(out, blocks, x, absolute),
+            Function::Unary(Unary::Abs) => each!(out, blocks * N, (x) S::absolute(x)),
             Function::Unary(Unary::Sqrt) => each!(out, blocks * N, (x) S::root(x)),
             Function::Unary(Unary::Exp) => each_block!(out, blocks, x, exp),
             Function::Unary(Unary::Tanh) => each_block!(out, blocks, x, tanh),
             Function::Unary(Unary::Sigmoid) => each_block!(out, blocks, x, sigmoid),
             Function::Unary(Unary::Softplus) => each_block!(out, blocks, x, softplus),
-            Function::Composition(Composition::Silu) => each_block!(out, blocks, x, silu),
-            Function::Composition(Composition::SiluSlope) => each_block!(out, blocks, x, silu_slope),
+            Function::SiluSlope => each_block!(out, blocks, x, silu_slope),
         }
     }
 }

@@ -9,6 +9,16 @@ use std::ops::Range;
 /// The most lanes of any vector.
 pub(super) const MOST_LANES: usize = 16;
 
+/// The multiple of 1/16 that is nearest to a number.
+#[derive(Clone, Copy)]
+pub(super) struct Sixteenths<V> {
+    pub(super) n: V,
+    /// The float nearest to 2 to the power of what `n` has beyond the whole number below it.
+    pub(super) power: V,
+    /// What the power is above that float, as a part of it.
+    pub(super) beyond: V,
+}
+
 /// A vector of floats and the instructions on it.
 ///
 /// # Safety
@@ -94,6 +104,18 @@ pub(super) trait Simd: Copy {
     unsafe fn larger(a: Self::V, b: Self::V) -> Self::V;
     /// The root.
     unsafe fn root(a: Self::V) -> Self::V;
+    /// `|a|`.
+    #[inline(always)]
+    unsafe fn absolute(a: Self::V) -> Self::V {
+        // SAFETY: the caller's.
+        unsafe { Self::larger(a, Self::subtract(Self::zero(), a)) }
+    }
+    /// `a`, or `−a` where `b` is below zero, of numbers that are not.
+    #[inline(always)]
+    unsafe fn with_sign_of(a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: the caller's.
+        unsafe { Self::choose(Self::is_greater(Self::zero(), b), Self::subtract(Self::zero(), a), a) }
+    }
     /// The nearest whole number, of numbers up to a million.
     unsafe fn nearest(a: Self::V) -> Self::V;
     /// `a`, or the bound where it is above that; NaN stays.
@@ -103,9 +125,8 @@ pub(super) trait Simd: Copy {
     /// `a 2ⁿ` for whole numbers n that are at most twice an exponent of normal numbers; where there are
     /// [`sixteenths`](Self::sixteenths), for the whole number below n.
     unsafe fn scale(a: Self::V, n: Self::V) -> Self::V;
-    /// The multiple `n` of 1/16 that is nearest to `a b`, of products up to 2^18, and 2 to the power of what `n` has beyond the whole
-    /// number below it; none where no instruction looks that up.
-    unsafe fn sixteenths(a: Self::V, b: Self::V) -> Option<[Self::V; 2]> {
+    /// Of `a b` up to 2^18; none where no instruction looks powers up.
+    unsafe fn sixteenths(a: Self::V, b: Self::V) -> Option<Sixteenths<Self::V>> {
         let _ = (a, b);
         None
     }

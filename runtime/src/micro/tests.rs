@@ -361,6 +361,12 @@ fn functions_err_by_few_units_in_the_last_place() {
     check(s() - x() * (s() * (s() + Expr::constant(-1.0))), 2.0);
     check(x() * (s() * (s() + Expr::constant(-1.0))) - s(), 2.0);
     check(s() + x() * (s() * (Expr::constant(2.0) - s())), 2.0);
+    // x σ(u) at once, and where σ(u) is a part of something else as well.
+    let wide = || Expr::unary(Unary::Sigmoid, x() * Expr::constant(2.0));
+    check(x() * wide(), tiny);
+    check(Expr::constant(3.0) * s(), tiny);
+    check(wide() * s(), tiny);
+    check(x() * wide() + wide(), 8.0);
     check(x(), tiny);
     check(Expr::constant(3.0), tiny);
 }

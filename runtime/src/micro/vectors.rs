@@ -6,7 +6,7 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use super::simd::Simd;
+use super::simd::{Simd, Sixteenths};
 
 /// `N` vectors, which are made only where the machine has their instructions.
 #[derive(Clone, Copy)]
@@ -64,6 +64,24 @@ impl<S: Simd, const N: usize> Vectors<S, N> {
         each!(k: S::at_least(S::at_most(self.0[k], S::constant(high)), S::constant(low)))
     }
 
+    /// What is not above a bound as it is, all else as the bound; NaN stays.
+    #[inline(always)]
+    pub(super) fn at_most(self, bound: f64) -> Self {
+        each!(k: S::at_most(self.0[k], S::constant(bound)))
+    }
+
+    /// See [`Simd::absolute`].
+    #[inline(always)]
+    pub(super) fn absolute(self) -> Self {
+        each!(k: S::absolute(self.0[k]))
+    }
+
+    /// See [`Simd::with_sign_of`].
+    #[inline(always)]
+    pub(super) fn with_sign_of(self, other: Self) -> Self {
+        each!(k: S::with_sign_of(self.0[k], other.0[k]))
+    }
+
     /// The larger one of each; NaN where either is.
     #[inline(always)]
     pub(super) fn larger(self, other: Self) -> Self {
@@ -78,12 +96,13 @@ impl<S: Simd, const N: usize> Vectors<S, N> {
 
     /// See [`Simd::sixteenths`].
     #[inline(always)]
-    pub(super) fn sixteenths(self, b: f64) -> Option<[Self; 2]> {
-        let [mut n, mut powers] = [self.0; 2];
+    pub(super) fn sixteenths(self, b: f64) -> Option<Sixteenths<Self>> {
+        let [mut n, mut power, mut beyond] = [self.0; 3];
         for k in 0..N {
-            [n[k], powers[k]] = unsafe { S::sixteenths(self.0[k], S::constant(b)) }?;
+            let of = unsafe { S::sixteenths(self.0[k], S::constant(b)) }?;
+            (n[k], power[k], beyond[k]) = (of.n, of.power, of.beyond);
         }
-        Some([n, powers].map(Vectors))
+        Some(Sixteenths { n: Vectors(n), power: Vectors(power), beyond: Vectors(beyond) })
     }
 
     /// `then` where this is greater than `bound`, `other` elsewhere.

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::simd::{Simd, instructions};
+use super::simd::{Simd, Sixteenths, instructions};
 
 /// 16 `f32` lanes: AVX-512F.
 #[derive(Clone, Copy)]
@@ -58,6 +58,26 @@ const POWERS: [f32; 16] = [
     1.756_252_160_373_299_5,
     1.834_008_086_409_342_5,
     1.915_206_561_397_147_3,
+];
+
+/// What 2^(k/16) is above the float nearest to it, as a part of that.
+const POWERS_BEYOND: [f32; 16] = [
+    0.0,
+    4.628547146e-8,
+    -1.199215749e-8,
+    4.729782432e-8,
+    3.193418152e-8,
+    3.621057232e-8,
+    -3.099071932e-8,
+    -7.475213337e-9,
+    1.711427089e-8,
+    -3.047683350e-8,
+    5.233334210e-9,
+    6.107591766e-9,
+    -1.471960509e-8,
+    -5.258795177e-9,
+    -6.128259677e-9,
+    5.140609272e-9,
 ];
 
 // In all of these: the caller answers for the instruction set and for pointers, as the trait says.
@@ -146,13 +166,29 @@ mod implementations {
             unsafe { _mm512_scalef_ps(a, n) }
         }
         #[inline(always)]
-        unsafe fn sixteenths(a: __m512, b: __m512) -> Option<[__m512; 2]> {
+        unsafe fn absolute(a: __m512) -> __m512 {
+            unsafe { _mm512_abs_ps(a) }
+        }
+        #[inline(always)]
+        unsafe fn with_sign_of(a: __m512, b: __m512) -> __m512 {
+            // The first bit of b, and the others of a.
+            const OF_MASK: i32 = 0b1100_1010;
+            unsafe {
+                let sign = _mm512_set1_epi32(i32::MIN);
+                let bits = _mm512_ternarylogic_epi32::<OF_MASK>(sign, _mm512_castps_si512(b), _mm512_castps_si512(a));
+                _mm512_castsi512_ps(bits)
+            }
+        }
+        #[inline(always)]
+        unsafe fn sixteenths(a: __m512, b: __m512) -> Option<Sixteenths<__m512>> {
             unsafe {
                 let large = _mm512_set1_ps(SIXTEENTHS);
                 let sum = _mm512_fmadd_ps(a, b, large);
                 // The last four bits of the sum are what it has beyond a whole number.
-                let powers = _mm512_permutexvar_ps(_mm512_castps_si512(sum), _mm512_loadu_ps(POWERS.as_ptr()));
-                Some([_mm512_sub_ps(sum, large), powers])
+                let k = _mm512_castps_si512(sum);
+                let power = _mm512_permutexvar_ps(k, _mm512_loadu_ps(POWERS.as_ptr()));
+                let beyond = _mm512_permutexvar_ps(k, _mm512_loadu_ps(POWERS_BEYOND.as_ptr()));
+                Some(Sixteenths { n: _mm512_sub_ps(sum, large), power, beyond })
             }
         }
         #[inline(always)]

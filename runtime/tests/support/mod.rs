@@ -11,8 +11,8 @@ use schur_ir::expr::Scalar;
 use schur_ir::graph::{Init, OutputKind, Param, Requirement};
 use schur_ir::micro::Entry;
 use schur_ir::program::{
-    Buffer, BufferId, BufferKind, Code, InputSlot, Kernel, KernelFn, CHUNK_ROWS, OutputSlot, ParamSlot, Parts,
-    Program, Step,
+    Buffer, BufferId, BufferKind, CHUNK_ROWS, Code, InputSlot, Kernel, KernelFn, OutputSlot, ParamSlot, Parts, Program,
+    Step,
 };
 use schur_ir::ty::DType;
 use schur_runtime::executor::Executor;
