@@ -1,8 +1,6 @@
 //! The functions of [`schur_ir::expr::Unary`] on vectors, by polynomials.
 //!
-//! Coefficients and ranges of `tanh` and of `exp` in `f64` are those of the Cephes library (S. Moshier, Methods and
-//! Programs for Mathematical Functions, 1989). All functions err by one or two units in the last place, few
-//! places of `tanh` and `softplus` by three. NaN gives NaN.
+//! All functions err by one or two units in the last place, few places of `tanh` and `softplus` by three. NaN gives NaN.
 
 #![allow(clippy::excessive_precision, reason = "coefficients as published")]
 
@@ -32,18 +30,23 @@ pub(super) fn exp<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
 fn exp_times<S: Simd, const N: usize>(x: Vectors<S, N>, s: f64) -> Vectors<S, N> {
     // Beyond these, e^x is zero or infinite.
     let (low, high) = if S::IS_DOUBLE { (-746.0, 709.8) } else { (-104.0, 88.8) };
-    let bounded = if s < 0.0 { x.between(-high, -low) } else { x.between(low, high) };
-    if let Some(near) = bounded.sixteenths(s * LOG2_E) {
-        return exp_by_sixteenths(remainder(bounded, near.n, s), near, s);
+    let x = if s < 0.0 { x.between(-high, -low) } else { x.between(low, high) };
+    if let Some(near) = x.sixteenths(s * LOG2_E) {
+        return exp_by_sixteenths(remainder(x, near.n, s), near, s);
     }
-    let x = if s < 0.0 { -x } else { x }.between(low, high);
-    let n = (x * x.constant(LOG2_E)).nearest();
-    let r = remainder(x, n, 1.0);
-    let power = if S::IS_DOUBLE { exp_reduced_f64(r) } else { exp_reduced_f32(r) };
-    power.scale(n)
+    let (n, r) = nearest(if s < 0.0 { -x } else { x });
+    let one = r.constant(1.0);
+    exp_terms(r).multiply_add(r, one).multiply_add(r, one).scale(n)
 }
 
-/// x − n ln 2 / s, where n times the first part of ln 2 is exact, and s is a power of 2 or the negative of one.
+/// The whole number n that is nearest to x / ln 2, and x − n ln 2.
+#[inline(always)]
+fn nearest<S: Simd, const N: usize>(x: Vectors<S, N>) -> (Vectors<S, N>, Vectors<S, N>) {
+    let n = (x * x.constant(LOG2_E)).nearest();
+    (n, remainder(x, n, 1.0))
+}
+
+/// x − n ln 2 / s for s = ±1, where n times the first part of ln 2 is exact.
 #[inline(always)]
 fn remainder<S: Simd, const N: usize>(x: Vectors<S, N>, n: Vectors<S, N>, s: f64) -> Vectors<S, N> {
     let (ln2, rest) = if S::IS_DOUBLE {
@@ -65,31 +68,29 @@ fn exp_by_sixteenths<S: Simd, const N: usize>(
     (near.power * r).multiply_add(rest, near.power).scale(near.n)
 }
 
-/// e^r for |r| ≤ ln 2 / 2: 1 + r + r² P(r), whose largest relative error is least: 3.1e-9.
+/// (e^r − 1 − r) / r² for |r| ≤ ln 2 / 2: polynomials by which e^r has the least relative error, 3.1e-9 and 1.6e-17.
 #[inline(always)]
-fn exp_reduced_f32<S: Simd, const N: usize>(r: Vectors<S, N>) -> Vectors<S, N> {
-    const P: [f64; 7] = [
+fn exp_terms<S: Simd, const N: usize>(r: Vectors<S, N>) -> Vectors<S, N> {
+    const F32: [f64; 5] = [
         1.381_454_017_680_130_6e-3,
         8.368_745_108_942_590_7e-3,
         4.166_839_078_354_791_3e-2,
         1.666_652_039_904_253_7e-1,
         4.999_999_343_212_929_3e-1,
-        1.0,
-        1.0,
     ];
-    polynomial(r, &P)
-}
-
-/// e^r for |r| ≤ ln 2 / 2: 1 + 2 r P(r²) / (Q(r²) − r P(r²)).
-#[inline(always)]
-fn exp_reduced_f64<S: Simd, const N: usize>(r: Vectors<S, N>) -> Vectors<S, N> {
-    const P: [f64; 3] = [1.261_771_930_748_105_908_78e-4, 3.029_944_077_074_419_613e-2, 9.999_999_999_999_999_999_1e-1];
-    const Q: [f64; 4] =
-        [3.001_985_051_386_644_550_42e-6, 2.524_483_403_496_841_041_92e-3, 2.272_655_482_081_550_287_66e-1, 2.0];
-    let square = r * r;
-    let p = polynomial(square, &P) * r;
-    let ratio = p / (polynomial(square, &Q) - p);
-    ratio.multiply_add(r.constant(2.0), r.constant(1.0))
+    const F64: [f64; 10] = [
+        2.510_038_549_551_032e-8,
+        2.762_008_844_540_974_6e-7,
+        2.755_726_845_999_706_4e-6,
+        2.480_152_129_595_437_6e-5,
+        1.984_126_986_305_361_8e-4,
+        1.388_888_891_721_371_7e-3,
+        8.333_333_333_330_062e-3,
+        4.166_666_666_662_413e-2,
+        1.666_666_666_666_666_9e-1,
+        5.000_000_000_000_001e-1,
+    ];
+    if S::IS_DOUBLE { polynomial(r, &F64) } else { polynomial(r, &F32) }
 }
 
 /// 1 / (1 + e^−x).
@@ -112,54 +113,34 @@ pub(super) fn silu_slope<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S
     (x * s).multiply_add(x.constant(1.0) - s, s)
 }
 
-/// tanh x.
+/// sign(x) e / (e + 2) with e = e^2|x| − 1.
 #[inline(always)]
 pub(super) fn tanh<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
+    // tanh is 1 from half of that on.
+    let limit = if S::IS_DOUBLE { 38.2 } else { 18.2 };
     let size = x.absolute();
-    // tanh is 1 from there on.
-    let bounded = size.at_most(9.1);
-    match bounded.sixteenths(2.0 * LOG2_E) {
-        Some(near) => tanh_by_sixteenths(remainder(bounded, near.n, 2.0), near).with_sign_of(x),
-        None => tanh_by_halves(x, size),
-    }
+    let e = exp_less_one((size + size).at_most(limit));
+    (e / (e + x.constant(2.0))).with_sign_of(x)
 }
 
-/// e / (e + 2) with e = e^2x − 1 = (p − 1) + p (q − 1), where p is the float next to 2ⁿ, and q = e^2r 2ⁿ / p for |2r| ≤ ln 2 / 32: with
-/// the terms of e^2r up to (2r)⁴. Digits that p − 1 takes from 2ⁿ are those that it has beyond p.
+/// e^x − 1 = (p − 1) + p q with q = e^x / p − 1, of numbers up to some tens that are not negative; p is 2 to the power of the multiple
+/// of 1, or of 1/16, that is nearest to x / ln 2, or the float next to that: q has what p has not.
 #[inline(always)]
-fn tanh_by_sixteenths<S: Simd, const N: usize>(r: Vectors<S, N>, near: Sixteenths<Vectors<S, N>>) -> Vectors<S, N> {
-    let power = near.power.scale(near.n);
-    let first = r.multiply_add(r.constant(2.0), near.beyond);
-    let rest = polynomial(r, &[2.0 / 3.0, 4.0 / 3.0, 2.0]).multiply_add(r * r, first);
-    let e = power.multiply_add(rest, power - r.constant(1.0));
-    e / (e + r.constant(2.0))
-}
-
-/// A rational function for |x| < 0.625, else sign(x) (1 − 2 / (e^2|x| + 1)).
-#[inline(always)]
-fn tanh_by_halves<S: Simd, const N: usize>(x: Vectors<S, N>, size: Vectors<S, N>) -> Vectors<S, N> {
-    let (one, two) = (x.constant(1.0), x.constant(2.0));
-    let large = (one - two / (exp(size * two) + one)).with_sign_of(x);
-    let square = x * x;
-    let ratio = if S::IS_DOUBLE { tanh_ratio_f64(square) } else { tanh_ratio_f32(square) };
-    let small = (square * x).multiply_add(ratio, x);
-    size.if_greater(x.constant(0.625), large, small)
-}
-
-#[inline(always)]
-fn tanh_ratio_f32<S: Simd, const N: usize>(square: Vectors<S, N>) -> Vectors<S, N> {
-    const P: [f64; 5] =
-        [-5.704_988_727_45e-3, 2.063_908_879_54e-2, -5.373_971_555_31e-2, 1.333_144_220_36e-1, -3.333_328_194_22e-1];
-    polynomial(square, &P)
-}
-
-#[inline(always)]
-fn tanh_ratio_f64<S: Simd, const N: usize>(square: Vectors<S, N>) -> Vectors<S, N> {
-    const P: [f64; 3] =
-        [-9.643_991_794_250_522_386_28e-1, -9.928_772_310_019_185_865_64e1, -1.614_687_684_417_084_479_52e3];
-    const Q: [f64; 4] =
-        [1.0, 1.128_116_784_916_329_314_02e2, 2.235_488_390_601_004_485_83e3, 4.844_063_053_251_254_860_48e3];
-    polynomial(square, &P) / polynomial(square, &Q)
+fn exp_less_one<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
+    let one = x.constant(1.0);
+    let (p, q) = match x.sixteenths(LOG2_E) {
+        Some(near) => {
+            let r = remainder(x, near.n, 1.0);
+            // The terms of e^r up to r⁴.
+            let terms = polynomial(r, &[1.0 / 24.0, 1.0 / 6.0, 0.5]);
+            (near.power.scale(near.n), terms.multiply_add(r * r, r + near.beyond))
+        }
+        None => {
+            let (n, r) = nearest(x);
+            (one.scale(n), exp_terms(r).multiply_add(r * r, r))
+        }
+    };
+    p.multiply_add(q, p - one)
 }
 
 /// ln(1 + e^x): max(x, 0) + ln(1 + u) with u = e^−|x| and ln(1 + u) = 2 artanh(u / (2 + u)).

@@ -104,12 +104,6 @@ impl<S: Simd, const N: usize> Vectors<S, N> {
         }
         Some(Sixteenths { n: Vectors(n), power: Vectors(power), beyond: Vectors(beyond) })
     }
-
-    /// `then` where this is greater than `bound`, `other` elsewhere.
-    #[inline(always)]
-    pub(super) fn if_greater(self, bound: Self, then: Self, other: Self) -> Self {
-        each!(k: S::choose(S::is_greater(self.0[k], bound.0[k]), then.0[k], other.0[k]))
-    }
 }
 
 macro_rules! operators {
