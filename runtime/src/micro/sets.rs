@@ -14,7 +14,7 @@ use super::outer;
 use super::portable::{self, Plain};
 use super::simd::Simd;
 use super::square;
-use super::steps::{self, Shape};
+use super::steps::{self, Shape, Step, StepFn};
 use super::store::{Any, Form, Whole, Woven};
 use super::tile::{Layout, Tile};
 use super::tile_sums;
@@ -34,7 +34,7 @@ pub(super) struct Functions<T: 'static> {
     /// A run of elements of a map.
     pub(super) map: map::RunFn<T>,
     /// A step of a list of steps that are done row by row.
-    pub(super) step: fn(Shape) -> Option<steps::StepFn<T>>,
+    pub(super) step: fn(Shape) -> Option<StepFn<T>>,
 }
 
 /// A float, with the functions of every instruction set.
@@ -45,22 +45,59 @@ pub(super) trait Float: Copy + Send + Sync + 'static {
     fn functions(set: InstructionSet) -> &'static Functions<Self>;
 }
 
+/// Functions of one signature, compiled with the instructions of a set.
+macro_rules! compiled {
+    (@ [$($features:tt)*] ($($argument:ident: $of:ty),*) $name:ident [$($generics:tt)*] $function:path) => {
+        /// # Safety
+        /// The machine has the instructions, and the arguments name elements that are there.
+        $($features)*
+        unsafe fn $name<$($generics)*>($($argument: $of),*) {
+            // SAFETY: the caller's.
+            unsafe { $function($($argument),*) }
+        }
+    };
+    ($features:tt $arguments:tt $($name:ident $generics:tt = $function:path;)*) => {
+        $(compiled!(@ $features $arguments $name $generics $function);)*
+    };
+}
+
 /// The functions of one instruction set for one float.
 macro_rules! functions {
     ($name:ident, $float:ty, $simd:ty, [$(#[$features:meta])?], [$(($j:literal, $g:literal, $v:literal))*], [$(($items:literal, $pairs:literal, $groups:literal))*], [$(($terms:literal, $columns:literal))*]) => {
         mod $name {
             use super::*;
 
-            /// # Safety
-            /// The machine has the instructions, and the tile names elements of its arrays.
-            $(#[$features])?
-            unsafe fn tiles<F: Form, const G: usize, const J: usize, const NV: usize>(
-                layout: &Layout<$float>,
-                tile: &mut Tile<$float>,
-                times: usize,
-            ) {
-                // SAFETY: the caller's.
-                unsafe { tile_sums::tiles::<$simd, F, G, J, NV>(layout, tile, times) }
+            const LANES: usize = <$simd as Simd>::LANES;
+
+            compiled! {
+                [$(#[$features])?] (layout: &Layout<$float>, tile: &mut Tile<$float>, times: usize)
+                tiles[F: Form, const G: usize, const J: usize, const NV: usize] = tile_sums::tiles::<$simd, F, G, J, NV>;
+                tile_of_pairs[const G: usize, const H: usize, const ITEMS: usize] = tile_sums::pairs::<$simd, G, H, ITEMS>;
+                tile_of_terms[const G: usize, const J: usize] = tile_sums::terms::<$simd, G, J>;
+                square_pairs[const G: usize, const H: usize, const ITEMS: usize] = square::pairs::<$simd, G, H, ITEMS>;
+                square_terms[const G: usize] = square::terms::<$simd, G>;
+                square_sums[const D: usize] = square::sums::<$simd, D>;
+                outer_rows[const K: usize, const NV: usize] = outer::rows::<$simd, K, NV>;
+            }
+
+            compiled! {
+                [$(#[$features])?] (step: &Step<$float>, arrays: &steps::Arrays<$float>, rows: usize)
+                elements[const P: usize, const Q: usize, const D: usize] = steps::elements::<$simd, P, Q, D>;
+                sums[const P: usize, const Q: usize, const D: usize, const ACROSS: bool, const STREAMS: bool]
+                    = steps::sums::<$simd, P, Q, D, ACROSS, STREAMS>;
+                lines[const P: usize, const Q: usize, const ASKS: usize, const PAST: bool]
+                    = lines::lines::<$simd, P, Q, ASKS, PAST>;
+                columns[const OF: usize, const ASKS: usize] = columns::columns::<$simd, OF, ASKS>;
+            }
+
+            compiled! {
+                [$(#[$features])?] (code: &Code, arrays: &[*mut $float; map::MAX_ARRAYS], count: usize)
+                map[] = map::run::<$simd>;
+            }
+
+            compiled! {
+                [$(#[$features])?] (arrays: dot::Arrays<$float>, plan: &dot::Plan<$float>, rows: usize)
+                dots[const D: usize] = dot::rows::<$simd, D, LANES>;
             }
 
             fn get<F: Form>(items: usize, groups: usize, vectors: usize) -> Option<TileFn<$float>> {
@@ -70,35 +107,11 @@ macro_rules! functions {
                 }
             }
 
-            /// # Safety
-            /// The machine has the instructions, and the tile names elements of its arrays.
-            $(#[$features])?
-            unsafe fn tile_of_pairs<const G: usize, const H: usize, const ITEMS: usize>(
-                layout: &Layout<$float>,
-                tile: &mut Tile<$float>,
-                times: usize,
-            ) {
-                // SAFETY: the caller's.
-                unsafe { tile_sums::pairs::<$simd, G, H, ITEMS>(layout, tile, times) }
-            }
-
             fn pairs(items: usize, groups: usize) -> Option<TileFn<$float>> {
                 match (items, groups) {
                     $(($items, $groups) => Some(tile_of_pairs::<$groups, $pairs, $items>),)*
                     _ => None,
                 }
-            }
-
-            /// # Safety
-            /// The machine has the instructions, and the tile names elements of its arrays.
-            $(#[$features])?
-            unsafe fn tile_of_terms<const G: usize, const J: usize>(
-                layout: &Layout<$float>,
-                tile: &mut Tile<$float>,
-                times: usize,
-            ) {
-                // SAFETY: the caller's.
-                unsafe { tile_sums::terms::<$simd, G, J>(layout, tile, times) }
             }
 
             fn terms(items: usize, groups: usize) -> Option<TileFn<$float>> {
@@ -108,34 +121,6 @@ macro_rules! functions {
                     (4, 3) => Some(tile_of_terms::<3, 4>),
                     _ => None,
                 }
-            }
-
-            /// # Safety
-            /// The machine has the instructions, and the tile names elements of its arrays.
-            $(#[$features])?
-            unsafe fn square_pairs<const G: usize, const H: usize, const ITEMS: usize>(
-                layout: &Layout<$float>,
-                tile: &mut Tile<$float>,
-                times: usize,
-            ) {
-                // SAFETY: the caller's.
-                unsafe { square::pairs::<$simd, G, H, ITEMS>(layout, tile, times) }
-            }
-
-            /// # Safety
-            /// The machine has the instructions, and the tile names elements of its arrays.
-            $(#[$features])?
-            unsafe fn square_terms<const G: usize>(layout: &Layout<$float>, tile: &mut Tile<$float>, times: usize) {
-                // SAFETY: the caller's.
-                unsafe { square::terms::<$simd, G>(layout, tile, times) }
-            }
-
-            /// # Safety
-            /// The machine has the instructions, and the tile names elements of its arrays.
-            $(#[$features])?
-            unsafe fn square_sums<const D: usize>(layout: &Layout<$float>, tile: &mut Tile<$float>, times: usize) {
-                // SAFETY: the caller's.
-                unsafe { square::sums::<$simd, D>(layout, tile, times) }
             }
 
             fn sums_of(components: usize) -> Option<TileFn<$float>> {
@@ -163,21 +148,9 @@ macro_rules! functions {
                 }
             }
 
-            /// # Safety
-            /// The machine has the instructions, and the tile names elements of its arrays.
-            $(#[$features])?
-            unsafe fn outer_rows<const K: usize, const NV: usize>(
-                layout: &Layout<$float>,
-                tile: &mut Tile<$float>,
-                count: usize,
-            ) {
-                // SAFETY: the caller's.
-                unsafe { outer::rows::<$simd, K, NV>(layout, tile, count) }
-            }
-
             fn outer(terms: usize, vectors: usize) -> Option<TileFn<$float>> {
                 match (terms, vectors) {
-$(($terms, $columns) => Some(outer_rows::<$terms, $columns>),)*
+                    $(($terms, $columns) => Some(outer_rows::<$terms, $columns>),)*
                     _ => None,
                 }
             }
@@ -209,56 +182,11 @@ $(($terms, $columns) => Some(outer_rows::<$terms, $columns>),)*
             /// The machine has the instructions, and the arrays hold these rows.
             $(#[$features])?
             unsafe fn matrices(arrays: transpose::Arrays<$float>, plan: &transpose::Plan<$float>, rows: usize) {
-                const LANES: usize = <$simd as Simd>::LANES;
                 // SAFETY: the caller's.
                 plan.each(arrays, rows, |out, from| unsafe { transpose::matrix::<$simd, LANES>(out, from, plan) })
             }
 
-            /// # Safety
-            /// The machine has the instructions, and the arrays hold `count` elements.
-            $(#[$features])?
-            unsafe fn map(code: &Code, arrays: &[*mut $float; map::MAX_ARRAYS], count: usize) {
-                // SAFETY: the caller's.
-                unsafe { map::run::<$simd>(code, arrays, count) }
-            }
-
-            /// # Safety
-            /// The machine has the instructions, and the arrays hold these rows.
-            $(#[$features])?
-            unsafe fn elements<const P: usize, const Q: usize, const D: usize>(
-                step: &steps::Step<$float>,
-                arrays: &steps::Arrays<$float>,
-                count: usize,
-            ) {
-                // SAFETY: the caller's.
-                unsafe { steps::elements::<$simd, P, Q, D>(step, arrays, count) }
-            }
-
-            /// # Safety
-            /// The machine has the instructions, and the arrays hold these rows.
-            $(#[$features])?
-            unsafe fn sums<const P: usize, const Q: usize, const D: usize, const ACROSS: bool, const STREAMS: bool>(
-                step: &steps::Step<$float>,
-                arrays: &steps::Arrays<$float>,
-                count: usize,
-            ) {
-                // SAFETY: the caller's.
-                unsafe { steps::sums::<$simd, P, Q, D, ACROSS, STREAMS>(step, arrays, count) }
-            }
-
-            /// # Safety
-            /// The machine has the instructions, and the arrays hold these rows.
-            $(#[$features])?
-            unsafe fn lines<const P: usize, const Q: usize, const ASKS: usize, const PAST: bool>(
-                step: &steps::Step<$float>,
-                arrays: &steps::Arrays<$float>,
-                count: usize,
-            ) {
-                // SAFETY: the caller's.
-                unsafe { lines::lines::<$simd, P, Q, ASKS, PAST>(step, arrays, count) }
-            }
-
-            fn lines_of<const P: usize, const Q: usize>(shape: Shape) -> steps::StepFn<$float> {
+            fn lines_of<const P: usize, const Q: usize>(shape: Shape) -> StepFn<$float> {
                 match (shape.asks, shape.past_caches) {
                     (0, false) => lines::<P, Q, 0, false>,
                     (1, false) => lines::<P, Q, 1, false>,
@@ -269,19 +197,7 @@ $(($terms, $columns) => Some(outer_rows::<$terms, $columns>),)*
                 }
             }
 
-            /// # Safety
-            /// The machine has the instructions, and the arrays hold these rows.
-            $(#[$features])?
-            unsafe fn columns<const OF: usize, const ASKS: usize>(
-                step: &steps::Step<$float>,
-                arrays: &steps::Arrays<$float>,
-                count: usize,
-            ) {
-                // SAFETY: the caller's.
-                unsafe { columns::columns::<$simd, OF, ASKS>(step, arrays, count) }
-            }
-
-            fn columns_of<const ASKS: usize>(of: usize) -> Option<steps::StepFn<$float>> {
+            fn columns_of<const ASKS: usize>(of: usize) -> Option<StepFn<$float>> {
                 Some(match of {
                     columns::FACTOR => columns::<{ columns::FACTOR }, ASKS>,
                     columns::SQUARE => columns::<{ columns::SQUARE }, ASKS>,
@@ -291,7 +207,7 @@ $(($terms, $columns) => Some(outer_rows::<$terms, $columns>),)*
                 })
             }
 
-            fn step(shape: Shape) -> Option<steps::StepFn<$float>> {
+            fn step(shape: Shape) -> Option<StepFn<$float>> {
                 match (shape.columns, shape.asks) {
                     (Some(of), 0) => columns_of::<0>(of),
                     (Some(of), 1) => columns_of::<1>(of),
@@ -301,7 +217,7 @@ $(($terms, $columns) => Some(outer_rows::<$terms, $columns>),)*
                 }
             }
 
-            fn step_that<const STREAMS: bool>(shape: Shape) -> Option<steps::StepFn<$float>> {
+            fn step_that<const STREAMS: bool>(shape: Shape) -> Option<StepFn<$float>> {
                 Some(match (shape.terms, shape.sums_rows, shape.components) {
                     ([0, 1], Some(true), _) => sums::<0, 1, 0, true, STREAMS>,
                     ([0, 1], Some(false), _) => sums::<0, 1, 0, false, STREAMS>,
@@ -346,27 +262,17 @@ $(($terms, $columns) => Some(outer_rows::<$terms, $columns>),)*
                 plan.each(arrays, rows, |out, from| unsafe { transpose::few::<$simd, N>(out, from, plan) })
             }
 
-            /// # Safety
-            /// The machine has the instructions, and the arrays hold these rows.
-            $(#[$features])?
-            unsafe fn dots<const D: usize>(arrays: dot::Arrays<$float>, plan: &dot::Plan<$float>, rows: usize) {
-                const LANES: usize = <$simd as Simd>::LANES;
-                // SAFETY: the caller's.
-                unsafe { dot::rows::<$simd, D, LANES>(arrays, plan, rows) }
-            }
-
             fn dot(short: usize) -> dot::DotFn<$float> {
                 match short {
                     1 => dots::<1>,
-                    3 if 3 <= <$simd as Simd>::LANES => dots::<3>,
-                    5 if 5 <= <$simd as Simd>::LANES => dots::<5>,
-                    7 if 7 <= <$simd as Simd>::LANES => dots::<7>,
+                    3 if 3 <= LANES => dots::<3>,
+                    5 if 5 <= LANES => dots::<5>,
+                    7 if 7 <= LANES => dots::<7>,
                     _ => dot::plain::<$float>,
                 }
             }
 
             fn rows(transpose: &Transpose) -> transpose::RowsFn<$float> {
-                const LANES: usize = <$simd as Simd>::LANES;
                 if transpose::is_few(transpose, LANES) {
                     return match (transpose.short * transpose.long).div_ceil(LANES) {
                         1 => few::<1>,
@@ -388,7 +294,7 @@ $(($terms, $columns) => Some(outer_rows::<$terms, $columns>),)*
 
             pub(super) static FUNCTIONS: Functions<$float> = Functions {
                 tiles: Tiles {
-                    lanes: <$simd as Simd>::LANES,
+                    lanes: LANES,
                     any: get::<Any>,
                     whole: get::<Whole>,
                     // Where sums go nowhere but to woven vectors, the compiler sums plain arrays in that order, by half the speed.
