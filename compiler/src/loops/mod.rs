@@ -12,6 +12,7 @@
 mod begin;
 mod body;
 mod chosen;
+mod columns;
 mod copies;
 mod elementwise;
 mod functions;

@@ -16,13 +16,7 @@ use schur_ir::ty::DType;
 use super::chosen::{Chosen, place};
 use super::functions::{function, functions};
 use super::strides::{Extent, Loop, is_regular, loops};
-use super::{Ahead, Array, Kernel, LINE, Nest, RowAddress, Stmt, Write, scaled};
-
-/// Fewer columns than this are not worth a call, nor a copy for one.
-pub(super) const MIN_COLUMNS: usize = 2;
-
-/// Fewer columns than this leave most of a vector empty: others are taken, where there are any.
-pub(super) const WIDE: usize = 4;
+use super::{Ahead, Array, Kernel, LINE, Nest, RowAddress, Stmt, Write, columns, scaled};
 
 /// Products of one row that have fewer columns, or multiply fewer numbers, are generated code.
 const MIN_COLUMNS_OF_ROW: usize = 16;
@@ -132,9 +126,9 @@ fn as_products(nest: &Nest, loops: &[Loop], dtype: DType) -> impl Iterator<Item 
     [[1, 2], [2, 1]].into_iter().filter_map(move |factors| product(nest, loops, dtype, factors))
 }
 
-/// The one whose columns are closer together in the output, unless they are few.
+/// The one whose columns come first.
 fn nearest(all: impl Iterator<Item = AsProduct>) -> Option<AsProduct> {
-    all.min_by_key(|one| (one.product.n < WIDE, one.product.n_stride))
+    all.min_by_key(|one| columns::order(one.product.n, one.product.n_stride))
 }
 
 /// True where a product of one row is enough work. Without sums, memory takes as long as generated code does.
@@ -164,7 +158,7 @@ fn role(l: &Loop, [a, b]: [usize; 2]) -> Option<Role> {
 /// The nest as a product of the factors at `a` and `b`, counted with the output.
 fn product(nest: &Nest, loops: &[Loop], dtype: DType, [a, b]: [usize; 2]) -> Option<AsProduct> {
     let n = columns(loops, [a, b])?;
-    let Extent::Axis(columns) = loops[n].extent else { return None };
+    let Extent::Axis(count) = loops[n].extent else { return None };
     let n_stride = loops[n].strides[0];
     let rest: Vec<&Loop> = loops.iter().enumerate().filter(|(k, _)| *k != n).map(|(_, l)| l).collect();
     let roles = rest.iter().map(|l| role(l, [a, b])).collect::<Option<Vec<_>>>()?;
@@ -183,7 +177,7 @@ fn product(nest: &Nest, loops: &[Loop], dtype: DType, [a, b]: [usize; 2]) -> Opt
         dtype,
         m: [along(m.first(), 0, a), along(m.get(1), 0, a)],
         k: ordered([along(k.first(), a, b), along(k.get(1), a, b)]),
-        n: columns,
+        n: count,
         n_stride,
         coefficient: nest.coefficient.0,
         accumulate: nest.write == Write::Add,
@@ -209,14 +203,13 @@ fn ordered([x, y]: [Along; 2]) -> [Along; 2] {
     if length(x) > length(y) { [y, x] } else { [x, y] }
 }
 
-/// The axis along which `b` is contiguous and `a` constant: one along which the output is contiguous too, where there
-/// is one, unless it is short.
+/// The loop that is the columns of `b`, which is contiguous along it.
 fn columns(loops: &[Loop], [a, b]: [usize; 2]) -> Option<usize> {
     let fits = |l: &Loop| {
-        let wide = matches!(l.extent, Extent::Axis(size) if size >= MIN_COLUMNS);
-        wide && l.strides[0] > 0 && l.strides[a] == 0 && l.strides[b] == 1
+        let strides = [0, a, b].map(|array| l.strides[array]);
+        l.extent != Extent::Rows && strides[2] == 1 && columns::are_columns(size(l), strides)
     };
-    (0..loops.len()).filter(|&k| fits(&loops[k])).min_by_key(|&k| (size(&loops[k]) < WIDE, loops[k].strides[0]))
+    (0..loops.len()).filter(|&k| fits(&loops[k])).min_by_key(|&k| columns::order(size(&loops[k]), loops[k].strides[0]))
 }
 
 /// The rows of the product, at most two loops: those of the batch outside, components inside. The others go around.
@@ -276,7 +269,7 @@ fn transpose(nest: &Nest, loops: &[Loop], dtype: DType) -> Option<Chosen> {
     let (rows, axes): (Vec<&Loop>, Vec<&Loop>) = loops.iter().partition(|l| l.extent == Extent::Rows);
     let pairs = axes.iter().flat_map(|short| axes.iter().map(move |long| (*short, *long)));
     let (short, long, (apart, between)) = pairs.filter_map(|(x, y)| Some((x, y, exchanged(x, y)?))).next()?;
-    if nest.write != Write::Set || size(long) < MIN_COLUMNS || axes.iter().any(|l| l.summed) {
+    if nest.write != Write::Set || size(long) < columns::MIN_COLUMNS || axes.iter().any(|l| l.summed) {
         return None;
     }
     let rows = rows.first().map_or([0, 0], |l| [l.strides[0], l.strides[1]]);

@@ -13,9 +13,9 @@ use schur_ir::ty::{DType, Type};
 use smallvec::smallvec;
 
 use super::{Known, Packed, reading_copies};
+use crate::loops::columns::{WIDE, are_columns};
 use crate::loops::reads::{is_own_row, writes_own_row};
 use crate::loops::schedule::Schedule;
-use crate::loops::select::WIDE;
 use crate::loops::storage::Storage;
 
 /// The graph with a copy of every such matrix; `None` where there is none. Kernels share their copies.
@@ -80,7 +80,9 @@ impl Read {
         }
         let has_columns = [[0, 1], [1, 0]].into_iter().any(|[a, b]| {
             let [a, b] = [a, b].map(|k| &path.factors[k].segment.strides);
-            let fits = |k: usize| path.out.strides[k] > 0 && a[k] == 0 && b[k] == 1 && path.axes[k].size >= WIDE;
+            let size = |k: usize| path.axes[k].size;
+            let fits =
+                |k: usize| size(k) >= WIDE && b[k] == 1 && are_columns(size(k), [path.out.strides[k], a[k], b[k]]);
             (0..path.axes.len()).any(fits)
         });
         if has_columns {

@@ -12,9 +12,9 @@ use smallvec::smallvec;
 
 use super::{Known, Packed, reading_copies};
 use crate::loops::Layout;
+use crate::loops::columns::{self, WIDE, are_columns};
 use crate::loops::reads::{is_own_row, root};
 use crate::loops::schedule::Schedule;
-use crate::loops::select::{MIN_COLUMNS, WIDE};
 use crate::loops::storage::Storage;
 
 /// The graph with a copy of every array in memory whose components are neighbours where vectors run over multiplicities;
@@ -59,10 +59,13 @@ fn is_wanted_apart(path: &Path, k: usize) -> bool {
     let size = |a: usize| path.axes[a].size;
     let shared_by_all =
         (0..path.axes.len()).any(|a| strides(a)[0] > 0 && strides(a)[1] > 1 && strides(a)[2] > 0 && size(a) >= WIDE);
-    // As products choose their columns: neighbours in the output, unless these are few.
-    let is_column = |a: &usize| (1..WIDE).contains(&strides(*a)[0]) && (strides(*a)[1] > 0) != (strides(*a)[2] > 0);
-    let columns = (0..path.axes.len()).filter(is_column).filter(|a| size(*a) >= MIN_COLUMNS);
-    let column = columns.min_by_key(|&a| (size(a) < WIDE, strides(a)[0]));
+    // Columns of either factor that are close together in the output.
+    let is_column = |a: &usize| {
+        let [out, mine, other] = strides(*a);
+        let of = |a: usize, b: usize, size| are_columns(size, [out, a, b]);
+        out < WIDE && (of(other, mine, size(*a)) || of(mine, other, size(*a)))
+    };
+    let column = (0..path.axes.len()).filter(is_column).min_by_key(|&a| columns::order(size(a), strides(a)[0]));
     shared_by_all || column.is_some_and(|a| strides(a)[1] > 1)
 }
 

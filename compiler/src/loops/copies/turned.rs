@@ -13,10 +13,10 @@ use smallvec::{SmallVec, smallvec};
 
 use super::{Packed, Rebuild};
 use crate::loops::Layout;
+use crate::loops::columns::MIN_COLUMNS;
 use crate::loops::layout::to_components;
 use crate::loops::reads::{is_own_row, root};
 use crate::loops::schedule::Schedule;
-use crate::loops::select::MIN_COLUMNS;
 use crate::loops::storage::{Storage, has_partial_sums};
 
 /// The graph with such sums turned; `None` where there is none.

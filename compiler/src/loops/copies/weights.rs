@@ -13,7 +13,7 @@ use schur_ir::ty::Type;
 use smallvec::smallvec;
 
 use super::{Packed, Rebuild, drop_unread};
-use crate::loops::select::MIN_COLUMNS;
+use crate::loops::columns::{MIN_COLUMNS, are_columns};
 
 /// The graph with a transposed copy of every weight that is contiguous along a sum.
 pub(in crate::loops) fn transpose(graph: &Graph) -> Packed {
@@ -66,8 +66,8 @@ fn transposable(path: &Path, operand: usize) -> Option<usize> {
     let (weight, other) = if k == 0 { (x, y) } else { (y, x) };
     let axes = || (0..path.axes.len()).filter(|&a| path.axes[a].size >= MIN_COLUMNS);
     let column = |a: &usize| {
-        let of = |segment: &Segment| segment.strides[*a];
-        of(&weight.segment) > 0 && of(&other.segment) == 0 && of(&path.out) > 0
+        let strides = [&path.out, &other.segment, &weight.segment].map(|segment| segment.strides[*a]);
+        are_columns(path.axes[*a].size, strides)
     };
     let sum = |a: &usize| weight.segment.strides[*a] == 1 && path.out.strides[*a] == 0;
     let contiguous = axes().filter(column).any(|a| weight.segment.strides[a] == 1);
