@@ -24,6 +24,7 @@ pub mod build;
 pub mod dim;
 #[expect(clippy::arithmetic_side_effects, reason = "expressions are put together, no numbers")]
 pub mod expr;
+pub mod functions;
 pub mod graph;
 pub mod irreps;
 pub mod limits;

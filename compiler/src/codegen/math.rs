@@ -1,35 +1,24 @@
-//! Vector arithmetic: constants, multiply-adds, and the functions of [`schur_ir::expr::Unary`] as polynomials.
-//!
-//! Coefficients and ranges are those of the Cephes library (S. Moshier, Methods and Programs for Mathematical Functions,
-//! 1989) for `exp` and `tanh`; they err by one or two units in the last place.
-
-#![allow(clippy::excessive_precision)] // coefficients as published
+//! Vector arithmetic: constants, multiply-adds, and the functions of [`schur_ir::expr::Unary`], as [`schur_ir::functions`] says. They
+//! err by one or two units in the last place, few places of `tanh` and `softplus` by three.
 
 use cranelift_codegen::ir::condcodes::FloatCC;
 use cranelift_codegen::ir::{ConstantData, InstBuilder, MemFlagsData, Type, Value, types};
 
+use schur_ir::functions::{self, Constants};
+
 use super::kernel::KernelBuilder;
 
-/// What differs between the element types in `exp` and `tanh`.
+/// What differs between the element types.
 struct Format {
     /// 1.5 · 2^(bits of the fraction): adding it leaves the nearest integer in the low bits.
     round: f64,
     /// Bits of the fraction.
     fraction: i64,
-    /// Beyond these, e^x is infinite or zero.
-    range: (f64, f64),
-    /// ln 2 in two parts, the first with few bits.
-    ln2: (f64, f64),
+    constants: Constants,
 }
 
-const F32: Format =
-    Format { round: 12_582_912.0, fraction: 23, range: (-104.0, 88.8), ln2: (0.693_359_375, -2.121_944_4e-4) };
-const F64: Format = Format {
-    round: 6_755_399_441_055_744.0,
-    fraction: 52,
-    range: (-746.0, 709.8),
-    ln2: (6.931_457_519_531_25E-1, 1.428_606_820_309_417_232_12E-6),
-};
+const F32: Format = Format { round: 12_582_912.0, fraction: 23, constants: functions::F32 };
+const F64: Format = Format { round: 6_755_399_441_055_744.0, fraction: 52, constants: functions::F64 };
 
 impl KernelBuilder<'_> {
     fn is_double(&self) -> bool {
@@ -124,21 +113,16 @@ impl KernelBuilder<'_> {
 
     /// e^x in all lanes.
     pub(super) fn exp(&mut self, x: Value) -> Value {
-        let format = self.format();
-        let (low, high) = (self.constant(format.range.0), self.constant(format.range.1));
+        let [low, high] = self.format().constants.exp_range.map(|bound| self.constant(bound));
         let above = self.b.ins().fcmp(FloatCC::GreaterThan, x, high);
         let below = self.b.ins().fcmp(FloatCC::LessThan, x, low);
         let inside = self.pick(above, high, x);
         let inside = self.pick(below, low, inside);
 
-        let (log2e, round) = (self.constant(std::f64::consts::LOG2_E), self.constant(format.round));
-        let shifted = self.multiply_add(&[inside, log2e], Some(round));
-        let n = self.b.ins().fsub(shifted, round);
-        let (minus_high, minus_low) = (self.constant(-format.ln2.0), self.constant(-format.ln2.1));
-        let r = self.multiply_add(&[n, minus_high], Some(inside));
-        let r = self.multiply_add(&[n, minus_low], Some(r));
-        let power = if self.is_double() { self.exp_reduced_f64(r) } else { self.exp_reduced_f32(r) };
-
+        let (n, r) = self.nearest(inside);
+        let less_one = self.exp_less_one_of(r);
+        let one = self.constant(1.0);
+        let power = self.b.ins().fadd(less_one, one);
         let (first, second) = self.power_of_two(n);
         let scaled = self.b.ins().fmul(power, first);
         let scaled = self.b.ins().fmul(scaled, second);
@@ -147,31 +131,22 @@ impl KernelBuilder<'_> {
         self.pick(below, zero, scaled)
     }
 
-    /// e^r for |r| ≤ ln 2 / 2: 1 + r + r² P(r).
-    fn exp_reduced_f32(&mut self, r: Value) -> Value {
-        const P: [f64; 6] =
-            [1.987_569_15e-4, 1.398_199_95e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1];
-        let p = self.polynomial(r, &P);
-        let square = self.b.ins().fmul(r, r);
-        let tail = self.multiply_add(&[p, square], Some(r));
-        let one = self.constant(1.0);
-        self.b.ins().fadd(tail, one)
+    /// The whole number n that is nearest to x / ln 2, and r = x − n ln 2.
+    fn nearest(&mut self, x: Value) -> (Value, Value) {
+        let format = self.format();
+        let (log2e, round) = (self.constant(std::f64::consts::LOG2_E), self.constant(format.round));
+        let shifted = self.multiply_add(&[x, log2e], Some(round));
+        let n = self.b.ins().fsub(shifted, round);
+        let [first, rest] = format.constants.ln_2.map(|part| self.constant(-part));
+        let r = self.multiply_add(&[n, first], Some(x));
+        (n, self.multiply_add(&[n, rest], Some(r)))
     }
 
-    /// e^r for |r| ≤ ln 2 / 2: 1 + 2 r P(r²) / (Q(r²) − r P(r²)).
-    fn exp_reduced_f64(&mut self, r: Value) -> Value {
-        const P: [f64; 3] =
-            [1.261_771_930_748_105_908_78e-4, 3.029_944_077_074_419_613e-2, 9.999_999_999_999_999_999_1e-1];
-        const Q: [f64; 4] =
-            [3.001_985_051_386_644_550_42e-6, 2.524_483_403_496_841_041_92e-3, 2.272_655_482_081_550_287_66e-1, 2.0];
+    /// e^r − 1 = r + r² P(r) for |r| ≤ ln 2 / 2.
+    fn exp_less_one_of(&mut self, r: Value) -> Value {
+        let terms = self.polynomial(r, self.format().constants.exp_terms);
         let square = self.b.ins().fmul(r, r);
-        let p = self.polynomial(square, &P);
-        let p = self.b.ins().fmul(p, r);
-        let q = self.polynomial(square, &Q);
-        let difference = self.b.ins().fsub(q, p);
-        let ratio = self.b.ins().fdiv(p, difference);
-        let (one, two) = (self.constant(1.0), self.constant(2.0));
-        self.multiply_add(&[ratio, two], Some(one))
+        self.multiply_add(&[terms, square], Some(r))
     }
 
     /// 1 / (1 + e^−x) in all lanes.
@@ -183,44 +158,24 @@ impl KernelBuilder<'_> {
         self.b.ins().fdiv(one, sum)
     }
 
-    /// tanh x in all lanes: a rational function for |x| < 0.625, else sign(x) (1 − 2 / (e^2|x| + 1)).
+    /// tanh x in all lanes.
     pub(super) fn tanh(&mut self, x: Value) -> Value {
-        let (one, two, border) = (self.constant(1.0), self.constant(2.0), self.constant(0.625));
+        let (one, two) = (self.constant(1.0), self.constant(2.0));
+        let limit = self.constant(self.format().constants.tanh_limit);
         let size = self.b.ins().fabs(x);
+        let is_one = self.b.ins().fcmp(FloatCC::GreaterThan, size, limit);
+        let size = self.pick(is_one, limit, size);
         let doubled = self.b.ins().fmul(size, two);
-        let power = self.exp(doubled);
-        let sum = self.b.ins().fadd(power, one);
-        let ratio = self.b.ins().fdiv(two, sum);
-        let large = self.b.ins().fsub(one, ratio);
-        let large = self.with_sign_of(large, x);
 
-        let square = self.b.ins().fmul(x, x);
-        let ratio = if self.is_double() { self.tanh_ratio_f64(square) } else { self.tanh_ratio_f32(square) };
-        let cube = self.b.ins().fmul(square, x);
-        let small = self.multiply_add(&[cube, ratio], Some(x));
-        let is_large = self.b.ins().fcmp(FloatCC::GreaterThan, size, border);
-        self.pick(is_large, large, small)
-    }
-
-    fn tanh_ratio_f32(&mut self, square: Value) -> Value {
-        const P: [f64; 5] = [
-            -5.704_988_727_45e-3,
-            2.063_908_879_54e-2,
-            -5.373_971_555_31e-2,
-            1.333_144_220_36e-1,
-            -3.333_328_194_22e-1,
-        ];
-        self.polynomial(square, &P)
-    }
-
-    fn tanh_ratio_f64(&mut self, square: Value) -> Value {
-        const P: [f64; 3] =
-            [-9.643_991_794_250_522_386_28e-1, -9.928_772_310_019_185_865_64e1, -1.614_687_684_417_084_479_52e3];
-        const Q: [f64; 4] =
-            [1.0, 1.128_116_784_916_329_314_02e2, 2.235_488_390_601_004_485_83e3, 4.844_063_053_251_254_860_48e3];
-        let p = self.polynomial(square, &P);
-        let q = self.polynomial(square, &Q);
-        self.b.ins().fdiv(p, q)
+        let (n, r) = self.nearest(doubled);
+        let less_one = self.exp_less_one_of(r);
+        let (first, second) = self.power_of_two(n);
+        let power = self.b.ins().fmul(first, second);
+        let whole = self.b.ins().fsub(power, one);
+        let e = self.multiply_add(&[less_one, power], Some(whole));
+        let sum = self.b.ins().fadd(e, two);
+        let ratio = self.b.ins().fdiv(e, sum);
+        self.with_sign_of(ratio, x)
     }
 
     fn with_sign_of(&mut self, size: Value, sign: Value) -> Value {
@@ -229,7 +184,7 @@ impl KernelBuilder<'_> {
         self.b.ins().bor(size, sign)
     }
 
-    /// ln(1 + e^x) in all lanes: max(x, 0) + ln(1 + u) with u = e^−|x| and ln(1 + u) = 2 artanh(u / (2 + u)).
+    /// ln(1 + e^x) in all lanes.
     pub(super) fn softplus(&mut self, x: Value) -> Value {
         let size = self.b.ins().fabs(x);
         let negated = self.b.ins().fneg(size);
@@ -238,9 +193,7 @@ impl KernelBuilder<'_> {
         let sum = self.b.ins().fadd(u, two);
         let s = self.b.ins().fdiv(u, sum);
         let square = self.b.ins().fmul(s, s);
-        let terms = if self.is_double() { 17 } else { 8 };
-        let series: Vec<f64> = (0..terms).rev().map(|k| 2.0 / f64::from(2 * k + 1)).collect();
-        let series = self.polynomial(square, &series);
+        let series = self.polynomial(square, self.format().constants.artanh_terms);
         let logarithm = self.b.ins().fmul(series, s);
         let zero = self.constant(0.0);
         let larger = self.b.ins().fmax(x, zero);

@@ -1,13 +1,19 @@
-//! The functions of [`schur_ir::expr::Unary`] on vectors, by polynomials.
+//! The functions of [`schur_ir::expr::Unary`] on vectors, as [`schur_ir::functions`] says.
 //!
-//! All functions err by one or two units in the last place, few places of `tanh` and `softplus` by three. NaN gives NaN.
-
-#![allow(clippy::excessive_precision, reason = "coefficients as published")]
+//! All err by one or two units in the last place, few places of `tanh` and `softplus` by three. NaN gives NaN.
 
 use std::f64::consts::LOG2_E;
 
+use schur_ir::functions::{Constants, F32, F64};
+
 use super::simd::{Simd, Sixteenths};
 use super::vectors::Vectors;
+
+/// The constants of the element type.
+#[inline(always)]
+const fn constants<S: Simd>() -> Constants {
+    if S::IS_DOUBLE { F64 } else { F32 }
+}
 
 /// `Σ coefficients[k] x^(n-k)`, highest power first, by Horner's rule.
 #[inline(always)]
@@ -28,8 +34,7 @@ pub(super) fn exp<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
 /// e^(s x) = 2ⁿ e^r for s = ±1, where n is the multiple of 1, or of 1/16, that is nearest to s x / ln 2.
 #[inline(always)]
 fn exp_times<S: Simd, const N: usize>(x: Vectors<S, N>, s: f64) -> Vectors<S, N> {
-    // Beyond these, e^x is zero or infinite.
-    let (low, high) = if S::IS_DOUBLE { (-746.0, 709.8) } else { (-104.0, 88.8) };
+    let [low, high] = constants::<S>().exp_range;
     let x = if s < 0.0 { x.between(-high, -low) } else { x.between(low, high) };
     if let Some(near) = x.sixteenths(s * LOG2_E) {
         return exp_by_sixteenths(remainder(x, near.n, s), near, s);
@@ -46,15 +51,11 @@ fn nearest<S: Simd, const N: usize>(x: Vectors<S, N>) -> (Vectors<S, N>, Vectors
     (n, remainder(x, n, 1.0))
 }
 
-/// x − n ln 2 / s for s = ±1, where n times the first part of ln 2 is exact.
+/// x − n ln 2 / s for s = ±1.
 #[inline(always)]
 fn remainder<S: Simd, const N: usize>(x: Vectors<S, N>, n: Vectors<S, N>, s: f64) -> Vectors<S, N> {
-    let (ln2, rest) = if S::IS_DOUBLE {
-        (6.931_457_519_531_25E-1, 1.428_606_820_309_417_232_12E-6)
-    } else {
-        (0.693_359_375, -2.121_944_4e-4)
-    };
-    n.multiply_add(x.constant(-rest / s), n.multiply_add(x.constant(-ln2 / s), x))
+    let [first, rest] = constants::<S>().ln_2;
+    n.multiply_add(x.constant(-rest / s), n.multiply_add(x.constant(-first / s), x))
 }
 
 /// 2ⁿ e^(s r) for |s r| ≤ ln 2 / 32: with the terms of e^r up to r³, whose relative error is below 1e-8.
@@ -68,29 +69,10 @@ fn exp_by_sixteenths<S: Simd, const N: usize>(
     (near.power * r).multiply_add(rest, near.power).scale(near.n)
 }
 
-/// (e^r − 1 − r) / r² for |r| ≤ ln 2 / 2: polynomials by which e^r has the least relative error, 3.1e-9 and 1.6e-17.
+/// (e^r − 1 − r) / r² for |r| ≤ ln 2 / 2.
 #[inline(always)]
 fn exp_terms<S: Simd, const N: usize>(r: Vectors<S, N>) -> Vectors<S, N> {
-    const F32: [f64; 5] = [
-        1.381_454_017_680_130_6e-3,
-        8.368_745_108_942_590_7e-3,
-        4.166_839_078_354_791_3e-2,
-        1.666_652_039_904_253_7e-1,
-        4.999_999_343_212_929_3e-1,
-    ];
-    const F64: [f64; 10] = [
-        2.510_038_549_551_032e-8,
-        2.762_008_844_540_974_6e-7,
-        2.755_726_845_999_706_4e-6,
-        2.480_152_129_595_437_6e-5,
-        1.984_126_986_305_361_8e-4,
-        1.388_888_891_721_371_7e-3,
-        8.333_333_333_330_062e-3,
-        4.166_666_666_662_413e-2,
-        1.666_666_666_666_666_9e-1,
-        5.000_000_000_000_001e-1,
-    ];
-    if S::IS_DOUBLE { polynomial(r, &F64) } else { polynomial(r, &F32) }
+    polynomial(r, constants::<S>().exp_terms)
 }
 
 /// 1 / (1 + e^−x).
@@ -116,10 +98,8 @@ pub(super) fn silu_slope<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S
 /// sign(x) e / (e + 2) with e = e^2|x| − 1.
 #[inline(always)]
 pub(super) fn tanh<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
-    // tanh is 1 from half of that on.
-    let limit = if S::IS_DOUBLE { 38.2 } else { 18.2 };
-    let size = x.absolute();
-    let e = exp_less_one((size + size).at_most(limit));
+    let size = x.absolute().at_most(constants::<S>().tanh_limit);
+    let e = exp_less_one(size + size);
     (e / (e + x.constant(2.0))).with_sign_of(x)
 }
 
@@ -143,25 +123,10 @@ fn exp_less_one<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
     p.multiply_add(q, p - one)
 }
 
-/// ln(1 + e^x): max(x, 0) + ln(1 + u) with u = e^−|x| and ln(1 + u) = 2 artanh(u / (2 + u)).
+/// ln(1 + e^x).
 #[inline(always)]
 pub(super) fn softplus<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
-    const F32: [f64; 8] = series();
-    const F64: [f64; 17] = series();
     let u = exp_times(x.absolute(), -1.0);
     let s = u / (u + x.constant(2.0));
-    let square = s * s;
-    let series = if S::IS_DOUBLE { polynomial(square, &F64) } else { polynomial(square, &F32) };
-    series.multiply_add(s, x.larger(x.constant(0.0)))
-}
-
-/// The coefficients 2 / (2 k + 1), the last first.
-const fn series<const N: usize>() -> [f64; N] {
-    let mut terms = [0.0; N];
-    let mut k = 0;
-    while k < N {
-        terms[N - 1 - k] = 2.0 / (2 * k + 1) as f64;
-        k += 1;
-    }
-    terms
+    polynomial(s * s, constants::<S>().artanh_terms).multiply_add(s, x.larger(x.constant(0.0)))
 }
