@@ -94,10 +94,11 @@ pub const CHUNK_ROWS: usize = 96;
 
 /// The rows of every chunk but the last, for a kernel over `rows` rows in tiles of `tile`, which has at least so many in a
 /// chunk: it depends on nothing else, and at most [`MAX_CHUNKS`] chunks cover the rows. There are up to 1, 2, 4 or 8, which as many
-/// threads share evenly.
+/// threads share evenly; four have 64 rows or more, eight [`CHUNK_ROWS`], since more copies take longer to add.
 pub fn chunk_rows(rows: usize, tile: usize, least: usize) -> usize {
-    let most = rows.checked_div(least).unwrap_or(rows).clamp(1, MAX_CHUNKS);
-    part_rows(rows.max(least), 1 << most.ilog2(), tile)
+    let most = [(MAX_CHUNKS, CHUNK_ROWS), (4, 64), (2, 0)];
+    let fits = most.into_iter().find(|(chunks, of)| rows >= chunks.saturating_mul(least.max(*of)));
+    part_rows(rows.max(least), fits.map_or(1, |(chunks, _)| chunks), tile)
 }
 
 /// The rows of every part but the last where `rows` rows are cut in up to so many parts: whole tiles where a part has many

@@ -81,6 +81,9 @@ mod tests {
         let cut = |rows, tile| cut_by(rows, tile, CHUNK_ROWS);
         assert_eq!((cut(191, 96), cut(192, 96), cut(256, 96)), ((1, 192), (2, 96), (2, 132)));
         assert_eq!((cut(500, 8), cut(1000, 84), cut(10_000, 84)), ((4, 128), (8, 132), (8, 1260)));
+        let cut_small = |rows| cut_by(rows, 24, 32);
+        assert_eq!((cut_small(63), cut_small(64), cut_small(255)), ((1, 72), (2, 36), (2, 132)));
+        assert_eq!((cut_small(256), cut_small(767), cut_small(768)), ((4, 72), (4, 192), (8, 96)));
         assert_eq!(
             (cut_by(1000, 12, 256), cut_by(2000, 60, 256), cut_by(300, 60, 480)),
             ((2, 504), (4, 540), (1, 480))
