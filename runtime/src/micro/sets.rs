@@ -296,8 +296,9 @@ macro_rules! functions {
                 tiles: Tiles {
                     lanes: LANES,
                     any: get::<Any>,
-                    whole: get::<Whole>,
-                    // Where sums go nowhere but to woven vectors, the compiler sums plain arrays in that order, by half the speed.
+                    // Plain arrays take any number of elements about as fast as whole vectors, which would be many functions more to
+                    // compile. Where sums go nowhere but to woven vectors, the compiler sums them in that order, by half the speed.
+                    whole: if <$simd as Simd>::IS_PLAIN { get::<Any> } else { get::<Whole> },
                     woven: if <$simd as Simd>::IS_PLAIN { get::<Any> } else { get::<Woven> },
                     pairs,
                     terms,
