@@ -145,7 +145,7 @@ pub fn generate(
         let (context, builder) = (Context::new(), FunctionBuilderContext::new());
         Generator { loops, symbols: &symbols, target, listings, stored, context, builder }
     };
-    let codes = shared(&functions, generator)?;
+    let codes = on_threads(&functions, generator)?;
     if let Some(stored) = stored.filter(|_| codes.iter().any(|(code, _)| !code.was_cached)) {
         let functions: Vec<_> = codes.iter().filter_map(|(code, key)| Some(((*key)?, &code.machine))).collect();
         stored.keep(&functions);
@@ -164,7 +164,7 @@ pub fn generate(
 type Generated = (KernelCode, Option<Key>);
 
 /// Generates functions in order, on threads that share them.
-fn shared<'a>(
+fn on_threads<'a>(
     functions: &[(&Kernel, Scope)],
     generator: impl Fn() -> Generator<'a> + Sync,
 ) -> Result<Vec<Generated>, CodegenError> {

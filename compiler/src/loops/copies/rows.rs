@@ -62,8 +62,8 @@ fn is_wanted_apart(path: &Path, k: usize) -> bool {
     // Columns of either factor that are close together in the output.
     let is_column = |a: &usize| {
         let [out, mine, other] = strides(*a);
-        let of = |a: usize, b: usize, size| are_columns(size, [out, a, b]);
-        out < WIDE && (of(other, mine, size(*a)) || of(mine, other, size(*a)))
+        let either = [[mine, other], [other, mine]];
+        out < WIDE && either.into_iter().any(|[x, y]| are_columns(size(*a), [out, x, y]))
     };
     let column = (0..path.axes.len()).filter(is_column).min_by_key(|&a| columns::order(size(a), strides(a)[0]));
     shared_by_all || column.is_some_and(|a| strides(a)[1] > 1)
