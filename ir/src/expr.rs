@@ -8,6 +8,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 
 mod part;
+mod silu;
 
 pub use part::Part;
 

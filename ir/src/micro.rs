@@ -71,7 +71,7 @@ pub struct Entry {
 /// A micro-kernel that a program calls.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Micro {
-    /// A matrix product. Arrays: `out`, `a`, `b`, and `scale` where there is one.
+    /// A matrix product. Arrays: `out`, `a`, `b`, and what its [finish](Finish) has beside `out`.
     Product(Product),
     /// Sums of neighbours for a single column. Arrays: `out`, `a`, `b`.
     Dot(Dot),
@@ -153,8 +153,8 @@ impl Along {
     pub const NONE: Along = Along { extent: Extent::Fixed(1), strides: [0, 0] };
 }
 
-/// `out[m, n] (+)= coefficient scale[m, n] Σ_k a[m, k] b[k, n]`, where `m` and `k` are pairs of axes and `b` and `scale` are
-/// contiguous along `n`.
+/// `out[m, n] (+)= coefficient Σ_k a[m, k] b[k, n]`, where `m` and `k` are pairs of axes and `b` is contiguous along `n`; a
+/// [finish](Finish) does something else to the sums before they are written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Product {
     /// The element type.
@@ -171,11 +171,46 @@ pub struct Product {
     pub coefficient: f64,
     /// Add to what is there.
     pub accumulate: bool,
-    /// The strides of `scale` along `m`; none where it is 1.
-    pub scale: Option<[usize; 2]>,
+    /// What else is done.
+    pub finish: Finish,
+}
+
+/// What is done to the sums of a [`Product`], times their coefficient, while they are in registers. An array beside `out` is contiguous
+/// along `n`, and has these strides along `m`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Finish {
+    /// They are written, or added to what is there.
+    Plain,
+    /// They are multiplied by the elements of an array first.
+    Scaled([usize; 2]),
+    /// `factor x σ(x)` is written for each of them, and its derivative but for the factor to an array, if one is given. Nothing is added to
+    /// what is there, columns are neighbours in `out` and a multiple of [`WHOLE`](Finish::WHOLE), rows a list, and a sum has at most
+    /// [`Product::DEPTH`] terms.
+    Silu {
+        /// A constant factor.
+        factor: f64,
+        /// The strides of the derivative's array.
+        slope: Option<[usize; 2]>,
+    },
+}
+
+impl Finish {
+    /// So many columns are whole vectors of every set of instructions.
+    pub const WHOLE: usize = 16;
+
+    /// The strides of the array beside `out`, if there is one.
+    pub fn beside(&self) -> Option<[usize; 2]> {
+        match self {
+            Finish::Plain | Finish::Silu { slope: None, .. } => None,
+            Finish::Scaled(strides) | Finish::Silu { slope: Some(strides), .. } => Some(*strides),
+        }
+    }
 }
 
 impl Product {
+    /// Terms after which a sum goes to memory, so that a panel of `b` stays in the first cache.
+    pub const DEPTH: usize = 256;
+
     /// True where it asks for what is ahead: where its loops are long enough to lose nothing by it.
     pub fn asks(&self) -> bool {
         const LONG: usize = 16;
@@ -243,7 +278,12 @@ impl fmt::Display for Micro {
                 if p.n_stride > 1 {
                     write!(f, " at {}", p.n_stride)?;
                 }
-                f.write_str(if p.scale.is_some() { ", scaled" } else { "" })
+                f.write_str(match p.finish {
+                    Finish::Plain => "",
+                    Finish::Scaled(_) => ", scaled",
+                    Finish::Silu { slope: None, .. } => ", silu",
+                    Finish::Silu { slope: Some(_), .. } => ", silu and its slope",
+                })
             }
             Micro::Dot(d) if d.short == 1 => write!(f, "{} dot product, rows tile, sums {}", d.dtype, d.terms),
             Micro::Dot(d) => write!(f, "{} dot product, rows tile x {}, sums {}", d.dtype, d.short, d.terms),

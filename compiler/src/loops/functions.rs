@@ -6,15 +6,9 @@ use schur_ir::expr::{Expr, Unary};
 use schur_ir::micro::{self, MAX_MAP_ARRAYS, MAX_MAP_PARTS, Micro};
 use schur_ir::ty::DType;
 
-use super::chosen::{Chosen, place};
+use super::chosen::place;
 use super::strides::is_regular;
-use super::{Access, MapStmt, RowAddress, Stmt, Together};
-
-/// The map by a micro-kernel, where it computes functions that take many instructions.
-pub(super) fn function(map: &MapStmt, dtype: DType) -> Option<Chosen> {
-    let (micro, _) = function_of(&[map], dtype)?;
-    Some(Chosen { micro, arrays: (0..=map.operands.len()).collect(), outer: Vec::new(), by_row: false })
-}
+use super::{Access, Kernel, MapStmt, MicroCall, RowAddress, Stmt, Together};
 
 /// The micro-kernel that computes functions of the same operands, and its arrays.
 fn function_of(maps: &[&MapStmt], dtype: DType) -> Option<(Micro, Vec<Access>)> {
@@ -31,30 +25,44 @@ fn function_of(maps: &[&MapStmt], dtype: DType) -> Option<(Micro, Vec<Access>)> 
     Some((Micro::Map(micro::Map { dtype, exprs, rows, count: first.count }), arrays))
 }
 
-/// Maps that follow each other and compute functions of the same operands, which share what these are made of.
-pub(super) fn functions(body: &[Stmt], dtype: DType, micros: &mut Vec<Micro>) -> Vec<Together> {
-    let mut all = Vec::new();
+/// Chooses the maps of a kernel, of those that no other micro-kernel does: by themselves, or several that follow each other and
+/// compute functions of the same operands, which share what these are made of.
+pub(super) fn functions(kernel: &mut Kernel, dtype: DType, micros: &mut Vec<Micro>) {
     let mut start = 0;
-    while start < body.len() {
-        let mut maps: Vec<&MapStmt> = Vec::new();
-        let mut found = None;
-        for stmt in &body[start..] {
-            let Stmt::Map(map) = stmt else { break };
-            let is_like = |first: &&MapStmt| first.operands == map.operands && first.count == map.count;
-            maps.push(map);
-            match function_of(&maps, dtype).filter(|_| maps.first().is_some_and(is_like)) {
-                Some(of) => found = Some((maps.len(), of)),
-                None => break,
+    while start < kernel.body.len() {
+        let (count, found) = longest(kernel, start, dtype);
+        if let Some((micro, arrays)) = found {
+            let micro = place(micros, micro);
+            if count == 1
+                && let Stmt::Map(map) = &mut kernel.body[start]
+            {
+                let arrays = (0..=map.operands.len()).collect();
+                map.call = Some(MicroCall { micro, arrays, outer: Vec::new(), by_row: false, first: None });
+            } else {
+                let statements = start..start + count;
+                kernel.together.push(Together { statements, micro, arrays, divisor: None, beyond_caches: None });
             }
         }
-        let done = found.filter(|(count, _)| *count > 1).map_or(1, |(count, (micro, arrays))| {
-            let statements = start..start + count;
-            all.push(Together { statements, micro: place(micros, micro), arrays, divisor: None, beyond_caches: None });
-            count
-        });
-        start += done;
+        start += count;
     }
-    all
+    kernel.together.sort_by_key(|together| together.statements.start);
+}
+
+/// From a statement on, as many maps as one micro-kernel computes, and that one; one statement where it computes none.
+fn longest(kernel: &Kernel, start: usize, dtype: DType) -> (usize, Option<(Micro, Vec<Access>)>) {
+    let mut maps: Vec<&MapStmt> = Vec::new();
+    let mut found = (1, None);
+    for (k, stmt) in kernel.body.iter().enumerate().skip(start) {
+        let Stmt::Map(map) = stmt else { break };
+        let is_like = |first: &&MapStmt| first.operands == map.operands && first.count == map.count;
+        maps.push(map);
+        let is_free = maps.first().is_some_and(is_like) && kernel.together_with(k).is_none();
+        match function_of(&maps, dtype).filter(|_| is_free) {
+            Some(of) => found = (maps.len(), Some(of)),
+            None => break,
+        }
+    }
+    found
 }
 
 /// True where an expression has a function that is a polynomial in machine code.

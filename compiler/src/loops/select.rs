@@ -9,14 +9,14 @@
 
 #![expect(clippy::indexing_slicing, reason = "places are of the axes and accesses of one statement")]
 
-use schur_ir::micro::{self, Along, Dot, MAX_AHEAD, MAX_DOT, Micro, Product, Transpose};
+use schur_ir::micro::{self, Along, Dot, Finish, MAX_AHEAD, MAX_DOT, Micro, Product, Transpose};
 use schur_ir::program::BufferId;
 use schur_ir::ty::DType;
 
 use super::chosen::{Chosen, place};
-use super::functions::{function, functions};
+use super::functions::functions;
 use super::strides::{Extent, Loop, is_regular, loops};
-use super::{Ahead, Array, Kernel, LINE, Nest, RowAddress, Stmt, Write, columns, scaled};
+use super::{Ahead, Array, Kernel, LINE, Nest, RowAddress, Stmt, Write, columns, finish};
 
 /// Products of one row that have fewer columns, or multiply fewer numbers, are generated code.
 const MIN_COLUMNS_OF_ROW: usize = 16;
@@ -30,16 +30,13 @@ const MAX_DOTS: usize = 16;
 /// Chooses the nests of a kernel, and lists what they call.
 pub(super) fn select(kernel: &mut Kernel, dtype: DType, micros: &mut Vec<Micro>) {
     let has_rows = !kernel.rows.is_empty();
-    kernel.together = functions(&kernel.body, dtype, micros);
-    for k in 0..kernel.body.len() {
-        let is_done = kernel.together_with(k).is_some();
-        match &mut kernel.body[k] {
-            Stmt::Nest(nest) => nest.call = choose(nest, has_rows, dtype).map(|chosen| chosen.call(micros)),
-            Stmt::Map(map) if !is_done => map.call = function(map, dtype).map(|chosen| chosen.call(micros)),
-            Stmt::Map(_) | Stmt::Zero { .. } | Stmt::Max { .. } => {}
+    for stmt in &mut kernel.body {
+        if let Stmt::Nest(nest) = stmt {
+            nest.call = choose(nest, has_rows, dtype).map(|chosen| chosen.call(micros));
         }
     }
-    scaled::scale_products(kernel, micros);
+    finish::finish_products(kernel, micros);
+    functions(kernel, dtype, micros);
     kernel.calls = (kernel.body.iter().any(Stmt::calls) || !kernel.together.is_empty()) && has_rows;
     kernel.ahead = if kernel.calls { ahead(kernel, dtype, micros) } else { None };
 }
@@ -181,7 +178,7 @@ fn product(nest: &Nest, loops: &[Loop], dtype: DType, [a, b]: [usize; 2]) -> Opt
         n_stride,
         coefficient: nest.coefficient.0,
         accumulate: nest.write == Write::Add,
-        scale: None,
+        finish: Finish::Plain,
     };
     let outer = outer.iter().filter_map(|l| l.axis).collect();
     Some(AsProduct { product, arrays: vec![0, a, b], outer })

@@ -350,13 +350,23 @@ fn place_scratch(graph: &Graph, schedule: &Schedule, storage: &mut Storage) {
     }
 }
 
-/// The last value that reads each value, by place in the graph.
+/// The last value that reads each value, by place in the graph. What a product reads lives until the maps of it that follow are made:
+/// one micro-kernel may compute all of these.
 fn lives(graph: &Graph, schedule: &Schedule) -> Vec<usize> {
     let mut last: Vec<usize> = (0..graph.nodes.len()).collect();
     for (value, node) in graph.values().filter(|(v, _)| schedule.kernel_of[v.index()].is_some()) {
+        let until = if matches!(node.op, Op::Contract(_)) { last_map_of(graph, value) } else { value };
         for read in node.op.reads() {
-            last[root(graph, read).index()] = value.index();
+            let last = &mut last[root(graph, read).index()];
+            *last = until.index().max(*last);
         }
     }
     last
+}
+
+/// The last of the maps of a value that follow it, or the value itself.
+fn last_map_of(graph: &Graph, value: ValueId) -> ValueId {
+    let following = &graph.nodes[value.index() + 1..];
+    let maps = following.iter().take_while(|node| matches!(node.op, Op::Map(_)) && node.op.reads() == [value]).count();
+    ValueId(value.0 + maps as u32)
 }

@@ -302,7 +302,7 @@ fn add_terms(expr: &Expr, scale: f64, terms: &mut Vec<(f64, Vec<usize>)>) -> Opt
 }
 
 /// A constant and the operands that an expression is the product of.
-fn product(expr: &Expr) -> Option<(f64, Vec<usize>)> {
+pub(super) fn product(expr: &Expr) -> Option<(f64, Vec<usize>)> {
     match expr {
         Expr::Arg(k) => Some((1.0, vec![*k])),
         Expr::Const(c) => Some((c.0, Vec::new())),

@@ -1,6 +1,6 @@
 //! In which blocks the columns of a product are cut: as many vectors as are in registers at once, and then what is left.
 
-use schur_ir::micro::Product;
+use schur_ir::micro::{Finish, Product};
 
 use super::store::is_woven;
 use super::tile::{Layout, Tile};
@@ -105,7 +105,7 @@ pub(super) fn few<T: Copy>(product: &Product, tiles: &Tiles<T>, layout: Layout<T
         };
         cut(product.n, tiles.lanes, |needed| widest(needed.min(MOST_VECTORS)).unwrap_or(1), of)
     };
-    let is_plain = product.n_stride == 1 && product.scale.is_none();
+    let is_plain = product.n_stride == 1 && product.finish == Finish::Plain;
     if is_plain { (0..MANY_TERMS).map(of_terms).collect() } else { Vec::new() }
 }
 
@@ -139,11 +139,12 @@ fn widest<T>(tiles: &Tiles<T>, items: usize, most: usize) -> usize {
     (1..=most).take_while(|&vectors| (tiles.any)(items, 1, vectors).is_some()).count()
 }
 
-/// The tiles of so many items, by how their columns lie in `out`.
+/// The tiles of so many items, by what is done to their sums and how their columns lie in `out`.
 fn tiles_of<T>(product: &Product, tiles: &Tiles<T>, layout: &Layout<T>, items: usize) -> GetFn<T> {
-    match layout.last == tiles.lanes {
-        true if product.n_stride == 1 => tiles.whole,
-        true if is_woven(layout, items) => tiles.woven,
+    match (product.finish, layout.last == tiles.lanes) {
+        (Finish::Silu { .. }, _) => tiles.silu,
+        (_, true) if product.n_stride == 1 => tiles.whole,
+        (_, true) if is_woven(layout, items) => tiles.woven,
         _ => tiles.any,
     }
 }

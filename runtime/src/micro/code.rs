@@ -115,7 +115,7 @@ impl<'e> Parts<'e> {
     }
 
     fn binary(&mut self, expr: &'e Expr, op: Binary, [x, y]: [&'e Expr; 2]) -> Instruction {
-        if let Some((x, sigmoid)) = silu_slope(op, x, y) {
+        if let Some((x, sigmoid)) = expr.as_silu_slope() {
             let x = self.place(x);
             // Where several results are made of σ(x), it is computed by itself.
             return match self.outputs {
@@ -142,7 +142,7 @@ impl<'e> Parts<'e> {
     /// `x` and `u` where a product is `x σ(u)`, and nothing else is made of this σ(u).
     fn times_sigmoid(&self, op: Binary, a: &'e Expr, b: &'e Expr) -> Option<(&'e Expr, &'e Expr)> {
         let is_alone = |s: &Expr| self.exprs.iter().map(|expr| occurrences(expr, s)).sum::<usize>() == 1;
-        let of = |x: &'e Expr, s: &'e Expr| Some((x, sigmoid_of(s).filter(|_| is_alone(s))?));
+        let of = |x: &'e Expr, s: &'e Expr| Some((x, s.as_sigmoid().filter(|_| is_alone(s))?));
         if op == Binary::Mul { of(a, b).or_else(|| of(b, a)) } else { None }
     }
 
@@ -167,14 +167,6 @@ fn polynomial(expr: &Expr) -> Option<(usize, Polynomial, Vec<&Expr>)> {
     })
 }
 
-/// The argument of a sigmoid.
-fn sigmoid_of(expr: &Expr) -> Option<&Expr> {
-    match expr {
-        Expr::Unary(Unary::Sigmoid, x) => Some(x),
-        Expr::Unary(..) | Expr::Arg(_) | Expr::Const(_) | Expr::Binary(..) | Expr::Select(..) => None,
-    }
-}
-
 /// How often a part is in an expression.
 fn occurrences(expr: &Expr, part: &Expr) -> usize {
     if expr == part {
@@ -186,23 +178,4 @@ fn occurrences(expr: &Expr, part: &Expr) -> usize {
         Expr::Binary(_, x, y) => occurrences(x, part) + occurrences(y, part),
         Expr::Select(c, x, y) => [c, x, y].map(|e| occurrences(e, part)).iter().sum(),
     }
-}
-
-/// `x` and `σ(x)` where a sum is `σ(x) + x σ(x) (1 − σ(x))`, which is spelled `σ(x) − x σ(x) (σ(x) + −1)` too.
-fn silu_slope<'e>(op: Binary, a: &'e Expr, b: &'e Expr) -> Option<(&'e Expr, &'e Expr)> {
-    let of = |s: &'e Expr, rest: &'e Expr| {
-        let x = sigmoid_of(s)?;
-        let falling = match op {
-            Binary::Add => Expr::constant(1.0) - s.clone(),
-            Binary::Sub => s.clone() + Expr::constant(-1.0),
-            Binary::Mul | Binary::Div | Binary::Max | Binary::Gt | Binary::Eq => return None,
-        };
-        let mut wanted = vec![x, s, &falling];
-        let all = rest.factors().into_iter().all(|factor| {
-            let found = wanted.iter().position(|w| *w == factor);
-            found.map(|k| wanted.swap_remove(k)).is_some()
-        });
-        (all && wanted.is_empty()).then_some((x, s))
-    };
-    of(a, b).or_else(|| if op == Binary::Sub { None } else { of(b, a) })
 }

@@ -78,21 +78,32 @@ fn exp_terms<S: Simd, const N: usize>(r: Vectors<S, N>) -> Vectors<S, N> {
 /// 1 / (1 + e^−x).
 #[inline(always)]
 pub(super) fn sigmoid<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
-    let one = x.constant(1.0);
-    one / (exp_times(x, -1.0) + one)
+    x.constant(1.0) / one_over_sigmoid(x)
 }
 
 /// x σ(u).
 #[inline(always)]
 pub(super) fn times_sigmoid<S: Simd, const N: usize>(x: Vectors<S, N>, u: Vectors<S, N>) -> Vectors<S, N> {
-    x / (exp_times(u, -1.0) + u.constant(1.0))
+    x / one_over_sigmoid(u)
 }
 
-/// σ(x) + x σ(x) (1 − σ(x)).
+/// 1 + e^−x.
+#[inline(always)]
+pub(super) fn one_over_sigmoid<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
+    exp_times(x, -1.0) + x.constant(1.0)
+}
+
+/// The derivative of x σ(x).
 #[inline(always)]
 pub(super) fn silu_slope<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
     let s = sigmoid(x);
-    (x * s).multiply_add(x.constant(1.0) - s, s)
+    slope_of_silu(x * s, s)
+}
+
+/// The derivative of y = x σ(x): σ(x) + x σ(x) (1 − σ(x)).
+#[inline(always)]
+pub(super) fn slope_of_silu<S: Simd, const N: usize>(y: Vectors<S, N>, sigmoid: Vectors<S, N>) -> Vectors<S, N> {
+    y.multiply_add(y.constant(1.0) - sigmoid, sigmoid)
 }
 
 /// sign(x) e / (e + 2) with e = e^2|x| − 1.

@@ -26,6 +26,7 @@ mod product;
 mod ready;
 mod rows;
 mod sets;
+mod silu;
 mod simd;
 mod square;
 mod steps;
@@ -135,8 +136,7 @@ impl Table {
         let functions = T::functions(set);
         match micro {
             Micro::Product(product) => {
-                let plan = product::Plan::new(product, &functions.tiles, T::rounded(product.coefficient));
-                self.add(plan, run_product::<T>);
+                self.add(product::Plan::new(product, &functions.tiles), run_product::<T>);
             }
             Micro::Dot(dot) => {
                 let (coefficient, run) = (T::rounded(dot.coefficient), (functions.dot)(dot.short));
@@ -178,8 +178,8 @@ unsafe extern "C" fn run_product<T: Float>(plan: *const u8, given: *mut Argument
     // SAFETY: the plan is the entry's; arguments and rows are the caller's.
     unsafe {
         let plan = &*plan.cast::<product::Plan<T>>();
-        let scale = if plan.is_scaled() { arrays::<T, 4>(given)[3] } else { std::ptr::null_mut() };
-        plan.run(arrays(given), scale, &raw mut (*given).ahead, rows as usize)
+        let beside = if plan.has_beside() { arrays::<T, 4>(given)[3] } else { std::ptr::null_mut() };
+        plan.run(arrays(given), beside, &raw mut (*given).ahead, rows as usize)
     }
 }
 

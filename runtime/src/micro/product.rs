@@ -1,20 +1,18 @@
 //! Matrix products, cut in register tiles.
 
-use schur_ir::micro::{Ahead, Along, Extent, Product};
+use schur_ir::micro::{Ahead, Along, Extent, Finish, Product};
 
 use super::blocks::{Block, alone, blocks, few};
+use super::sets::Float;
 use super::tile::{Layout, Tile};
 use super::tiles::{LIST, Rows, Tiles};
-
-/// Elements of `k` after which sums go to memory, so that a panel of `b` stays in the first cache.
-const DEPTH: usize = 256;
 
 /// A product, ready to be called.
 pub(super) struct Plan<T: 'static> {
     m: [Along; 2],
     k: [Along; 2],
-    /// The strides of `scale` along `m`; none where sums are not multiplied.
-    scale: Option<[usize; 2]>,
+    /// The strides along `m` of the array beside `out`, if there is one.
+    beside: Option<[usize; 2]>,
     accumulate: bool,
     asks: bool,
     /// Rows of a list that are a group; none where the items of a group are along the second axis.
@@ -27,14 +25,16 @@ pub(super) struct Plan<T: 'static> {
     few: Vec<Vec<Block<T>>>,
 }
 
-impl<T: Copy> Plan<T> {
-    pub(super) fn new(product: &Product, tiles: &Tiles<T>, coefficient: T) -> Self {
+impl<T: Float> Plan<T> {
+    pub(super) fn new(product: &Product, tiles: &Tiles<T>) -> Self {
         let k = match product.k {
             [outer, inner] if outer.extent == Extent::Rows => [inner, outer],
             others => others,
         };
         let rows = Rows::new(product, k, tiles);
-        let [group, item] = [0, 1].map(|axis| strides(&rows.m, product.scale, axis));
+        let beside = product.finish.beside();
+        let [group, item] = [0, 1].map(|axis| strides(&rows.m, beside, axis));
+        let factor = if let Finish::Silu { factor, .. } = product.finish { factor } else { 1.0 };
         let layout = Layout {
             group,
             item,
@@ -42,12 +42,13 @@ impl<T: Copy> Plan<T> {
             b_k: k.map(|along| along.strides[1]),
             last: tiles.lanes,
             n_stride: product.n_stride,
-            coefficient,
+            coefficient: T::rounded(product.coefficient),
+            factor: T::rounded(factor),
         };
         Plan {
             m: rows.m,
             k,
-            scale: product.scale,
+            beside,
             accumulate: product.accumulate,
             asks: product.asks(),
             list: rows.are_list().then_some(rows.items),
@@ -58,16 +59,16 @@ impl<T: Copy> Plan<T> {
         }
     }
 
-    /// True where sums are multiplied by an array.
-    pub(super) fn is_scaled(&self) -> bool {
-        self.scale.is_some()
+    /// True where there is an array beside `out`.
+    pub(super) fn has_beside(&self) -> bool {
+        self.beside.is_some()
     }
 
-    /// Computes the product; `scale` is null where sums are not multiplied.
+    /// Computes the product; `beside` is null where there is no such array.
     ///
     /// # Safety
     /// As [`schur_ir::micro::MicroFn`] says, on a machine with the instruction set of the tiles.
-    pub(super) unsafe fn run(&self, [out, a, b]: [*mut T; 3], scale: *const T, ahead: *mut Ahead, rows: usize) {
+    pub(super) unsafe fn run(&self, [out, a, b]: [*mut T; 3], beside: *mut T, ahead: *mut Ahead, rows: usize) {
         let count = |along: &Along| match along.extent {
             Extent::Rows => rows,
             Extent::Fixed(count) => count,
@@ -82,14 +83,14 @@ impl<T: Copy> Plan<T> {
                 a: a.wrapping_add(depth * self.k[1].strides[0]),
                 b: b.wrapping_add(depth * self.k[1].strides[1]),
                 out,
-                scale,
-                k: [k0, DEPTH.min(k1 - depth)],
+                beside,
+                k: [k0, Product::DEPTH.min(k1 - depth)],
                 accumulate: self.accumulate || depth > 0,
                 ahead,
             };
             // SAFETY: the caller's.
             unsafe { self.part(tile, m) }
-            depth += DEPTH;
+            depth += Product::DEPTH;
         }
     }
 
@@ -102,7 +103,7 @@ impl<T: Copy> Plan<T> {
             None if m == [1, self.alone_items] && !self.alone.is_empty() => (&self.alone, None),
             None => (&self.blocks, self.list),
         };
-        let (a, mut out, mut scale) = (tile.a, tile.out, tile.scale);
+        let (a, mut out, mut beside) = (tile.a, tile.out, tile.beside);
         for block in blocks {
             for _ in 0..block.times {
                 // SAFETY: the caller's.
@@ -113,10 +114,10 @@ impl<T: Copy> Plan<T> {
                     }
                 }
                 out = out.wrapping_add(block.columns * block.groups.layout.n_stride);
-                if self.is_scaled() {
-                    scale = scale.wrapping_add(block.columns);
+                if self.has_beside() {
+                    beside = beside.wrapping_add(block.columns);
                 }
-                (tile.a, tile.out, tile.scale) = (a, out, scale);
+                (tile.a, tile.out, tile.beside) = (a, out, beside);
                 tile.b = tile.b.wrapping_add(block.columns);
             }
         }
@@ -125,11 +126,11 @@ impl<T: Copy> Plan<T> {
     /// Lists of rows, of which so many are a group, one after the other.
     #[inline(always)]
     unsafe fn lists(&self, block: &Block<T>, tile: &mut Tile<T>, items: usize, [m0, m1]: [usize; 2]) {
-        let (a, out, scale) = (tile.a, tile.out, tile.scale);
+        let (a, out, beside) = (tile.a, tile.out, tile.beside);
         for k in 0..m1 {
-            (tile.a, tile.out, tile.scale) = (a, out, scale);
+            (tile.a, tile.out, tile.beside) = (a, out, beside);
             if k > 0 {
-                tile.advance_rows(strides(&self.m, self.scale, 1).map(|stride| k * stride));
+                tile.advance_rows(strides(&self.m, self.beside, 1).map(|stride| k * stride));
             }
             // SAFETY: the caller's.
             unsafe {
@@ -140,9 +141,9 @@ impl<T: Copy> Plan<T> {
     }
 }
 
-/// The strides of `a`, `out` and `scale` along an axis of rows.
+/// The strides of `a`, `out` and what is beside it along an axis of rows.
 #[inline(always)]
-fn strides(m: &[Along; 2], scale: Option<[usize; 2]>, axis: usize) -> [usize; 3] {
+fn strides(m: &[Along; 2], beside: Option<[usize; 2]>, axis: usize) -> [usize; 3] {
     let [out, a] = m[axis].strides;
-    [a, out, scale.map_or(0, |strides| strides[axis])]
+    [a, out, beside.map_or(0, |strides| strides[axis])]
 }

@@ -12,6 +12,7 @@ use super::map;
 use super::neon;
 use super::outer;
 use super::portable::{self, Plain};
+use super::silu::Silu;
 use super::simd::Simd;
 use super::square;
 use super::steps::{self, Shape, Step, StepFn};
@@ -63,7 +64,7 @@ macro_rules! compiled {
 
 /// The functions of one instruction set for one float.
 macro_rules! functions {
-    ($name:ident, $float:ty, $simd:ty, [$(#[$features:meta])?], [$(($j:literal, $g:literal, $v:literal))*], [$(($items:literal, $pairs:literal, $groups:literal))*], [$(($terms:literal, $columns:literal))*]) => {
+    ($name:ident, $float:ty, $simd:ty, [$(#[$features:meta])?], [$(($list:literal, $l:literal, $w:literal))*], [$(($j:literal, $g:literal, $v:literal))*], [$(($items:literal, $pairs:literal, $groups:literal))*], [$(($terms:literal, $columns:literal))*]) => {
         mod $name {
             use super::*;
 
@@ -102,7 +103,15 @@ macro_rules! functions {
 
             fn get<F: Form>(items: usize, groups: usize, vectors: usize) -> Option<TileFn<$float>> {
                 match (items, groups, vectors) {
+                    $(($list, $l, $w) => Some(tiles::<F, $l, $list, $w>),)*
                     $(($j, $g, $v) => Some(tiles::<F, $g, $j, $v>),)*
+                    _ => None,
+                }
+            }
+
+            fn silu(items: usize, groups: usize, vectors: usize) -> Option<TileFn<$float>> {
+                match (items, groups, vectors) {
+                    $(($list, $l, $w) => Some(tiles::<Silu, $l, $list, $w>),)*
                     _ => None,
                 }
             }
@@ -300,6 +309,7 @@ macro_rules! functions {
                     // compile. Where sums go nowhere but to woven vectors, the compiler sums them in that order, by half the speed.
                     whole: if <$simd as Simd>::IS_PLAIN { get::<Any> } else { get::<Whole> },
                     woven: if <$simd as Simd>::IS_PLAIN { get::<Any> } else { get::<Woven> },
+                    silu,
                     pairs,
                     terms,
                     square,
@@ -323,6 +333,7 @@ macro_rules! functions_of_32_registers {
             (1, 1, 1) (1, 2, 1) (1, 3, 1) (1, 1, 2) (1, 2, 2) (1, 3, 2)
             (1, 1, 3) (1, 1, 4) (1, 1, 5) (1, 1, 6) (1, 1, 7) (1, 1, 8)
             (4, 1, 1) (4, 2, 1) (4, 3, 1) (4, 1, 2) (4, 2, 2) (4, 3, 2)
+        ], [
             (3, 1, 1) (3, 2, 1) (3, 3, 1) (3, 4, 1) (3, 1, 2) (3, 2, 2) (3, 3, 2) (3, 4, 2) (3, 2, 3) (3, 3, 3)
             (3, 1, 3) (3, 1, 4) (3, 1, 5) (3, 1, 6) (3, 1, 7) (3, 1, 8)
             (5, 1, 1) (5, 2, 1) (5, 1, 2) (5, 2, 2) (5, 1, 3) (5, 1, 4)
@@ -344,6 +355,7 @@ macro_rules! functions_of_16_registers {
             (1, 1, 1) (1, 2, 1) (1, 3, 1) (1, 1, 2) (1, 2, 2) (1, 3, 2)
             (1, 1, 3) (1, 1, 4) (1, 1, 5) (1, 1, 6) (1, 1, 7) (1, 1, 8)
             (4, 1, 1) (4, 2, 1) (4, 3, 1) (4, 1, 2)
+        ], [
             (3, 1, 1) (3, 2, 1) (3, 3, 1) (3, 1, 2) (3, 2, 2) (3, 1, 3)
             (5, 1, 1) (5, 2, 1) (5, 1, 2) (7, 1, 1) (9, 1, 1) (11, 1, 1)
         ], [

@@ -11,6 +11,8 @@ use super::weave::weave;
 pub(super) trait Form {
     /// True where all their vectors are whole.
     const IS_WHOLE: bool;
+    /// True where their rows are lists, none of which are neighbours in `a`.
+    const IS_LIST: bool = false;
 
     /// Writes the sums of a tile.
     ///
@@ -48,7 +50,7 @@ impl Form for Whole {
         sums: &[[[S::V; NV]; J]; G],
     ) {
         // SAFETY: the caller's.
-        unsafe { plain::<S, Self, G, J, NV>(layout, tile, sums) }
+        unsafe { plain::<S, Self, G, J, NV>(layout, tile, &scaled::<S, Self, G, J, NV>(layout, tile, *sums)) }
     }
 }
 
@@ -62,7 +64,7 @@ impl Form for Woven {
         sums: &[[[S::V; NV]; J]; G],
     ) {
         // SAFETY: the caller's.
-        unsafe { woven::<S, Self, G, J, NV>(layout, tile, sums) }
+        unsafe { woven::<S, Self, G, J, NV>(layout, tile, &scaled::<S, Self, G, J, NV>(layout, tile, *sums)) }
     }
 }
 
@@ -77,6 +79,7 @@ impl Form for Any {
     ) {
         // SAFETY: the caller's.
         unsafe {
+            let sums = &scaled::<S, Self, G, J, NV>(layout, tile, *sums);
             if layout.n_stride == 1 {
                 plain::<S, Self, G, J, NV>(layout, tile, sums);
             } else if is_woven(layout, J) {
@@ -86,6 +89,38 @@ impl Form for Any {
             }
         }
     }
+}
+
+/// A vector of columns, of which the last one may have fewer.
+#[inline(always)]
+pub(super) unsafe fn load<S: Simd, F: Form>(from: *const S::T, is_last: bool, last: usize) -> S::V {
+    // SAFETY: the caller's.
+    unsafe { if is_last && !F::IS_WHOLE { S::load_first(from, S::first(last)) } else { S::load(from) } }
+}
+
+/// The sums times the array beside `out`, if there is one.
+#[inline(always)]
+unsafe fn scaled<S: Simd, F: Form, const G: usize, const J: usize, const NV: usize>(
+    layout: &Layout<S::T>,
+    tile: &Tile<S::T>,
+    mut sums: [[[S::V; NV]; J]; G],
+) -> [[[S::V; NV]; J]; G] {
+    if tile.beside.is_null() {
+        return sums;
+    }
+    // SAFETY: the caller's.
+    unsafe {
+        for g in 0..G {
+            for j in 0..J {
+                let scale = tile.beside.add(g * layout.group[2] + j * layout.item[2]);
+                for v in 0..NV {
+                    let scale = load::<S, F>(scale.add(v * S::LANES), v + 1 == NV, layout.last);
+                    sums[g][j][v] = S::multiply(sums[g][j][v], scale);
+                }
+            }
+        }
+    }
+    sums
 }
 
 /// Writes the sums of pairs of items.

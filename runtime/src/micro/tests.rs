@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 use schur_ir::expr::{Binary, Expr, Unary};
-use schur_ir::micro::{Ahead, Along, Arguments, Dot, Extent, MAX_ARRAYS, MAX_DOT, Map, Micro, Product, Transpose};
+use schur_ir::micro::{
+    Ahead, Along, Arguments, Dot, Extent, Finish, MAX_ARRAYS, MAX_DOT, Map, Micro, Product, Transpose,
+};
 use schur_ir::ty::DType;
 
 use super::{Float, InstructionSet, Table};
@@ -37,7 +39,7 @@ fn available() -> impl Iterator<Item = InstructionSet> {
     InstructionSet::ALL.into_iter().filter(|set| set.is_available())
 }
 
-/// The product, as its description says.
+/// The product, as its description says, but for functions of its sums.
 fn plainly(p: &Product, arrays: &[Vec<f64>], rows: usize) -> Vec<f64> {
     let count = |along: &Along| match along.extent {
         Extent::Rows => rows,
@@ -56,7 +58,10 @@ fn plainly(p: &Product, arrays: &[Vec<f64>], rows: usize) -> Vec<f64> {
                     }
                 }
                 let out = &mut out[m0 * p.m[0].strides[0] + m1 * p.m[1].strides[0] + n * p.n_stride];
-                let scale = p.scale.map_or(1.0, |strides| arrays[3][m0 * strides[0] + m1 * strides[1] + n]);
+                let scale = match p.finish {
+                    Finish::Scaled(strides) => arrays[3][m0 * strides[0] + m1 * strides[1] + n],
+                    Finish::Plain | Finish::Silu { .. } => 1.0,
+                };
                 *out = p.coefficient * scale * sum + if p.accumulate { *out } else { 0.0 };
             }
         }
@@ -79,7 +84,7 @@ fn layer(dtype: DType, [mul_in, mul_out, d]: [usize; 3], [x_apart, y_apart]: [bo
         n_stride: y_mul,
         coefficient: 0.5,
         accumulate,
-        scale: None,
+        finish: Finish::Plain,
     }
 }
 
@@ -97,7 +102,7 @@ fn weights(dtype: DType, [mul_in, mul_out, d]: [usize; 3], [transposed, accumula
         n_stride,
         coefficient: -2.0,
         accumulate,
-        scale: None,
+        finish: Finish::Plain,
     }
 }
 
@@ -115,17 +120,22 @@ fn check_product<const N: usize>(product: &Product, lengths: [usize; N], rows: u
     let plain: Vec<Vec<f64>> = lengths.iter().enumerate().map(|(k, &n)| values(n, k * 100)).collect();
     let wanted = plainly(product, &plain, rows);
     for set in available() {
-        let micro = Micro::Product(product.clone());
-        let found: Vec<f64> = if product.dtype == DType::F64 {
-            let mut arrays = plain.clone();
-            call::<f64>(&micro, set, &mut arrays, rows);
-            arrays.swap_remove(0)
-        } else {
-            let mut arrays: Vec<Vec<f32>> = plain.iter().map(|a| a.iter().map(|x| *x as f32).collect()).collect();
-            call::<f32>(&micro, set, &mut arrays, rows);
-            arrays.swap_remove(0).into_iter().map(f64::from).collect()
-        };
+        let found = after(product, set, &plain, rows).swap_remove(0);
         assert_eq!(found, wanted, "{set}: {product:?}, {rows} rows");
+    }
+}
+
+/// The arrays after a call.
+fn after(product: &Product, set: InstructionSet, before: &[Vec<f64>], rows: usize) -> Vec<Vec<f64>> {
+    let micro = Micro::Product(product.clone());
+    if product.dtype == DType::F64 {
+        let mut arrays = before.to_vec();
+        call::<f64>(&micro, set, &mut arrays, rows);
+        arrays
+    } else {
+        let mut arrays: Vec<Vec<f32>> = before.iter().map(|a| a.iter().map(|x| *x as f32).collect()).collect();
+        call::<f32>(&micro, set, &mut arrays, rows);
+        arrays.into_iter().map(|array| array.into_iter().map(f64::from).collect()).collect()
     }
 }
 
@@ -180,10 +190,43 @@ proptest! {
     ) {
         let d = 2 * l + 1;
         let scales = if by_component { d } else { 1 };
-        let scale = Some([scales * mul_out, if by_component { mul_out } else { 0 }]);
-        let product = Product { scale, ..layer(dtype, [mul_in, mul_out, d], apart, accumulate) };
+        let finish = Finish::Scaled([scales * mul_out, if by_component { mul_out } else { 0 }]);
+        let product = Product { finish, ..layer(dtype, [mul_in, mul_out, d], apart, accumulate) };
         let lengths = [rows * mul_out * d, rows * mul_in * d, mul_in * mul_out, rows * scales * mul_out];
         check_product(&product, lengths, rows);
+    }
+
+    #[test]
+    fn silu_of_sums_and_its_slope_are_what_plain_loops_compute(
+        dtype in dtypes(), mul_in in 1usize..=Product::DEPTH, blocks in 1usize..7, rows in 1usize..40, gap in 0usize..3, sloped: bool,
+    ) {
+        let (mul_out, factor) = (blocks * Finish::WHOLE, 1.25);
+        let sums = Product { coefficient: 1.0 / 64.0, ..layer(dtype, [mul_in, mul_out, 1], [false; 2], false) };
+        let slope = sloped.then_some([mul_out + gap, 0]);
+        let product = Product { finish: Finish::Silu { factor, slope }, ..sums.clone() };
+        let mut plain: Vec<Vec<f64>> = [rows * mul_out, rows * mul_in, mul_in * mul_out].map(|n| values(n, n)).to_vec();
+        plain.extend(sloped.then(|| values(rows * (mul_out + gap), 1)));
+        let x = plainly(&sums, &plain, rows);
+        let (silu, slope) = (|x: f64| x / (1.0 + (-x).exp()), |x: f64| {
+            let s = 1.0 / (1.0 + (-x).exp());
+            s + x * s * (1.0 - s)
+        });
+        let epsilon = if dtype == DType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) };
+        for set in available() {
+            let found = after(&product, set, &plain, rows);
+            for (k, &x) in x.iter().enumerate() {
+                let (wanted, found) = (factor * silu(x), found[0][k]);
+                // Where e^−x is too large for a float, zero is given.
+                prop_assert!((found - wanted).abs() <= 4.0 * epsilon * wanted.abs() + 1e-35, "{}: {} of {}", set, found, x);
+            }
+            if sloped {
+                let slopes = found[3].chunks(mul_out + gap).flat_map(|row| &row[..mul_out]);
+                for (found, &x) in slopes.zip(&x) {
+                    // x (1 − σ(x)) has the error of σ(x) x times.
+                    prop_assert!((found - slope(x)).abs() <= (4.0 + x.abs()) * epsilon, "{}: {} of {}", set, found, x);
+                }
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use schur_ir::micro::Ahead;
 /// What all register tiles of a block of columns have in common.
 #[derive(Clone, Copy)]
 pub(super) struct Layout<T> {
-    /// Strides of `a`, `out` and `scale`: from group to group, and from item to item.
+    /// Strides of `a`, `out` and what is beside it: from group to group, and from item to item.
     pub(super) group: [usize; 3],
     pub(super) item: [usize; 3],
     /// Strides of `a` and `b` along the sums, outer and inner.
@@ -15,6 +15,8 @@ pub(super) struct Layout<T> {
     pub(super) last: usize,
     pub(super) n_stride: usize,
     pub(super) coefficient: T,
+    /// The factor of [`Finish::Silu`](schur_ir::micro::Finish::Silu).
+    pub(super) factor: T,
 }
 
 /// Where a register tile is.
@@ -22,8 +24,8 @@ pub(super) struct Tile<T> {
     pub(super) a: *const T,
     pub(super) b: *const T,
     pub(super) out: *mut T,
-    /// What sums are multiplied by, at the places of `out`; null where they are not.
-    pub(super) scale: *const T,
+    /// The array beside `out`, at the same place; null where there is none.
+    pub(super) beside: *mut T,
     /// How far the sums run, outer and inner.
     pub(super) k: [usize; 2],
     pub(super) accumulate: bool,
@@ -38,11 +40,11 @@ impl<T: Copy> Tile<T> {
         self.advance_rows(layout.group.map(|stride| groups * stride));
     }
 
-    /// Moves on by so many elements of `a`, `out` and `scale`.
+    /// Moves on by so many elements of `a`, `out` and what is beside it.
     #[inline(always)]
-    pub(super) fn advance_rows(&mut self, [a, out, scale]: [usize; 3]) {
+    pub(super) fn advance_rows(&mut self, [a, out, beside]: [usize; 3]) {
         self.a = self.a.wrapping_add(a);
         self.out = self.out.wrapping_add(out);
-        self.scale = self.scale.wrapping_add(scale);
+        self.beside = self.beside.wrapping_add(beside);
     }
 }

@@ -9,7 +9,7 @@
 use super::pairs::{double, first_of_pair, in_turn, item_of};
 use super::prefetch::{Asking, lines_a_turn};
 use super::simd::Simd;
-use super::store::{Any, Form, store_pairs};
+use super::store::{Any, Form, load, store_pairs};
 use super::tile::{Layout, Tile};
 
 /// Register tiles: so many, one after the other.
@@ -26,11 +26,12 @@ pub(super) unsafe fn tiles<S: Simd, F: Form, const G: usize, const J: usize, con
     unsafe {
         // Loops of their own for each, of which none waits for what another one needs. Items that are neighbours have one because
         // addresses take instructions, for which an Intel core has no other place than where it multiplies.
-        let are_neighbours = F::IS_WHOLE && G > 1 && layout.item[0] == 1;
+        let are_neighbours = F::IS_WHOLE && !F::IS_LIST && G > 1 && layout.item[0] == 1;
         match lines_a_turn(tile.ahead, G * J * NV * S::LANES) {
             0 if are_neighbours => each::<S, F, G, J, NV, 0, true>(layout, tile, times),
             0 => each::<S, F, G, J, NV, 0, false>(layout, tile, times),
-            1 => each::<S, F, G, J, NV, 1, false>(layout, tile, times),
+            // Lists are of layers that compute much for what they read.
+            lines if lines == 1 || F::IS_LIST => each::<S, F, G, J, NV, 1, false>(layout, tile, times),
             _ => each::<S, F, G, J, NV, 2, false>(layout, tile, times),
         }
     }
@@ -62,7 +63,7 @@ unsafe fn each<
             } else {
                 sums::<S, F, G, J, NV, NEIGHBOURS>(layout, tile, || {})
             };
-            F::store::<S, G, J, NV>(layout, tile, &scaled::<S, F, G, J, NV>(layout, tile, sums));
+            F::store::<S, G, J, NV>(layout, tile, &sums);
             tile.advance(layout, G);
         }
     }
@@ -311,37 +312,4 @@ unsafe fn sums_of_group<S: Simd, F: Form, const J: usize, const NV: usize>(
         }
         sums
     }
-}
-
-/// A vector of columns, of which the last one may have fewer.
-#[inline(always)]
-unsafe fn load<S: Simd, F: Form>(from: *const S::T, is_last: bool, last: usize) -> S::V {
-    // SAFETY: the caller's.
-    unsafe { if is_last && !F::IS_WHOLE { S::load_first(from, S::first(last)) } else { S::load(from) } }
-}
-
-/// The sums times what they are multiplied by, if they are.
-#[inline(always)]
-unsafe fn scaled<S: Simd, F: Form, const G: usize, const J: usize, const NV: usize>(
-    layout: &Layout<S::T>,
-    tile: &Tile<S::T>,
-    mut sums: [[[S::V; NV]; J]; G],
-) -> [[[S::V; NV]; J]; G] {
-    if tile.scale.is_null() {
-        return sums;
-    }
-    // SAFETY: the caller's.
-    unsafe {
-        for g in 0..G {
-            for j in 0..J {
-                let scale = tile.scale.add(g * layout.group[2] + j * layout.item[2]);
-                for v in 0..NV {
-                    let from = scale.add(v * S::LANES);
-                    let scale = load::<S, F>(from, v + 1 == NV, layout.last);
-                    sums[g][j][v] = S::multiply(sums[g][j][v], scale);
-                }
-            }
-        }
-    }
-    sums
 }

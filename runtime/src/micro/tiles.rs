@@ -1,6 +1,6 @@
 //! Which register tiles a product is cut in.
 
-use schur_ir::micro::{Along, Extent, Product};
+use schur_ir::micro::{Along, Extent, Finish, Product};
 
 use super::square::is_side;
 use super::tile::{Layout, Tile};
@@ -21,6 +21,8 @@ pub(super) struct Tiles<T: 'static> {
     pub(super) whole: GetFn<T>,
     /// The same of whole vectors, where the items of a column are neighbours in `out`.
     pub(super) woven: GetFn<T>,
+    /// The same of whole vectors, of which `x σ(x)` is written; of lists of rows alone.
+    pub(super) silu: GetFn<T>,
     /// The tile of `G` groups of `J` items in pairs, for at most half a vector of columns: `pairs(J, G)`.
     pub(super) pairs: fn(usize, usize) -> Option<TileFn<T>>,
     /// The same, with pairs of terms of the sums: `terms(J, G)`.
@@ -67,9 +69,9 @@ impl<T: Copy> Rows<T> {
     }
 }
 
-/// True where a vector has room for the columns of two items or terms, of sums that are not multiplied.
+/// True where a vector has room for the columns of two items or terms, of sums that are written as they are.
 pub(super) fn has_room<T>(product: &Product, tiles: &Tiles<T>) -> bool {
-    2 * product.n <= tiles.lanes && product.scale.is_none()
+    2 * product.n <= tiles.lanes && product.finish == Finish::Plain
 }
 
 /// True where `b` is a square of half a vector.
@@ -98,7 +100,8 @@ fn of_rows<T: Copy>(product: &Product, k: [Along; 2], tiles: &Tiles<T>) -> Rows<
     // A few rows are the items of one group.
     let m = match product.m {
         [few @ Along { extent: Extent::Fixed(2..), .. }, Along::NONE]
-            if matches!(few.extent, Extent::Fixed(items) if has_items(tiles, items)) && product.scale.is_none() =>
+            if matches!(few.extent, Extent::Fixed(items) if has_items(tiles, items))
+                && product.finish == Finish::Plain =>
         {
             [Along::NONE, few]
         }

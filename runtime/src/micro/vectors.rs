@@ -10,7 +10,7 @@ use super::simd::{Simd, Sixteenths};
 
 /// `N` vectors, which are made only where the machine has their instructions.
 #[derive(Clone, Copy)]
-pub(super) struct Vectors<S: Simd, const N: usize>([S::V; N]);
+pub(super) struct Vectors<S: Simd, const N: usize>(pub(super) [S::V; N]);
 
 /// What an expression of the vectors of number `k` gives.
 macro_rules! each {
