@@ -172,6 +172,7 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
     }
     let begun =
         kernels.iter_mut().flat_map(|kernel| begin::sums(kernel, &storage.buffers, &mut micros)).collect::<Vec<_>>();
+    chosen::list_used(&mut kernels, &mut micros);
     let (steps, prologue) = storage.steps(graph, &schedule, &begun);
     Ok(Loops {
         name: graph.name.clone(),

@@ -51,6 +51,15 @@ impl Stmt {
         }
     }
 
+    /// How a micro-kernel computes it, if one does.
+    pub(super) fn call_mut(&mut self) -> Option<&mut MicroCall> {
+        match self {
+            Stmt::Nest(nest) => nest.call.as_mut(),
+            Stmt::Map(map) => map.call.as_mut(),
+            Stmt::Zero { .. } | Stmt::Max { .. } => None,
+        }
+    }
+
     /// True where elements of all rows are added by generated code, each a product of elements at its place.
     pub fn adds_rows(&self) -> bool {
         let Stmt::Nest(nest) = self else { return false };
