@@ -25,6 +25,19 @@ pub(crate) fn shown(text: &str, has_colours: bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// A JSON text with such characters as JSON spells them (`\u001b`): it says the same. They stand in its strings alone.
+pub(crate) fn shown_json(text: &str) -> String {
+    let (mut shown, mut units) = (String::with_capacity(text.len()), [0; 2]);
+    for c in text.chars() {
+        if is_command(c) {
+            shown.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// True for characters that a terminal obeys instead of showing them, but for ends of lines and tabs.
 fn is_command(c: char) -> bool {
     let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -56,5 +69,13 @@ mod tests {
         );
         assert_eq!(shown("\x1b[1;31mred\x1b[0m\x1b[2J", true), "\x1b[1;31mred\x1b[0m\\u{1b}[2J");
         assert_eq!(shown("\x1b[31mred\x1b[", false), "\\u{1b}[31mred\\u{1b}[");
+    }
+
+    #[test]
+    fn json_says_what_it_said() {
+        let name = "γ 😀\x7f\u{9b}2J\u{202e}";
+        let shown = shown_json(&serde_json::json!({ "name": name }).to_string());
+        assert_eq!(shown, r#"{"name":"γ 😀\u007f\u009b2J\u202e"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap()["name"], name);
     }
 }

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
 use super::failure::Failure;
-use super::shown::{complain, shown};
+use super::shown::{complain, shown, shown_json};
 
 /// Where results, notes and progress go.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Terminal {
 
     /// Prints a result for programs.
     pub(crate) fn json(&self, value: &Value) -> Result<(), Failure> {
-        self.print(&format!("{value:#}"))
+        self.print(&shown_json(&format!("{value:#}")))
     }
 
     /// Says what was done, unless asked to be quiet.

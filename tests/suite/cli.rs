@@ -200,6 +200,12 @@ fn terminals_get_no_commands_from_files() {
     printed(&["init", FORCES, "--out", &params]);
     let said = refused(1, &["evaluate", FORCES, "--data", &inputs]);
     assert!(said.contains(r"it holds `\u{1b}[2J") && !said.contains('\u{1b}'), "{said}");
+    // JSON spells them in its own way, and says the same.
+    let model = "outputs = ['x']\nlayers = []\ninputs.x = { shape = ['N'], irreps = '0e' }";
+    let spec = folder.write("name.toml", &format!("name = \"\\u007f\\u009bH\\u202e\"\n{model}"));
+    let said = printed(&["check", &spec, "--json"]);
+    assert!(said.contains(r#""name": "\u007f\u009bH\u202e""#), "{said}");
+    assert_eq!(json(&["check", &spec, "--json"])["name"], "\u{7f}\u{9b}H\u{202e}");
 }
 
 #[test]
