@@ -14,7 +14,7 @@ use schur::{Error, Model, checkpoint};
 
 use super::cache::{CacheFolder, tell_failure};
 use super::failure::Failure;
-use super::files::{read_params, require_apart, require_safetensors, require_writable, write_text};
+use super::files::{Named, read_params, require_apart, require_safetensors, require_writable, write_text};
 use super::random::rotations;
 use super::terminal::{Progress, Terminal, count, duration};
 use super::threads::Threads;
@@ -78,15 +78,13 @@ pub(crate) struct Train {
 impl Train {
     pub(crate) fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
         let settings = self.options.settings()?;
-        require_safetensors(&self.out)?;
-        let written = [Some(("--out", &*self.out)), self.curve.as_deref().map(|path| ("--curve", path))];
-        let written: Vec<_> = written.into_iter().flatten().collect();
-        require_apart(&written, &[("the spec", &self.spec), ("--data", &self.data), ("--test", &self.test)])?;
+        self.check_files()?;
         let model = Model::from_file(&self.spec)?;
         let (target, array) = self.target.split_once('=').unwrap_or((&self.target, &self.target));
         let layout = Arc::new(Layout::new(&model, target)?);
         let (train, test) = (data_set(&layout, &self.data, array)?, data_set(&layout, &self.test, array)?);
-        written.iter().try_for_each(|(_, path)| require_writable(path))?;
+        require_writable(&self.out)?;
+        self.curve.iter().try_for_each(|path| require_writable(path))?;
         let mut trainer = self.trainer(&model, settings, train, test, terminal)?;
         let clock = Instant::now();
         let rows = self.epochs(&model, &mut trainer, terminal)?;
@@ -113,6 +111,20 @@ impl Train {
         if self.json { terminal.json(&report.to_json()) } else { terminal.print(&report.to_text()) }?;
         terminal.note(&format!("wrote {}", self.out.display()));
         Ok(())
+    }
+
+    /// Refuses files that results cannot be written to. A run may be saved where the one that is resumed was.
+    fn check_files(&self) -> Result<(), Failure> {
+        require_safetensors(&self.out)?;
+        fn given<'a>(option: &'static str, file: &'a Option<PathBuf>) -> Option<Named<'a>> {
+            Some((option, file.as_deref()?))
+        }
+        let (out, curve) = (("--out", &*self.out), given("--curve", &self.curve));
+        let written: Vec<Named<'_>> = [out].into_iter().chain(curve).collect();
+        let mut read: Vec<Named<'_>> = vec![("the spec", &self.spec), ("--data", &self.data), ("--test", &self.test)];
+        read.extend(given("--params", &self.params));
+        require_apart(&written, &read)?;
+        require_apart(curve.as_slice(), given("--resume", &self.resume).as_slice())
     }
 
     /// The run before its first step, or where the one that is resumed was.

@@ -137,6 +137,32 @@ fn wrong_arguments_are_told_before_anything_is_done() {
 }
 
 #[test]
+fn no_result_takes_the_place_of_a_file_that_is_read() {
+    let run = Run::new();
+    printed(&run.arguments(&["--epochs", "1"]));
+    let start = run.folder.path("start.safetensors");
+    std::fs::copy(&run.out, &start).unwrap();
+    let old = std::fs::read(&start).unwrap();
+    let refused = |option: &str, [out, curve]: [&str; 2]| {
+        let mut arguments = run.arguments(&["--epochs", "2", option, &start, "--curve", curve]);
+        let place = arguments.iter().position(|argument| *argument == "--out").unwrap() + 1;
+        arguments[place] = out;
+        refused(2, &arguments)
+    };
+    let curve = run.folder.path("curve.svg");
+    for (option, files, said) in [
+        ("--params", [&*start, &curve], "--out and --params are the same file"),
+        ("--params", [&run.out, &start], "--curve and --params are the same file"),
+        ("--resume", [&run.out, &start], "--curve and --resume are the same file"),
+        ("--resume", [&start, &start], "--curve and --out are the same file"),
+    ] {
+        let found = refused(option, files);
+        assert!(found.contains(said), "{found}");
+    }
+    assert!(std::fs::read(&start).unwrap() == old && !Path::new(&curve).exists());
+}
+
+#[test]
 fn wrong_rows_are_found_before_the_first_step() {
     let run = Run::new();
     let data = arrays(&run.train);
