@@ -187,9 +187,10 @@ impl Train {
             return error.into();
         }
         let (done, all, out) = (trainer.steps_done(), trainer.steps(), self.out.display());
+        let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
         Failure::Stopped {
             message: format!("stopped after step {done} of {all}; the run is saved in {out}"),
-            help: format!("to go on:\n{}", resume_command(std::env::args().skip(1), &out.to_string())),
+            help: format!("to go on:\n{}", resume_command(arguments, &out.to_string())),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! `schur train`: what it prints and writes, and how it refuses.
 
 use std::path::Path;
+#[cfg(unix)]
+use std::process::{Command, Stdio};
 
 use schur_ir::ty::DType;
 use schur_runtime::array::Array;
@@ -93,6 +95,35 @@ fn longer_training_goes_on_from_what_is_saved() {
     printed(&run.arguments(&["--epochs", "1", "--params", &start, "--optimizer", "sgd", "--momentum", "0.9"]));
 }
 
+/// A long run that is interrupted once its file is there: what it says.
+#[cfg(unix)]
+fn interrupted(mut command: Command, out: &Path) -> String {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The first epoch is over when there is a file.
+    while !out.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let signal = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(signal.success());
+    let output = child.wait_with_output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("the run is saved in ") && said.contains("--resume "), "{said}");
+    said
+}
+
+/// Arguments that are no text are told as well as they can be.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_saves_where_a_name_is_no_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let run = Run::new();
+    let mut command = crate::cli::command(&run.arguments(&["--epochs", "400"]));
+    let curve = Path::new(&run.out).with_file_name(std::ffi::OsStr::from_bytes(b"\xff.svg"));
+    command.arg("--curve").arg(curve);
+    assert!(interrupted(command, Path::new(&run.out)).contains("/\u{fffd}.svg' --resume "));
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupt_saves_first() {
@@ -100,19 +131,7 @@ fn an_interrupt_saves_first() {
     printed(&run.arguments(&["--epochs", "400", "--schedule", "cosine"]));
     let whole = std::fs::read(&run.out).unwrap();
     std::fs::remove_file(&run.out).unwrap();
-    let mut command = crate::cli::command(&run.arguments(&["--epochs", "400", "--schedule", "cosine"]));
-    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let child = command.spawn().unwrap();
-    // The first epoch is over when there is a file.
-    while !Path::new(&run.out).exists() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    let signal = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(signal.success());
-    let output = child.wait_with_output().unwrap();
-    let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{said}");
-    assert!(said.contains("the run is saved in ") && said.contains("--resume "), "{said}");
+    interrupted(crate::cli::command(&run.arguments(&["--epochs", "400", "--schedule", "cosine"])), Path::new(&run.out));
     printed(&run.arguments(&["--epochs", "400", "--schedule", "cosine", "--resume", &run.out]));
     assert!(std::fs::read(&run.out).unwrap() == whole);
 }
