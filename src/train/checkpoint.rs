@@ -5,7 +5,7 @@
 //! | `params/…`, `batch_stats/…` | the model's, under their names |
 //! | `optimizer/<moment>/<name>` | the moments of the optimiser |
 //! | `progress/…` | the steps done, and the epochs, as f64 |
-//! | `settings/…` | the numbers that the steps depend on: a run is resumed with the same ones |
+//! | `settings/…` | the numbers that the steps depend on, and `target:<output>`: a run is resumed with the same ones |
 
 use std::path::Path;
 
@@ -80,8 +80,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// The numbers that steps depend on.
-    fn fixed(&self) -> IndexMap<&'static str, f64> {
+    /// The numbers that steps depend on, and what is trained.
+    fn fixed(&self) -> IndexMap<String, f64> {
         let settings = &self.settings;
         let mut fixed = IndexMap::from([
             ("batch", settings.batch as f64),
@@ -110,7 +110,8 @@ impl Trainer {
             Decay::Cosine => fixed.extend([("cosine-epochs", settings.epochs as f64)]),
         }
         fixed.extend(settings.clip.map(|clip| ("clip", clip)));
-        fixed
+        let target = (format!("target:{}", self.train.layout().target), 1.0);
+        fixed.into_iter().map(|(name, value)| (name.to_owned(), value)).chain([target]).collect()
     }
 
     /// Checks that a saved run had the same settings.
@@ -121,7 +122,7 @@ impl Trainer {
         if saved.is_empty() {
             return Err("it holds no run of training".to_owned());
         }
-        let names = fixed.keys().copied().chain(saved.keys().map(String::as_str));
+        let names = fixed.keys().chain(saved.keys());
         for name in names {
             let (now, then) = (fixed.get(name).copied(), saved_value(name));
             if now != then {

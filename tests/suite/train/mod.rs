@@ -280,6 +280,24 @@ fn a_run_is_resumed_with_its_own_settings_alone() {
 }
 
 #[test]
+fn a_run_is_resumed_for_its_own_target_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.safetensors");
+    let (model, mut data) = (network(DType::F32), network_data(40, DType::F32, 1));
+    data.insert("hidden".into(), Array::from(Array2::<f32>::zeros((40, 14))));
+    let of = |target| {
+        let layout = Arc::new(Layout::new(&model, target).unwrap());
+        let set = || DataSet::new(&layout, "set", &data, target).unwrap();
+        let settings = settings(Loss::Mse, Method::adam(), 0.01);
+        Trainer::new(&model, model.init(0).unwrap(), settings, set(), set(), &CompileOptions::default()).unwrap()
+    };
+    of("y").save(&path).unwrap();
+    of("y").resume(&path).unwrap();
+    let refused = of("hidden").resume(&path).unwrap_err().to_string();
+    assert!(refused.ends_with(": its `target:hidden` is absent, and 1 here"), "{refused}");
+}
+
+#[test]
 fn every_epoch_has_an_order_of_its_own() {
     let orders: Vec<Vec<usize>> = (0..4).map(|k| order(k % 2, k / 2, 500)).collect();
     for (k, order) in orders.iter().enumerate() {
