@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
+use schur::checkpoint::{CheckpointError, Format};
 use schur::train::is_state;
 use schur::{Array, CompiledModel, Mode, Model, Outputs, ParamStore, all_finite, checkpoint};
 
@@ -16,6 +17,12 @@ pub(crate) fn require_safetensors(path: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::user(format!("{} must end in .safetensors", path.display()), None))
+}
+
+/// Refuses a file for arrays whose name does not say what its format is, before anything is computed for it.
+pub(crate) fn require_format(path: &Path) -> Result<(), Failure> {
+    Format::of(path).map_err(|fault| CheckpointError { path: path.to_owned(), fault })?;
+    Ok(())
 }
 
 /// A file of the command line: the option that names it, and its path.

@@ -1,14 +1,17 @@
 //! `schur run`: one call, from files to files.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
-use schur::{Mode, Model, checkpoint};
+use indexmap::IndexMap;
+use schur::{Array, Mode, Model, Outputs, ParamStore, checkpoint};
 
 use super::cache::{CacheFolder, tell_failure};
 use super::failure::Failure;
 use super::files::{
-    Named, check_finite, named, read_cotangents, read_inputs, read_params, require_apart, require_safetensors,
+    Named, check_finite, named, read_cotangents, read_inputs, read_params, require_apart, require_format,
+    require_safetensors,
 };
 use super::terminal::{Terminal, duration};
 use super::threads::Threads;
@@ -39,8 +42,8 @@ pub(crate) struct Run {
     /// Normalise by the statistics of this batch, as in training.
     #[arg(long)]
     train: bool,
-    /// Where the updated running statistics are written.
-    #[arg(long, value_name = "FILE", requires = "train")]
+    /// Where the running statistics are written: updated with --train, otherwise as they are.
+    #[arg(long, value_name = "FILE")]
     batch_stats: Option<PathBuf>,
     /// The cotangents, one array an output, by its name: the gradients are their product with the Jacobian.
     #[arg(long, value_name = "FILE", requires = "gradients")]
@@ -74,11 +77,22 @@ impl Run {
         };
         self.threads.limit(&mut compiled);
         let params = read_params(&model, &self.params)?;
-        let results = compiled.run(named(&inputs), &params)?;
+        let mut results = compiled.run(named(&inputs), &params)?;
         tell_failure(&options, terminal);
         if self.check_finite {
             check_finite(&model, mode, &inputs, &params, &results)?;
         }
+        if self.batch_stats.is_some() && mode == Mode::Infer {
+            results.statistics = statistics(&model, &params)?;
+        }
+        self.write(&results)?;
+        let names = results.outputs.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let time = duration(compiled.timings().total());
+        terminal.note(&format!("compiled in {time}; wrote {names} to {}", self.outputs.display()));
+        Ok(())
+    }
+
+    fn write(&self, results: &Outputs) -> Result<(), Failure> {
         let files = [
             (Some(&self.outputs), &results.outputs),
             (self.batch_stats.as_ref(), &results.statistics),
@@ -89,9 +103,6 @@ impl Run {
                 checkpoint::write(path, arrays.iter().map(|(name, array)| (&**name, array)))?;
             }
         }
-        let names = results.outputs.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let time = duration(compiled.timings().total());
-        terminal.note(&format!("compiled in {time}; wrote {names} to {}", self.outputs.display()));
         Ok(())
     }
 
@@ -101,6 +112,7 @@ impl Run {
             .into_iter()
             .flatten()
             .try_for_each(|f| require_safetensors(f))?;
+        self.batch_stats.iter().try_for_each(|path| require_format(path))?;
         fn given<'a>(files: &[(&'static str, &'a Option<PathBuf>)]) -> Vec<Named<'a>> {
             files.iter().filter_map(|(option, file)| Some((*option, file.as_deref()?))).collect()
         }
@@ -110,4 +122,11 @@ impl Run {
         read.extend(given(&[("--cotangents", &self.cotangents)]));
         require_apart(&written, &read)
     }
+}
+
+/// The running statistics of a model, as they are.
+fn statistics(model: &Model, params: &ParamStore) -> Result<IndexMap<Arc<str>, Array>, Failure> {
+    let names = model.params()?.into_iter().map(|(_, param)| param.name);
+    let names = names.filter(|name| name.starts_with("batch_stats/"));
+    names.map(|name| Ok((name.clone(), params.get(&name)?.clone()))).collect()
 }

@@ -247,8 +247,11 @@ fn a_result_takes_no_place_of_another_file() {
 fn a_wrong_command_line_is_status_2() {
     assert!(refused(2, &["compile"]).contains("unrecognized subcommand"));
     assert!(refused(2, &["inspect", FORCES, "--stage", "bytes"]).contains("[possible values: spec, graph"));
-    let files = ["--params", "p", "--inputs", "x", "--outputs", "y", "--batch-stats", "b"];
-    assert!(refused(2, &[&["run", FORCES][..], &files].concat()).contains("--train"));
+    let files = ["--params", "p", "--inputs", "x", "--outputs", "y.safetensors"];
+    let run = |more: &[&str], status| refused(status, &[&["run", FORCES][..], &files, more].concat());
+    assert!(run(&["--cotangents", "c"], 2).contains("--gradients"));
+    // Before anything is read.
+    assert!(run(&["--batch-stats", "b.npz"], 1).contains("b.npz: a file of arrays is named .safetensors"));
 }
 
 /// A case of e3nn_jax, by its number.
@@ -292,6 +295,22 @@ fn parameters_that_flax_saved_give_e3nn_jaxs_outputs() {
         printed(&["run", &spec, "--params", &params, "--inputs", &inputs, "--outputs", &outputs]);
         assert_near(&arrays(&outputs), &wanted, &params);
     }
+}
+
+#[test]
+fn statistics_are_written_as_they_are_where_nothing_is_trained() {
+    let folder = Folder::new();
+    let [params, outputs, statistics] = ["p", "y", "s"].map(|name| folder.path(&format!("{name}.safetensors")));
+    printed(&["init", FORCES, "--out", &params]);
+    let run = ["run", FORCES, "--params", &params, "--inputs", DATA, "--outputs", &outputs];
+    let run = |more: &[&str]| printed(&[&run[..], &["--batch-stats", &statistics], more].concat());
+    run(&["--train"]);
+    let updated = arrays(&statistics);
+    let mut given = arrays(&params);
+    given.extend(updated.clone());
+    write(&params, &given);
+    run(&[]);
+    assert!(!updated.is_empty() && arrays(&statistics) == updated);
 }
 
 #[test]
