@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indexmap::IndexMap;
 use ndarray::ArrayD;
-use schur::{Array, CompiledModel, Irreps, Mode, Model, Outputs, ParamStore, Rotation, Timings};
+use schur::{Array, CompiledModel, Irreps, Mode, Model, Outputs, ParamStore, Rotation, Timings, Type};
 use serde_json::{Value, json};
 
 use super::cache::{CacheFolder, tell_failure};
@@ -89,7 +89,7 @@ impl Evaluate {
         if self.check_finite {
             check_finite(&model, Mode::Infer, &inputs, &params, &results)?;
         }
-        let mut subject = Subject { irreps: irreps(&model)?, compiled, params, inputs, results };
+        let mut subject = Subject { types: model.types(Mode::Infer)?, compiled, params, inputs, results };
         let mut errors = vec![0.0; subject.results.outputs.len()];
         for rotation in rotations(ROTATIONS).into_iter().flat_map(|r| [r, r.inverted()]) {
             progress.step("turning");
@@ -121,15 +121,10 @@ fn timed(
     Ok((results, times[RUNS / 2]))
 }
 
-/// The irreps of float inputs and of outputs.
-fn irreps(model: &Model) -> Result<IndexMap<String, Irreps>, Failure> {
-    let types = model.types(Mode::Infer)?.into_iter();
-    Ok(types.filter(|(_, ty)| ty.dtype.is_float()).map(|(name, ty)| (name, ty.irreps)).collect())
-}
-
 /// A model, its data, and what it makes of them.
 struct Subject {
-    irreps: IndexMap<String, Irreps>,
+    /// The type of every input and of every layer's value.
+    types: IndexMap<String, Type>,
     compiled: CompiledModel,
     params: ParamStore,
     inputs: IndexMap<String, Array>,
@@ -140,7 +135,7 @@ impl Subject {
     /// The largest difference of every output between turning before and after, for one rotation.
     fn errors(&mut self, rotation: Rotation) -> Result<Vec<f64>, Failure> {
         let turned = self.inputs.iter().map(|(name, array)| {
-            let array = match self.irreps.get(name) {
+            let array = match self.irreps(name) {
                 Some(irreps) => Array::from_f64(&rotation.apply(irreps, &array.to_f64()), array.dtype()),
                 None => array.clone(),
             };
@@ -150,10 +145,21 @@ impl Subject {
         let after = self.compiled.run(named(&turned), &self.params)?;
         let error = |(name, array): (&Arc<str>, &Array)| {
             let before = array.to_f64();
-            let expected = self.irreps.get(&**name).map(|irreps| rotation.apply(irreps, &before)).unwrap_or(before);
+            let expected = self.irreps(name).map(|irreps| rotation.apply(irreps, &before)).unwrap_or(before);
             largest(&(after.outputs[name].to_f64() - expected))
         };
         Ok(self.results.outputs.iter().map(error).collect())
+    }
+
+    /// The irreps of a float.
+    fn irreps(&self, name: &str) -> Option<&Irreps> {
+        self.types.get(name).filter(|ty| ty.dtype.is_float()).map(|ty| &ty.irreps)
+    }
+
+    /// The rows of a call: the size of the first axis of an input that is a symbol; 1 where none is.
+    fn rows(&self) -> usize {
+        let axes = self.inputs.iter().flat_map(|(name, array)| self.types[name].dims.iter().zip(array.shape()));
+        axes.filter(|(dim, _)| dim.as_symbol().is_some()).map(|(_, size)| *size).next().unwrap_or(1)
     }
 
     fn report(&self, time: Duration, errors: &[f64]) -> Report {
@@ -162,15 +168,14 @@ impl Subject {
             OutputReport {
                 name: name.to_string(),
                 shape: array.shape().to_vec(),
-                irreps: self.irreps.get(&**name).cloned().unwrap_or_default(),
+                irreps: self.irreps(name).cloned().unwrap_or_default(),
                 largest,
                 error: if *error == 0.0 { 0.0 } else { error / largest },
             }
         };
-        let first = self.inputs.values().next();
         Report {
             timings: self.compiled.timings().clone(),
-            rows: first.and_then(|array| array.shape().first().copied()).unwrap_or(1),
+            rows: self.rows(),
             time,
             outputs: self.results.outputs.iter().zip(errors).map(output).collect(),
         }

@@ -426,6 +426,21 @@ fn the_example_is_equivariant() {
 }
 
 #[test]
+fn rows_are_counted_along_a_symbol() {
+    let folder = Folder::new();
+    let data = folder.path("x.safetensors");
+    let [all, each]: [Array; 2] = [ndarray::Array1::<f32>::ones(4).into(), ndarray::Array2::<f32>::ones((7, 4)).into()];
+    for (shape, array, rows) in [("'N'", each, 7), ("", all.clone(), 1)] {
+        let inputs =
+            format!("all = {{ shape = [], irreps = '4x0e' }}\neach = {{ shape = [{shape}], irreps = '4x0e' }}");
+        let layers = "layers = [{ name = 'y', op = 'regroup', input = 'each' }]";
+        let spec = folder.write("m.toml", &format!("name = 'm'\noutputs = ['y']\n{layers}\n[inputs]\n{inputs}"));
+        write(&data, &Arrays::from([("all".into(), all.clone()), ("each".into(), array)]));
+        assert_eq!(json(&["evaluate", &spec, "--data", &data, "--json"])["rows"], rows);
+    }
+}
+
+#[test]
 fn bench_measures_what_it_is_asked_for() {
     let spec = case("chain_0012").join("spec.json").to_string_lossy().into_owned();
     let report = json(&["bench", &spec, "--rows", "0,3", "--gradients", "--json"]);
