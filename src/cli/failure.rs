@@ -86,3 +86,12 @@ impl Failure {
         })
     }
 }
+
+/// Refuses options that would change nothing: those that are given without what they have an effect with. Options, whether
+/// they are given, whether they have an effect, and with what.
+pub(crate) fn require_effects(options: &[(&str, bool, bool, &str)]) -> Result<(), Failure> {
+    match options.iter().find(|(_, is_given, has_effect, _)| *is_given && !has_effect) {
+        Some((option, _, _, with)) => Err(Failure::CommandLine(format!("{option} has an effect with {with} alone"))),
+        None => Ok(()),
+    }
+}

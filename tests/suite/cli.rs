@@ -414,6 +414,27 @@ fn every_stage_can_be_inspected() {
 }
 
 #[test]
+fn options_without_an_effect_on_what_is_inspected_are_refused() {
+    for (options, said) in [
+        ("--stage spec --train", "--train has an effect with the stages after spec alone"),
+        (
+            "--stage joint --gradients",
+            "--gradients has an effect with the stages simplified, loops, clif and asm alone",
+        ),
+        ("--stage graph --rule narrow", "--rule has an effect with the stages simplified"),
+        ("--dot --stage graph --size 3", "--size has an effect with the stages simplified"),
+        ("--stage graph --kernel k0", "--kernel has an effect with the stages loops, clif and asm alone"),
+        ("--diff graph simplified --kernel k0", "--kernel has"),
+        ("--dot --kernel k0", "--kernel has"),
+    ] {
+        let arguments: Vec<&str> = ["inspect", FORCES].into_iter().chain(options.split(' ')).collect();
+        let found = refused(2, &arguments);
+        assert!(found.contains(said), "{options}: {found}");
+    }
+    printed(&["inspect", FORCES, "--diff", "graph", "loops", "--kernel", "k0", "--rule", "narrow", "--size", "3"]);
+}
+
+#[test]
 fn the_example_is_equivariant() {
     let report = json(&["evaluate", FORCES, "--data", DATA, "--json"]);
     assert_eq!(report["rows"], 2508);

@@ -19,12 +19,12 @@ use clap::{ArgGroup, Args};
 use schur::compiler::simplify::RULES;
 use schur::{Mode, Model, Pass};
 
-use super::failure::Failure;
+use super::failure::{Failure, require_effects};
 use super::files::{require_apart, write_text};
 use super::terminal::Terminal;
 use difference::{Named, difference, renumbered};
 use page::page;
-use stages::{Inspected, NOMINAL, StageName};
+use stages::{Inspected, StageName, nominal};
 
 /// Show what the stages of the compiler make of a spec.
 #[derive(Debug, Args)]
@@ -66,7 +66,7 @@ pub(crate) struct Inspect {
     #[arg(hide_possible_values = true)]
     rules: Vec<String>,
     /// Show what is compiled for calls of this size: every symbol stands for so many.
-    #[arg(long, value_name = "SIZE", default_value_t = NOMINAL)]
+    #[arg(long, value_name = "SIZE", default_value_t = nominal())]
     size: usize,
     /// Only the kernels whose name contains this: for the stages loops, clif and asm.
     #[arg(long, value_name = "NAME")]
@@ -75,6 +75,7 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(crate) fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
+        self.check_options()?;
         let model = Model::from_file(&self.spec)?;
         let mode = if self.train { Mode::Train } else { Mode::Infer };
         let shows_joint = self.diff.iter().flatten().any(|stage| *stage == StageName::Joint);
@@ -94,6 +95,24 @@ impl Inspect {
         terminal.print(&if self.dot { dot(&inspected, stage)? } else { inspected.text(stage)? })
     }
 
+    /// Refuses options that change nothing of what is shown.
+    fn check_options(&self) -> Result<(), Failure> {
+        // The page, and a drawing without --stage, show the simplified graph.
+        let single = [self.stage.unwrap_or(StageName::Simplified)];
+        let shown = self.diff.as_deref().unwrap_or(&single);
+        let is_built = shown.iter().any(|stage| *stage != StageName::Spec);
+        let is_compiled = shown.iter().any(|stage| stage.is_compiled());
+        let has_kernels = !self.dot && shown.iter().any(|stage| stage.has_kernels());
+        let (compiled, kernels) = ("the stages simplified, loops, clif and asm", "the stages loops, clif and asm");
+        require_effects(&[
+            ("--train", self.train, is_built, "the stages after spec"),
+            ("--gradients", self.gradients, is_compiled, compiled),
+            ("--rule", !self.rules.is_empty(), is_compiled, compiled),
+            ("--size", self.size != nominal(), is_compiled, compiled),
+            ("--kernel", self.kernel.is_some(), has_kernels, kernels),
+        ])
+    }
+
     fn print_difference(
         &self,
         inspected: &Inspected<'_>,
@@ -106,8 +125,12 @@ impl Inspect {
                     let compiled = inspected.compiled()?;
                     renumbered(&compiled.simplified, &compiled.report.origins, &compiled.graph)
                 }
-                StageName::Spec | StageName::Graph | StageName::Joint => inspected.text(stage)?,
-                StageName::Loops | StageName::Clif | StageName::Asm => inspected.text(stage)?,
+                StageName::Spec
+                | StageName::Graph
+                | StageName::Joint
+                | StageName::Loops
+                | StageName::Clif
+                | StageName::Asm => inspected.text(stage)?,
             };
             Ok::<_, Failure>(Named { name: stage.name(), text })
         };

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use clap::ValueEnum;
 use schur::compiler::loops::Loops;
-use schur::compiler::simplify::Report;
+use schur::compiler::simplify::{Report, SimplifyOptions};
 use schur::{CompileOptions, Graph, Listings, Mode, Model, Pass, Stage};
 
 use super::super::failure::Failure;
@@ -12,7 +12,9 @@ use super::super::terminal::{count, table};
 use super::kernels::{KernelText, kernels};
 
 /// The size of every symbol for which a program is compiled first.
-pub(super) const NOMINAL: usize = 1000;
+pub(super) fn nominal() -> usize {
+    SimplifyOptions::default().nominal
+}
 
 /// A stage of the compiler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -37,6 +39,19 @@ impl StageName {
     /// The name on the command line.
     pub(super) fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// True for what is made of the graph that is compiled.
+    pub(super) fn is_compiled(self) -> bool {
+        self == StageName::Simplified || self.has_kernels()
+    }
+
+    /// True for what kernels are made of.
+    pub(super) fn has_kernels(self) -> bool {
+        match self {
+            StageName::Loops | StageName::Clif | StageName::Asm => true,
+            StageName::Spec | StageName::Graph | StageName::Joint | StageName::Simplified => false,
+        }
     }
 }
 

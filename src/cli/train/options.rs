@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use schur::train::{Decay, Loss, Method, Schedule, Settings};
 
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, require_effects};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -73,14 +73,12 @@ enum ScheduleName {
 impl Options {
     /// The settings, where all that is given has an effect.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
-        let only = |given: bool, option: &str, with: &str| match given {
-            true => Err(Failure::CommandLine(format!("{option} has an effect with {with} alone"))),
-            false => Ok(()),
-        };
-        only(self.huber_delta.is_some() && self.loss != LossName::Huber, "--huber-delta", "--loss huber")?;
-        only(self.momentum.is_some() && self.optimizer != OptimizerName::Sgd, "--momentum", "--optimizer sgd")?;
-        let decays = self.optimizer == OptimizerName::Adamw;
-        only(self.weight_decay.is_some() && !decays, "--weight-decay", "--optimizer adamw")?;
+        let (loss, optimizer) = (self.loss, self.optimizer);
+        require_effects(&[
+            ("--huber-delta", self.huber_delta.is_some(), loss == LossName::Huber, "--loss huber"),
+            ("--momentum", self.momentum.is_some(), optimizer == OptimizerName::Sgd, "--optimizer sgd"),
+            ("--weight-decay", self.weight_decay.is_some(), optimizer == OptimizerName::Adamw, "--optimizer adamw"),
+        ])?;
         let decay = match self.schedule {
             ScheduleName::Constant => Decay::Constant,
             ScheduleName::Cosine => Decay::Cosine,
