@@ -171,31 +171,46 @@ fn files_that_are_cut_off_or_something_else_are_told() {
     printed(&run.arguments(&["--epochs", "1"]));
     let whole = std::fs::read(&run.out).unwrap();
     let other = run.folder.path("other.safetensors");
-    let names = ["--data", "--test", "--resume", "--params"];
     for length in [0, 7, 8, 100, whole.len() - 1] {
         std::fs::write(&other, &whole[..length]).unwrap();
-        for name in names {
-            assert!(refusal(&run, name, &other).contains("other.safetensors: "), "{name} {length}");
+        for said in refusals(&run, &other) {
+            assert!(said.contains("other.safetensors: "), "{length}: {said}");
         }
     }
     for bytes in [&b"PK\x03\x04 a zip archive of numpy's"[..], &[0xff; 4096], b"{\"x\": 1}", &[0x81; 64]] {
         for ending in ["safetensors", "msgpack"] {
             let foreign = run.folder.path(&format!("foreign.{ending}"));
             std::fs::write(&foreign, bytes).unwrap();
-            for name in names {
-                assert!(refusal(&run, name, &foreign).contains(&format!("foreign.{ending}: ")), "{name} {bytes:?}");
+            for said in refusals(&run, &foreign) {
+                assert!(said.contains(&format!("foreign.{ending}: ")), "{bytes:?}: {said}");
             }
         }
     }
     assert!(std::fs::read(&run.out).unwrap() == whole);
 }
 
-/// What is said of a run where the file of one option is another.
-fn refusal(run: &Run, option: &str, file: &str) -> String {
-    let mut arguments = run.arguments(&["--epochs", "2"]);
-    match arguments.iter().position(|argument| *argument == option) {
-        Some(place) => arguments[place + 1] = file,
-        None => arguments.extend([option, file]),
-    }
-    run.folder.strip(&crate::cli::refused(1, &arguments))
+/// What is said where the file of one option that reads arrays is another, for all such options of all commands.
+fn refusals(run: &Run, file: &str) -> Vec<String> {
+    let [outputs, gradients] = ["outputs", "gradients"].map(|name| run.folder.path(&format!("{name}.safetensors")));
+    let call = ["run", &run.spec, "--params", &run.out, "--inputs", &run.test, "--outputs", &outputs];
+    let commands: [(Vec<&str>, &[&'static str]); 4] = [
+        (run.arguments(&["--epochs", "2"]), &["--data", "--test", "--resume", "--params"]),
+        (call.to_vec(), &["--params", "--inputs"]),
+        ([&call[..], &["--gradients", &gradients]].concat(), &["--cotangents"]),
+        (vec!["evaluate", &run.spec, "--data", &run.test], &["--data", "--params"]),
+    ];
+    let refusal = |(command, option): (&Vec<&str>, &&'static str)| {
+        let mut arguments = command.clone();
+        match arguments.iter().position(|argument| argument == option) {
+            Some(place) => arguments[place + 1] = file,
+            None => arguments.extend([*option, file]),
+        }
+        run.folder.strip(&crate::cli::refused(1, &arguments))
+    };
+    let of = |(command, options): &(Vec<&str>, &[&'static str])| {
+        options.iter().map(|option| refusal((command, option))).collect::<Vec<_>>()
+    };
+    let said = commands.iter().flat_map(of).collect();
+    assert!(!Path::new(&outputs).exists() && !Path::new(&gradients).exists());
+    said
 }
