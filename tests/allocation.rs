@@ -42,7 +42,16 @@ fn steps_of_training_allocate_nothing() {
     for method in [Method::adam(), Method::Sgd { momentum: 0.9 }] {
         let set = |rows| DataSet::new(&layout, "data", &arrays(rows), "y").unwrap();
         let schedule = Schedule { rate: 1e-3, warmup: 0, decay: Decay::Constant };
-        let settings = Settings { loss: Loss::Mse, method, schedule, clip: Some(1.0), epochs: 1, batch: 8, seed: 0 };
+        let settings = Settings {
+            loss: Loss::Mse,
+            method,
+            schedule,
+            clip: Some(1.0),
+            epochs: 1,
+            batch: 8,
+            seed: 0,
+            threads: None,
+        };
         let mut trainer =
             Trainer::new(&model, model.init(0).unwrap(), settings, set(80), set(8), &CompileOptions::default())
                 .unwrap();

@@ -11,6 +11,7 @@
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -155,19 +156,19 @@ impl Training {
     fn trainer(&self, threads: usize) -> Trainer {
         let schedule = Schedule { rate: 1e-3, warmup: 2, decay: Decay::Cosine };
         let (loss, method) = (Loss::Mse, Method::adamw(0.01));
-        let settings = Settings { loss, method, schedule, clip: Some(1.0), epochs: 2, batch: 32, seed: 1 };
+        let settings = Settings {
+            loss,
+            method,
+            schedule,
+            clip: Some(1.0),
+            epochs: 2,
+            batch: 32,
+            seed: 1,
+            threads: NonZeroUsize::new(threads),
+        };
         let params = self.model.init(0).unwrap();
-        let mut trainer = Trainer::new(
-            &self.model,
-            params,
-            settings,
-            self.train.clone(),
-            self.test.clone(),
-            &CompileOptions::default(),
-        )
-        .unwrap();
-        trainer.set_threads(threads);
-        trainer
+        Trainer::new(&self.model, params, settings, self.train.clone(), self.test.clone(), &CompileOptions::default())
+            .unwrap()
     }
 
     /// What is saved at the end of a run that is stopped after some steps and resumed.

@@ -179,7 +179,16 @@ fn train(spec: &Path, data: &Path, target: &str, batch: usize, epochs: u64, to: 
     let layout = Arc::new(Layout::new(&model, target)?);
     let rows = DataSet::new(&layout, "data", &checkpoint::read(data)?, target)?;
     let schedule = Schedule { rate: 1e-3, warmup: 0, decay: Decay::Constant };
-    let settings = Settings { loss: Loss::Mse, method: Method::adam(), schedule, clip: None, epochs, batch, seed: 0 };
+    let settings = Settings {
+        loss: Loss::Mse,
+        method: Method::adam(),
+        schedule,
+        clip: None,
+        epochs,
+        batch,
+        seed: 0,
+        threads: None,
+    };
     let one_epoch = rows.len() / batch * batch;
     let orders = (0..epochs).map(|epoch| {
         let order = order(settings.seed, epoch, rows.len()).into_iter().take(one_epoch);

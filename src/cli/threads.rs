@@ -4,7 +4,6 @@ use std::num::NonZeroUsize;
 
 use clap::Args;
 use schur::CompiledModel;
-use schur::train::Trainer;
 
 /// The option of commands that call models.
 #[derive(Debug, Args)]
@@ -21,9 +20,7 @@ impl Threads {
         }
     }
 
-    pub(crate) fn limit_training(&self, trainer: &mut Trainer) {
-        if let Some(threads) = self.threads {
-            trainer.set_threads(threads.get());
-        }
+    pub(crate) fn most(&self) -> Option<NonZeroUsize> {
+        self.threads
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! Invariant: everything that later steps depend on is in the [`Settings`], the data, and what a checkpoint holds.
 
+use std::num::NonZeroUsize;
+
+use ndarray::ArrayD;
 use schur_compiler::compile::{CompileOptions, compile};
 use schur_ir::build::Mode;
 use schur_ir::graph::Graph;
 use schur_ir::program::Program;
-use schur_ir::ty::DType;
-use schur_runtime::array::{Array, Data};
+use schur_runtime::array::Array;
 use schur_runtime::bind::{CallError, RequirementError};
 use schur_runtime::executor::{Executor, Outputs};
 use schur_runtime::rotation::Rotation;
@@ -42,6 +44,8 @@ pub struct Settings {
     pub batch: usize,
     /// What the order of rows depends on.
     pub seed: u64,
+    /// The most threads that compute; without, one a core. Runs end with the same bits for any number.
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// What an epoch ended with.
@@ -107,23 +111,13 @@ impl Trainer {
         test: DataSet,
         options: &CompileOptions,
     ) -> Result<Self, Error> {
-        if settings.batch == 0 || settings.batch > train.len() {
-            return Err(TrainError::Batch { batch: settings.batch, rows: train.len() }.into());
-        }
-        let target = train.layout().target.clone();
-        let layout = Layout::new(model, &target)?;
-        if let Some(set) = [&train, &test].into_iter().find(|set| *set.layout() != layout) {
-            return Err(set.fault(DataFault::Layout).into());
-        }
-        let target_input = target_input(&target);
-        let stepping = executor(&training_graph(&model.graph(Mode::Train)?, &target, settings.loss)?, options)?;
+        let target = checked_target(model, &settings, [&train, &test])?;
+        let graph = training_graph(&model.graph(Mode::Train)?, &target, settings.loss)?;
+        let stepping = executor(&graph, &settings, options)?;
         let program = stepping.program();
         let trained = program.params.iter().map(|slot| &slot.param).filter(|param| param.name.starts_with("params/"));
         let optimizer = Optimizer::new(settings.method, trained, program.dtype)?;
-        let one = match program.dtype {
-            DType::F64 => Data::F64(vec![1.0].into()),
-            DType::F32 | DType::I32 | DType::Bool => Data::F32(vec![1.0].into()),
-        };
+        let one = Array::from_f64(&ArrayD::ones(vec![1]), program.dtype);
         let mut trainer = Trainer {
             settings,
             params,
@@ -132,13 +126,9 @@ impl Trainer {
             train,
             test,
             stepping,
-            predictor: Predictor {
-                executor: executor(&model.graph(Mode::Infer)?, options)?,
-                target,
-                batch: settings.batch,
-            },
-            target_input,
-            one: Array::new([1], one)?,
+            target_input: target_input(&target),
+            predictor: Predictor::new(model, target, &settings, options)?,
+            one,
             batch: None,
             results: None,
             order: None,
@@ -146,12 +136,6 @@ impl Trainer {
         trainer.predictor.error(&trainer.params, &trainer.train)?;
         trainer.progress.untrained = trainer.test_error()?;
         Ok(trainer)
-    }
-
-    /// Sets the most threads that a step uses: at first, one a core. Runs end with the same bits for any number.
-    pub fn set_threads(&mut self, threads: usize) {
-        self.stepping.set_threads(threads);
-        self.predictor.executor.set_threads(threads);
     }
 
     pub(super) fn program(&self) -> &Program {
@@ -288,6 +272,11 @@ struct Predictor {
 }
 
 impl Predictor {
+    fn new(model: &Model, target: String, settings: &Settings, options: &CompileOptions) -> Result<Self, Error> {
+        let executor = executor(&model.graph(Mode::Infer)?, settings, options)?;
+        Ok(Predictor { executor, target, batch: settings.batch })
+    }
+
     /// The root mean square error of a set.
     fn error(&mut self, params: &ParamStore, set: &DataSet) -> Result<f64, TrainError> {
         let (mut sum, mut count) = (0.0, 0);
@@ -327,6 +316,23 @@ fn of_row(mut error: CallError, start: usize) -> CallError {
     error
 }
 
-fn executor(graph: &Graph, options: &CompileOptions) -> Result<Executor, Error> {
-    compiled::executor(compile(graph, options, &mut |_, _| {})?, options)
+fn executor(graph: &Graph, settings: &Settings, options: &CompileOptions) -> Result<Executor, Error> {
+    let mut executor = compiled::executor(compile(graph, options, &mut |_, _| {})?, options)?;
+    if let Some(threads) = settings.threads {
+        executor.set_threads(threads.get());
+    }
+    Ok(executor)
+}
+
+/// The name of the target, where batches can be made of the sets and both are laid out for the model and this target.
+fn checked_target(model: &Model, settings: &Settings, [train, test]: [&DataSet; 2]) -> Result<String, Error> {
+    if settings.batch == 0 || settings.batch > train.len() {
+        return Err(TrainError::Batch { batch: settings.batch, rows: train.len() }.into());
+    }
+    let target = train.layout().target.clone();
+    let layout = Layout::new(model, &target)?;
+    if let Some(set) = [train, test].into_iter().find(|set| *set.layout() != layout) {
+        return Err(set.fault(DataFault::Layout).into());
+    }
+    Ok(target)
 }

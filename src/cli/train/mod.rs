@@ -77,7 +77,7 @@ pub(crate) struct Train {
 
 impl Train {
     pub(crate) fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
-        let settings = self.options.settings()?;
+        let settings = self.options.settings(self.threads.most())?;
         self.check_files()?;
         let model = Model::from_file(&self.spec)?;
         let (target, array) = self.target.split_once('=').unwrap_or((&self.target, &self.target));
@@ -144,7 +144,6 @@ impl Train {
         let options = self.cache.options(terminal);
         let mut trainer = Trainer::new(model, params, settings, train, test, &options)?;
         tell_failure(&options, terminal);
-        self.threads.limit_training(&mut trainer);
         terminal.note(&format!("compiled and checked all rows in {}", duration(clock.elapsed())));
         if let Some(path) = &self.resume {
             trainer.resume(path)?;

@@ -1,5 +1,7 @@
 //! The settings of a run, as arguments.
 
+use std::num::NonZeroUsize;
+
 use clap::{Args, ValueEnum};
 use schur::train::{Decay, Loss, Method, Schedule, Settings};
 
@@ -72,7 +74,7 @@ enum ScheduleName {
 
 impl Options {
     /// The settings, where all that is given has an effect.
-    pub(super) fn settings(&self) -> Result<Settings, Failure> {
+    pub(super) fn settings(&self, threads: Option<NonZeroUsize>) -> Result<Settings, Failure> {
         let (loss, optimizer) = (self.loss, self.optimizer);
         require_effects(&[
             ("--huber-delta", self.huber_delta.is_some(), loss == LossName::Huber, "--loss huber"),
@@ -99,6 +101,7 @@ impl Options {
             epochs: self.epochs,
             batch: self.batch,
             seed: self.seed,
+            threads,
         })
     }
 }

@@ -136,6 +136,37 @@ fn an_interrupt_saves_first() {
     assert!(std::fs::read(&run.out).unwrap() == whole);
 }
 
+/// The names of a run's threads after its first epoch.
+#[cfg(target_os = "linux")]
+fn threads_of(run: &Run, threads: &str) -> Vec<String> {
+    let rows = ["--batch", "5000", "--epochs", "1000000", "--threads", threads];
+    let mut child = crate::cli::command(&run.arguments(&rows)).stderr(Stdio::null()).spawn().unwrap();
+    while !Path::new(&run.out).exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+    let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap()).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    std::fs::remove_file(&run.out).unwrap();
+    names
+}
+
+/// No more threads compute than are asked for, in the check of all rows either.
+#[cfg(target_os = "linux")]
+#[test]
+fn as_many_threads_compute_as_are_asked_for() {
+    let run = Run::new();
+    for path in [&run.train, &run.test] {
+        let mut data = network_data(10_000, DType::F32, 1);
+        let goal = data.swap_remove("y").unwrap();
+        data.insert("goal".into(), goal);
+        write(path, &data);
+    }
+    let helpers = |threads| threads_of(&run, threads).iter().filter(|name| name.starts_with("schur helper")).count();
+    assert_eq!([helpers("1"), helpers("2")], [0, 1]);
+}
+
 #[test]
 fn wrong_arguments_are_told_before_anything_is_done() {
     let run = Run::new();

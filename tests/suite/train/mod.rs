@@ -71,7 +71,7 @@ fn network_data(rows: usize, dtype: DType, seed: u64) -> Arrays {
 
 fn settings(loss: Loss, method: Method, rate: f64) -> Settings {
     let schedule = Schedule { rate, warmup: 0, decay: Decay::Constant };
-    Settings { loss, method, schedule, clip: None, epochs: 3, batch: 16, seed: 5 }
+    Settings { loss, method, schedule, clip: None, epochs: 3, batch: 16, seed: 5, threads: None }
 }
 
 fn trainer(model: &Model, settings: Settings, train: &Arrays, test: &Arrays) -> Trainer {
