@@ -92,6 +92,13 @@ pub struct Param {
     pub init: Init,
 }
 
+impl Param {
+    /// True for `params/…`, which gradients are for; running statistics are updated in another way.
+    pub fn is_trained(&self) -> bool {
+        self.name.starts_with("params/")
+    }
+}
+
 /// How a parameter is initialised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Init {

@@ -32,6 +32,13 @@ pub(crate) struct Check {
     json: bool,
 }
 
+/// Whether gradients change what a layer holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Trained,
+    Statistic,
+}
+
 /// A line of the table.
 struct Row {
     name: String,
@@ -42,8 +49,9 @@ struct Row {
 }
 
 impl Row {
-    fn numbers(&self, kind: &str) -> usize {
-        let of_kind = self.params.iter().filter(|param| param.name.starts_with(kind));
+    /// The numbers in the parameters that are trained, or in the running statistics.
+    fn numbers(&self, kind: Kind) -> usize {
+        let of_kind = self.params.iter().filter(|param| param.is_trained() == (kind == Kind::Trained));
         of_kind.map(|param| param.shape.iter().product::<usize>()).sum()
     }
 
@@ -67,7 +75,7 @@ impl Check {
         let model = Model::from_file(&self.spec)?;
         let rows = rows(&model)?;
         let total = |kind| rows.iter().map(|row| row.numbers(kind)).sum::<usize>();
-        let (parameters, statistics) = (total(PARAMS), total(STATISTICS));
+        let (parameters, statistics) = (total(Kind::Trained), total(Kind::Statistic));
         let validation = if self.validate { Some(validation(&model)?) } else { None };
         if self.json {
             let spec = model.spec();
@@ -91,7 +99,14 @@ impl Check {
             } else {
                 format!("{}{}", row.ty.dtype, schur::ir::ty::DisplayDims(&row.ty.dims))
             };
-            [row.name.clone(), row.op.to_owned(), ty, mark(row), numbers(row, PARAMS), numbers(row, STATISTICS)]
+            [
+                row.name.clone(),
+                row.op.to_owned(),
+                ty,
+                mark(row),
+                numbers(row, Kind::Trained),
+                numbers(row, Kind::Statistic),
+            ]
         });
         let table = table(["name", "op", "type", "", "parameters", "statistics"], 4, lines);
         let (parameters, statistics) = (count(parameters), count(statistics));
@@ -125,9 +140,6 @@ fn validation(model: &Model) -> Result<Validation, Failure> {
     }
     Ok(all)
 }
-
-const PARAMS: &str = "params/";
-const STATISTICS: &str = "batch_stats/";
 
 fn rows(model: &Model) -> Result<Vec<Row>, Failure> {
     let spec = model.spec();

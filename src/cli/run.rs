@@ -126,7 +126,6 @@ impl Run {
 
 /// The running statistics of a model, as they are.
 fn statistics(model: &Model, params: &ParamStore) -> Result<IndexMap<Arc<str>, Array>, Failure> {
-    let names = model.params()?.into_iter().map(|(_, param)| param.name);
-    let names = names.filter(|name| name.starts_with("batch_stats/"));
-    names.map(|name| Ok((name.clone(), params.get(&name)?.clone()))).collect()
+    let statistics = model.params()?.into_iter().map(|(_, param)| param).filter(|param| !param.is_trained());
+    statistics.map(|param| Ok((param.name.clone(), params.get(&param.name)?.clone()))).collect()
 }

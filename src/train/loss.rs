@@ -89,7 +89,7 @@ pub fn training_graph(graph: &Graph, output: &str, loss: Loss) -> Result<Graph, 
     graph.outputs.push(Output { name: LOSS.into(), kind: OutputKind::Output, value, shape: None });
 
     let params = graph.nodes.iter().filter_map(|node| match &node.op {
-        Op::Param(param) => param.name.starts_with("params/").then(|| param.name.clone()),
+        Op::Param(param) => param.is_trained().then(|| param.name.clone()),
         Op::Input(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => None,
     });
     let options = VjpOptions { outputs: vec![(OutputKind::Output, LOSS.into())], wrt: params.collect() };

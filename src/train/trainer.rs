@@ -115,7 +115,7 @@ impl Trainer {
         let graph = training_graph(&model.graph(Mode::Train)?, &target, settings.loss)?;
         let stepping = executor(&graph, &settings, options)?;
         let program = stepping.program();
-        let trained = program.params.iter().map(|slot| &slot.param).filter(|param| param.name.starts_with("params/"));
+        let trained = program.params.iter().map(|slot| &slot.param).filter(|param| param.is_trained());
         let optimizer = Optimizer::new(settings.method, trained, program.dtype)?;
         let one = Array::from_f64(&ArrayD::ones(vec![1]), program.dtype);
         let mut trainer = Trainer {

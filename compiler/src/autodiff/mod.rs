@@ -38,7 +38,7 @@ impl VjpOptions {
         let outputs = outputs.filter(|o| graph.ty(o.value).dtype.is_float());
         let wrt = graph.nodes.iter().filter(|node| node.ty.dtype.is_float()).filter_map(|node| match &node.op {
             Op::Input(name) => Some(name.clone()),
-            Op::Param(param) => param.name.starts_with("params/").then(|| param.name.clone()),
+            Op::Param(param) => param.is_trained().then(|| param.name.clone()),
             Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => None,
         });
         VjpOptions { outputs: outputs.map(|o| (o.kind, o.name.clone())).collect(), wrt: wrt.collect() }
