@@ -5,6 +5,9 @@
 
 use ndarray::{Array2, ArrayD, Axis, Ix2, Slice};
 use schur_ir::irreps::{Irrep, Irreps};
+use schur_ir::ty::DType;
+
+use crate::array::Array;
 
 /// An element of O(3).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,6 +62,17 @@ impl Rotation {
             part.iter_mut().zip(rotated).for_each(|(to, from)| *to = from);
         }
         out
+    }
+
+    /// An array after this element has acted on it: floats by their irreps; indices and masks stay as they are.
+    ///
+    /// # Panics
+    /// Where the last axis of floats is not as long as the dimension of `irreps`.
+    pub fn rotated(&self, irreps: &Irreps, array: &Array) -> Array {
+        match array.dtype() {
+            DType::F32 | DType::F64 => Array::from_f64(&self.apply(irreps, &array.to_f64()), array.dtype()),
+            DType::I32 | DType::Bool => array.clone(),
+        }
     }
 }
 
@@ -129,6 +143,17 @@ mod tests {
 
     fn even(l: u32) -> Irrep {
         Irrep::new(l, Parity::Even)
+    }
+
+    #[test]
+    fn floats_are_rotated_in_their_type_and_indices_stay() {
+        let (irreps, vector): (Irreps, _) = ("1o".parse().unwrap(), array![[1.0, 2.0, 3.0]]);
+        let single = Array::from(vector.mapv(|x| x as f32));
+        let rotated = ROTATION.rotated(&irreps, &single);
+        let wanted = ROTATION.apply(&irreps, &vector.into_dyn());
+        assert!(rotated == Array::from_f64(&wanted, DType::F32) && rotated != single);
+        let species = Array::from(array![1i32, 0]);
+        assert_eq!(ROTATION.rotated(&Irreps::default(), &species), species);
     }
 
     #[test]

@@ -17,14 +17,14 @@ use super::random::rotations;
 use super::terminal::{Terminal, count, duration, table};
 use super::threads::Threads;
 
-/// How often the data are run for the time, and how many rotations they are turned by.
+/// How often the data are run for the time, and how many rotations act on them.
 const RUNS: usize = 5;
 const ROTATIONS: usize = 4;
 
 /// Compile a spec, run it over a file of data, and measure its speed and its equivariance.
 ///
-/// Every float input is turned by random rotations, with and without inversion; the error of an output is the largest
-/// difference between the output of turned inputs and the turned output, relative to the largest output.
+/// Every float input is rotated at random, with and without inversion; the error of an output is the largest difference
+/// between the output of rotated inputs and the rotated output, relative to the largest output.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -92,7 +92,7 @@ impl Evaluate {
         let mut subject = Subject { types: model.types(Mode::Infer)?, compiled, params, inputs, results };
         let mut errors = vec![0.0; subject.results.outputs.len()];
         for rotation in rotations(ROTATIONS).into_iter().flat_map(|r| [r, r.inverted()]) {
-            progress.step("turning");
+            progress.step("rotating");
             for (worst, error) in errors.iter_mut().zip(subject.errors(rotation)?) {
                 *worst = if error.is_nan() || error > *worst { error } else { *worst };
             }
@@ -132,17 +132,12 @@ struct Subject {
 }
 
 impl Subject {
-    /// The largest difference of every output between turning before and after, for one rotation.
+    /// The largest difference of every output between rotating before and after.
     fn errors(&mut self, rotation: Rotation) -> Result<Vec<f64>, Failure> {
-        let turned = self.inputs.iter().map(|(name, array)| {
-            let array = match self.irreps(name) {
-                Some(irreps) => Array::from_f64(&rotation.apply(irreps, &array.to_f64()), array.dtype()),
-                None => array.clone(),
-            };
-            (name.clone(), array)
-        });
-        let turned: IndexMap<String, Array> = turned.collect();
-        let after = self.compiled.run(named(&turned), &self.params)?;
+        let rotate =
+            |(name, array): (&String, &Array)| (name.clone(), rotation.rotated(&self.types[name].irreps, array));
+        let rotated: IndexMap<String, Array> = self.inputs.iter().map(rotate).collect();
+        let after = self.compiled.run(named(&rotated), &self.params)?;
         let error = |(name, array): (&Arc<str>, &Array)| {
             let before = array.to_f64();
             let expected = self.irreps(name).map(|irreps| rotation.apply(irreps, &before)).unwrap_or(before);

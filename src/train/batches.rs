@@ -10,7 +10,7 @@ use schur_ir::build::Mode;
 use schur_ir::dim::{Dim, Symbol};
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Init, Param};
-use schur_ir::ty::{DType, Type};
+use schur_ir::ty::Type;
 use schur_runtime::argument::{ArgumentError, Fault, Role};
 use schur_runtime::array::{Array, Data};
 use schur_runtime::bind::CallError;
@@ -179,13 +179,11 @@ impl DataSet {
     }
 
     /// The set with an element of O(3) acting on every float input and on the target.
-    pub fn turned(&self, rotation: Rotation) -> Self {
-        let turn = |ty: &Type, array: &Array| match array.dtype() {
-            DType::F32 | DType::F64 => Array::from_f64(&rotation.apply(&ty.irreps, &array.to_f64()), array.dtype()),
-            DType::I32 | DType::Bool => array.clone(),
-        };
-        let inputs = self.inputs.iter().map(|(name, array)| (name.clone(), turn(&self.layout.inputs[name], array)));
-        self.with(inputs.collect(), turn(&self.layout.target_type, &self.target))
+    pub fn rotated(&self, rotation: Rotation) -> Self {
+        let Layout { inputs: types, target_type, .. } = &*self.layout;
+        let rotate = |(name, array): (&String, &Array)| (name.clone(), rotation.rotated(&types[name].irreps, array));
+        let inputs = self.inputs.iter().map(rotate).collect();
+        self.with(inputs, rotation.rotated(&target_type.irreps, &self.target))
     }
 
     fn with(&self, inputs: IndexMap<String, Array>, target: Array) -> Self {

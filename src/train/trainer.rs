@@ -188,8 +188,8 @@ impl Trainer {
     }
 
     /// The same of the test set with an element of O(3) acting on its inputs and its target.
-    pub fn turned_error(&mut self, rotation: Rotation) -> Result<f64, TrainError> {
-        self.predictor.error(&self.params, &self.test.turned(rotation))
+    pub fn rotated_error(&mut self, rotation: Rotation) -> Result<f64, TrainError> {
+        self.predictor.error(&self.params, &self.test.rotated(rotation))
     }
 
     /// Does the next step. A step that diverges changes nothing.

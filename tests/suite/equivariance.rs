@@ -22,12 +22,7 @@ fn rotated_inputs(graph: &Graph, rotation: &Rotation, inputs: &Arrays) -> Arrays
     let rotate = |name: &String, array: &Array| {
         let is_input = |op: &Op| matches!(op, Op::Input(n) if **n == **name);
         let ty = graph.nodes.iter().find(|node| is_input(&node.op)).map(|node| &node.ty);
-        match ty {
-            Some(ty) if ty.dtype.is_float() => {
-                Array::from_f64(&rotation.apply(&ty.irreps, &array.to_f64()), array.dtype())
-            }
-            _ => array.clone(),
-        }
+        ty.map_or_else(|| array.clone(), |ty| rotation.rotated(&ty.irreps, array))
     };
     inputs.iter().map(|(name, array)| (name.clone(), rotate(name, array))).collect()
 }
@@ -48,13 +43,13 @@ fn check(name_of_spec: &str, spec: &ModelSpec) {
         let (inputs, params) = random_arrays(&graph, &random_sizes(&graph, 5), 5);
         let rotation = Rotation::from_quaternion([0.3, -0.5, 0.7, 0.2]);
         for rotation in [rotation, rotation.inverted()] {
-            let turned = rotated_inputs(&graph, &rotation, &inputs);
+            let rotated = rotated_inputs(&graph, &rotation, &inputs);
             let reference = |inputs: &Arrays| evaluate(&graph, inputs, &params).unwrap_or_else(|e| panic!("{e}"));
             let native = |inputs: &Arrays| compiled(&graph, inputs, &params);
             let levels: [(&str, Level<'_>); 2] = [("reference", &reference), ("compiled", &native)];
             for (level, run) in levels {
                 let wanted = rotated_outputs(&graph, &rotation, &run(&inputs));
-                let (apart, output) = distance(&run(&turned).outputs, &wanted.outputs);
+                let (apart, output) = distance(&run(&rotated).outputs, &wanted.outputs);
                 assert!(apart < 1e-11, "{name_of_spec} {mode:?} {level}: `{output}` is {apart:e} off");
             }
         }

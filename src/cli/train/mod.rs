@@ -104,7 +104,7 @@ impl Train {
             untrained: trainer.untrained_error(),
             epochs: trainer.epochs().to_vec(),
             error: trainer.test_error()?,
-            turned: trainer.turned_error(rotation)?,
+            rotated: trainer.rotated_error(rotation)?,
             rows_per_second: rows as f64 / time.as_secs_f64(),
             time,
         };

@@ -17,7 +17,7 @@ pub(super) struct Report<'a> {
     pub(super) untrained: f64,
     pub(super) epochs: Vec<Epoch>,
     pub(super) error: f64,
-    pub(super) turned: f64,
+    pub(super) rotated: f64,
     pub(super) rows_per_second: f64,
     pub(super) time: Duration,
 }
@@ -36,8 +36,8 @@ impl Report<'_> {
             self.target,
             table(["epoch", "steps", "training loss", "test RMSE"], 0, [start].into_iter().chain(lines)),
             self.error,
-            self.turned,
-            (self.turned - self.error).abs(),
+            self.rotated,
+            (self.rotated - self.error).abs(),
             duration(self.time),
             count(self.rows_per_second as usize),
         )
@@ -52,7 +52,7 @@ impl Report<'_> {
             "untrained_test_rmse": self.untrained,
             "epochs": self.epochs.iter().map(epoch).collect::<Vec<_>>(),
             "test_rmse": self.error,
-            "rotated_test_rmse": self.turned,
+            "rotated_test_rmse": self.rotated,
             "seconds": self.time.as_secs_f64(),
             "rows_per_second": self.rows_per_second,
         })

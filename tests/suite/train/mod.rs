@@ -218,13 +218,13 @@ fn the_network_learns_and_stays_equivariant() {
     let (train, test) = (network_data(256, DType::F32, 1), network_data(64, DType::F32, 2));
     let settings = Settings { epochs: 20, ..settings(Loss::Mse, Method::adam(), 0.02) };
     let mut trainer = finish(trainer(&network(DType::F32), settings, &train, &test));
-    let (error, turned) = (
+    let (error, rotated) = (
         trainer.test_error().unwrap(),
-        trainer.turned_error(Rotation::from_quaternion([1.0, -2.0, 0.3, 0.7]).inverted()),
+        trainer.rotated_error(Rotation::from_quaternion([1.0, -2.0, 0.3, 0.7]).inverted()),
     );
-    let turned = turned.unwrap();
+    let rotated = rotated.unwrap();
     assert!(error < 0.25 * trainer.untrained_error(), "{error} of {}", trainer.untrained_error());
-    assert!((error - turned).abs() < 1e-5, "{error} becomes {turned}");
+    assert!((error - rotated).abs() < 1e-5, "{error} becomes {rotated}");
 }
 
 #[test]
