@@ -8,7 +8,7 @@ use schur_runtime::checkpoint;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::levels::Arrays;
+use crate::levels::{Arrays, apart};
 use crate::specs::FORCES;
 
 const DATA: &str = "examples/forces/test.safetensors";
@@ -95,7 +95,8 @@ fn assert_near(found: &Arrays, wanted: &Arrays, case: &str) {
     for (name, wanted) in wanted {
         let found = &found[name];
         assert_eq!(found.shape(), wanted.shape(), "{case}: {name}");
-        let worst = (found.to_f64() - wanted.to_f64()).iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+        let (a, b) = (found.to_f64(), wanted.to_f64());
+        let worst = a.iter().zip(&b).map(|(a, b)| apart(*a, *b)).fold(0.0, f64::max);
         assert!(worst <= 5e-5 * largest(wanted).max(floor), "{case}: {name} is off by {worst}");
     }
 }

@@ -157,6 +157,15 @@ fn collect(loops: &Loops, array: impl Fn(BufferId) -> (Vec<usize>, Vec<f64>)) ->
     out
 }
 
+/// How far two numbers are apart: infinitely where one of them alone is NaN.
+pub(crate) fn apart(a: f64, b: f64) -> f64 {
+    match (a == b || (a.is_nan() && b.is_nan()), (a - b).abs()) {
+        (true, _) => 0.0,
+        (false, apart) if apart.is_nan() => f64::INFINITY,
+        (false, apart) => apart,
+    }
+}
+
 /// How far arrays of one kind are apart: the largest difference of an element, relative to the largest magnitude of its
 /// array, or to a hundredth of the largest magnitude of all where that is more.
 pub(crate) fn distance(found: &IndexMap<String, ArrayD<f64>>, wanted: &IndexMap<String, ArrayD<f64>>) -> (f64, String) {
@@ -169,9 +178,9 @@ pub(crate) fn distance(found: &IndexMap<String, ArrayD<f64>>, wanted: &IndexMap<
         assert_eq!(found.shape(), wanted.shape(), "{name}");
         let scale = magnitude(wanted).max(overall / 100.0).max(f64::MIN_POSITIVE);
         for (a, b) in found.iter().zip(wanted) {
-            let apart = if a == b || (a.is_nan() && b.is_nan()) { 0.0 } else { (a - b).abs() / scale };
-            if apart.is_nan() || apart > worst.0 {
-                worst = (if apart.is_nan() { f64::INFINITY } else { apart }, name.clone());
+            let apart = apart(*a, *b) / scale;
+            if apart > worst.0 {
+                worst = (apart, name.clone());
             }
         }
     }

@@ -10,6 +10,7 @@ use schur_compiler::loops::{LoopOptions, lower};
 use schur_compiler::simplify::{RULES, Rule, SimplifyOptions, simplify, variants};
 use schur_ir::build::{Mode, build};
 use schur_ir::graph::{Graph, ValueId};
+use schur_ir::spec::LayerOp;
 use schur_ir::verify::verify;
 
 use crate::specs::{self, spec};
@@ -86,22 +87,6 @@ fn check_rule(rule: &'static Rule, comment: &str, graph: &Graph) {
     assert_beside("rules", rule.name, comment, &(made + &simplified.graph.to_string()));
 }
 
-/// All ops of specs.
-const OPS: [&str; 12] = [
-    "linear",
-    "mlp",
-    "batch_norm",
-    "add",
-    "concatenate",
-    "filter",
-    "regroup",
-    "norm",
-    "multiply",
-    "scalar_activation",
-    "norm_activation",
-    "gate",
-];
-
 /// The ops of the layers of a spec.
 fn ops(path: &Path) -> Vec<&'static str> {
     specs::read(path).layers.iter().map(|layer| layer.op.name()).collect()
@@ -147,7 +132,7 @@ fn every_rule_has_a_page() {
 #[test]
 fn every_layer_has_a_page() {
     let inputs = chapter("layers");
-    for op in OPS {
+    for op in LayerOp::names() {
         assert!(inputs.iter().any(|(_, path)| ops(path).contains(&op)), "no page is about `{op}`");
     }
     inputs.iter().for_each(|(name, path)| check_layer(name, path));

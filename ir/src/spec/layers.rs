@@ -16,12 +16,12 @@ use super::{
 
 /// An op's name in specs, and how its options are read: exactly the keys that are asked for are its options.
 #[derive(Clone, Copy)]
-struct Op {
-    name: &'static str,
+pub(super) struct Op {
+    pub(super) name: &'static str,
     read: fn(&mut Fields<'_, '_, '_>, &Config) -> LayerOp,
 }
 
-const OPS: [Op; 12] = [
+pub(super) const OPS: [Op; 12] = [
     Op { name: "linear", read: linear },
     Op { name: "mlp", read: mlp },
     Op { name: "batch_norm", read: batch_norm },

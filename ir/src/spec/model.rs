@@ -8,6 +8,7 @@ use std::ops::Range;
 use indexmap::IndexMap;
 
 use super::Spanned;
+use super::layers::OPS;
 use crate::dim::Dim;
 use crate::irreps::{Irrep, Irreps};
 use crate::ty::DType;
@@ -198,6 +199,11 @@ impl LayerOp {
             LayerOp::NormActivation(_) => "norm_activation",
             LayerOp::Gate(_) => "gate",
         }
+    }
+
+    /// The names of all ops.
+    pub fn names() -> [&'static str; 12] {
+        OPS.map(|op| op.name)
     }
 }
 

@@ -15,6 +15,7 @@ use schur_ir::ty::DType;
 use schur_ir::verify::verify;
 use schur_runtime::reference::{Evaluated, evaluate};
 
+use crate::levels::apart;
 use crate::random_graph::{random_arrays, random_graph, random_sizes};
 
 fn evaluated(graph: &Graph, like: &Graph, seed: u64) -> Evaluated {
@@ -27,7 +28,7 @@ fn evaluated(graph: &Graph, like: &Graph, seed: u64) -> Evaluated {
 fn difference(a: &ArrayD<f64>, b: &ArrayD<f64>) -> f64 {
     assert_eq!(a.shape(), b.shape());
     let scale = a.iter().fold(1.0f64, |m, x| m.max(x.abs()));
-    a.iter().zip(b).map(|(x, y)| if x == y { 0.0 } else { (x - y).abs() / scale }).fold(0.0, f64::max)
+    a.iter().zip(b).map(|(x, y)| apart(*x, *y) / scale).fold(0.0, f64::max)
 }
 
 fn check(graph: &Graph, seed: u64) -> Simplified {
@@ -54,7 +55,8 @@ fn check_values(graph: &Graph, seed: u64) -> Simplified {
         assert_eq!(graph.ty(a.value), after.ty(b.value));
     }
     let (before, now) = (evaluated(graph, graph, seed), evaluated(after, graph, seed));
-    for (a, b) in [(&before.outputs, &now.outputs), (&before.statistics, &now.statistics)] {
+    let kinds = |all: Evaluated| [all.outputs, all.statistics, all.gradients];
+    for (a, b) in kinds(before).iter().zip(&kinds(now)) {
         for (name, value) in a {
             assert!(difference(value, &b[name]) < 1e-11, "{name}\n{graph}\nbecame\n{after}");
         }
