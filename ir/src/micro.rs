@@ -33,6 +33,8 @@ pub type MicroFn = unsafe extern "C" fn(plan: *const u8, arguments: *mut Argumen
 pub struct Arguments {
     /// One pointer an array of the [`Micro`], to its first element.
     pub arrays: [*mut u8; MAX_ARRAYS],
+    /// The first row of the tile, counted from the first row of the kernel.
+    pub first: usize,
     /// Memory that is needed soon.
     pub ahead: Ahead,
 }

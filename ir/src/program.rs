@@ -6,7 +6,7 @@
 //! with. A step reads only buffers that are inputs, parameters, or written by earlier steps. A kernel adds to a partial
 //! buffer only between a step that fills or begins it and the last one that combines it, and no step touches what it is
 //! combined into meanwhile; where it was begun, one kernel adds to it, once, and sets what a chunk adds to first. A kernel
-//! that adds to none gives the same for any cut of its rows in whole tiles.
+//! that adds to none gives the same for any cut of its rows in parts of [`part_rows`].
 //!
 //! The first [`Parts::prologue`] steps depend on parameters alone: they read parameters and what they wrote
 //! themselves, and their rows are constant. Prepared buffers are written by them and by no later step, and are all that

@@ -1,4 +1,4 @@
-//! Where compiled code is called: the only module with `unsafe`.
+//! Where compiled code is called.
 //!
 //! A [`Frame`] holds the memory of one call, one array a buffer of the program. Its methods check that each array has
 //! the size, the alignment and the access that the program states, so that what remains to be trusted is the program:

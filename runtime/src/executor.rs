@@ -1,8 +1,8 @@
 //! The executor: calls of a compiled program.
 //!
 //! A call checks everything first, so that an error leaves outputs as they were; then it does the program's steps.
-//! Rows are cut in chunks that depend on sizes alone, and partial sums are combined in their order: equal inputs give
-//! equal bits, on any number of threads. The memory of temporaries is kept from call to call, and grows only where a call
+//! Rows that are summed are cut in chunks that depend on sizes alone, and partial sums are combined in their order; what is computed row by
+//! row has the same bits for any cut: equal inputs give equal bits, on any number of threads. The memory of temporaries is kept from call to call, and grows only where a call
 //! needs more; so is what was found out about names, sizes and parameters, and holds as long as these are the same. What the
 //! program's prologue makes of the parameters is kept in memory of its own, with the version of the store that it was made
 //! of.

@@ -30,3 +30,14 @@ fn gated_products_agree_at_every_level_for_any_number_of_tiles() {
         }
     }
 }
+
+/// What a micro-kernel does with a product is not done again with what follows: a gate of 16 copies, then of 8.
+#[test]
+fn wide_gates_before_narrow_ones_agree_at_every_level() {
+    let spec = SpecBuilder::new("narrow").dtype(DType::F64).input("x", ["N"], "16x0e + 16x1o + 16x2e + 16x3o");
+    let spec = spec.layer("a", linear("x", "120x0e + 32x1o + 16x2e + 8x3o")).layer("b", gate("a"));
+    let model = Model::new(spec.layer("y", linear("b", "1x0e + 1x1o + 1x2e + 2x3o")).outputs(["y"])).unwrap();
+    let graph = model.graph(Mode::Infer).unwrap();
+    let arrays = random_arrays(&graph, &[("N".into(), 97)].into(), 11);
+    check_every_level("wide, then narrow", &graph, &arrays, |found| &found.outputs, 1e-12);
+}

@@ -26,6 +26,7 @@ mod reference;
 mod simplify;
 mod specs;
 mod stability;
+mod stacks;
 mod stages;
 mod sums;
 mod text;

@@ -308,6 +308,7 @@ impl<'a> KernelBuilder<'a> {
             let at = offset_of!(Arguments, arrays) + k * size_of::<*mut u8>();
             self.b.ins().stack_store(types::I64, array, slot, at as i32);
         }
+        self.b.ins().stack_store(types::I64, self.tile_first, slot, offset_of!(Arguments, first) as i32);
         let flags = MemFlagsData::trusted().with_readonly().with_can_move();
         let run = self.b.ins().load(types::I64, flags, entry, offset_of!(Entry, run) as i32);
         let plan = self.b.ins().load(types::I64, flags, entry, offset_of!(Entry, plan) as i32);

@@ -61,7 +61,7 @@ pub struct Kernel {
     /// For kernels of nothing but elements and sums over rows: above so many rows, which are larger than the caches, the sums
     /// go row by row too, so that memory is met in its order.
     pub by_row_above: Option<usize>,
-    /// Statements that one micro-kernel does together, in order.
+    /// Statements that one micro-kernel does together, in order; no statement is in two.
     pub together: Vec<Together>,
     /// What a tile computes, in order.
     pub body: Vec<Stmt>,
@@ -108,7 +108,7 @@ impl Kernel {
     }
 }
 
-/// Statements that follow each other and that one micro-kernel does together, row by row.
+/// Statements that follow each other and that one micro-kernel does together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Together {
     /// Which statements of the kernel.
@@ -117,7 +117,7 @@ pub struct Together {
     pub micro: usize,
     /// The one for more rows than [`Kernel::by_row_above`], where the statements are all of a kernel.
     pub beyond_caches: Option<usize>,
-    /// The arrays that it is given, from the first element of a row on.
+    /// The arrays that it is given, each from the first element on that its access names.
     pub arrays: Vec<Access>,
     /// What some sums are divided by: the inverse is one more array.
     pub divisor: Option<Dim>,

@@ -63,7 +63,7 @@ fn gatherings(kernel: &Kernel, buffers: &[Buffer], dtype: DType) -> Vec<Gatherin
     let mut done = Vec::new();
     let mut now = Gathering::default();
     for (k, stmt) in kernel.body.iter().enumerate() {
-        if kernel.calls && is_on_callers(stmt, buffers) {
+        if kernel.together_with(k).is_some() || kernel.calls && is_on_callers(stmt, buffers) {
             done.push(std::mem::take(&mut now));
             continue;
         }

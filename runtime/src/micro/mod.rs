@@ -178,8 +178,9 @@ unsafe extern "C" fn run_product<T: Float>(plan: *const u8, given: *mut Argument
     // SAFETY: the plan is the entry's; arguments and rows are the caller's.
     unsafe {
         let plan = &*plan.cast::<product::Plan<T>>();
+        let [out, a, b] = arrays(given);
         let beside = if plan.has_beside() { arrays::<T, 4>(given)[3] } else { std::ptr::null_mut() };
-        plan.run(arrays(given), beside, &raw mut (*given).ahead, rows as usize)
+        plan.run([out, a, b, beside], given, rows as usize)
     }
 }
 

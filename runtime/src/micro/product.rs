@@ -1,6 +1,6 @@
 //! Matrix products, cut in register tiles.
 
-use schur_ir::micro::{Ahead, Along, Extent, Finish, Product};
+use schur_ir::micro::{Along, Arguments, Extent, Finish, Product};
 
 use super::blocks::{Block, alone, blocks, few};
 use super::sets::Float;
@@ -68,13 +68,16 @@ impl<T: Float> Plan<T> {
     ///
     /// # Safety
     /// As [`schur_ir::micro::MicroFn`] says, on a machine with the instruction set of the tiles.
-    pub(super) unsafe fn run(&self, [out, a, b]: [*mut T; 3], beside: *mut T, ahead: *mut Ahead, rows: usize) {
+    pub(super) unsafe fn run(&self, [out, a, b, beside]: [*mut T; 4], given: *mut Arguments, rows: usize) {
         let count = |along: &Along| match along.extent {
             Extent::Rows => rows,
             Extent::Fixed(count) => count,
         };
         let [k0, k1] = [count(&self.k[0]), count(&self.k[1])];
         let m = [count(&self.m[0]), count(&self.m[1])];
+        // SAFETY: the caller's.
+        let (first, ahead) = unsafe { ((*given).first, &raw mut (*given).ahead) };
+        let are_all = first == 0 || self.m[0].extent != Extent::Rows;
         // SAFETY: the caller's.
         let ahead = if self.asks && unsafe { (*ahead).left } > 0 { ahead } else { std::ptr::null_mut() };
         let mut depth = 0;
@@ -89,18 +92,20 @@ impl<T: Float> Plan<T> {
                 ahead,
             };
             // SAFETY: the caller's.
-            unsafe { self.part(tile, m) }
+            unsafe { self.part(tile, m, are_all) }
             depth += Product::DEPTH;
         }
     }
 
-    /// A part of the sums, for all blocks of columns.
+    /// A part of the sums, for all blocks of columns. Where rows are few they are computed in another way, and rounded in another, so that
+    /// counts only if these rows are all: the last ones of many must not depend on how many a tile has.
     #[inline(always)]
-    unsafe fn part(&self, mut tile: Tile<T>, m: [usize; 2]) {
-        let few = self.few.get(tile.k[0] * tile.k[1]).filter(|few| !few.is_empty() && m[0] >= LIST && m[1] == 1);
+    unsafe fn part(&self, mut tile: Tile<T>, m: [usize; 2], are_all: bool) {
+        let are_many = m[0] >= LIST || !are_all;
+        let few = self.few.get(tile.k[0] * tile.k[1]).filter(|few| !few.is_empty() && are_many && m[1] == 1);
         let (blocks, list) = match few {
             Some(few) => (few, None),
-            None if m == [1, self.alone_items] && !self.alone.is_empty() => (&self.alone, None),
+            None if are_all && m == [1, self.alone_items] && !self.alone.is_empty() => (&self.alone, None),
             None => (&self.blocks, self.list),
         };
         let (a, mut out, mut beside) = (tile.a, tile.out, tile.beside);

@@ -27,7 +27,7 @@ fn call<T: Float>(micro: &Micro, set: InstructionSet, arrays: &mut [Vec<T>], row
 /// A call while something is ahead; gives what is left of that.
 fn call_ahead<T: Float>(micro: &Micro, set: InstructionSet, arrays: &mut [Vec<T>], rows: usize, ahead: Ahead) -> Ahead {
     let table = Table::new(std::slice::from_ref(micro), set);
-    let mut arguments = Arguments { arrays: [std::ptr::null_mut(); MAX_ARRAYS], ahead };
+    let mut arguments = Arguments { arrays: [std::ptr::null_mut(); MAX_ARRAYS], first: 0, ahead };
     arguments.arrays.iter_mut().zip(arrays).for_each(|(pointer, array)| *pointer = array.as_mut_ptr().cast());
     let entry = table.entries[0];
     // SAFETY: the arrays are as long as the description says, by construction.

@@ -35,7 +35,9 @@ pub(in crate::loops) fn read_through(graph: &Graph, schedule: &Schedule, _: &Sto
             let mut contract = contract.clone();
             for operand in 0..contract.operands.len() {
                 let of = contract.operands[operand].value;
+                // What was put into it before may have axes that this one's reads cut.
                 if let (true, Op::Contract(written)) = (inlined[of.index()], &ops[of.index()])
+                    && is_added(graph, &contract, of, written)
                     && holds_products(&contract, operand, written, node.ty.dtype)
                 {
                     add_terms(&mut contract, operand, written);
