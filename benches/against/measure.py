@@ -64,14 +64,16 @@ def bytes_read(case: cases.Case, arrays: pathlib.Path) -> int:
 
 def calls(case: cases.Case, peers: dict[str, Peer], arrays: pathlib.Path, rounds: int, folder: pathlib.Path) -> dict:
     """Loads a case on all sides, checks that they agree, and times calls in turn; after Schur's, the machine's peak."""
-    unfused = {key + " unfused": peer for key, peer in peers.items() if case.chain and key.startswith("schur")}
+    ours = {key: peer for key, peer in peers.items() if key.startswith("schur")}
+    unfused = {key + " unfused": peer for key, peer in ours.items() if case.chain}
+    changed = {key + " changed": peer for key, peer in ours.items() if case.gradients}
     command = case.command(arrays)
     for key, peer in peers.items():
         peer("load", name=case.name, case=command)
     for peer in unfused.values():
         peer("load", name=case.name + " unfused", case={**command, "unfused": True})
     written = check_equal(case, peers, folder)
-    repeats, peaks = {}, {key: [] for key in peers if key.startswith("schur")}
+    repeats, peaks = {}, {key: [] for key in ours}
 
     def turn(key, peer):
         name = case.name + (" unfused" if key in unfused else "")
@@ -79,13 +81,14 @@ def calls(case: cases.Case, peers: dict[str, Peer], arrays: pathlib.Path, rounds
             one = min(peer("time", name=name, samples=2, calls=1)["seconds"])
             count = max(1, round(SAMPLE / one))
             repeats[key] = {"calls": count, "samples": min(SAMPLES_A_TURN, max(1, round(TURN / (one * count))))}
+            repeats[key] |= {"change": True} if key in changed else {}
         seconds = peer("time", name=name, **repeats[key])["seconds"]
         if key in peaks:
             time.sleep(REST)
             peaks[key] += peer("peak")["flops"]
         return seconds
 
-    times = in_turn({**peers, **unfused}, rounds, turn)
+    times = in_turn({**peers, **unfused, **changed}, rounds, turn)
     for peer in peers.values():
         peer("drop", name=case.name)
     for peer in unfused.values():

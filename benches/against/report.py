@@ -16,6 +16,9 @@ arrays, after it was checked that they compute the same. Times are {statistic}s 
   tuned: huge pages, and memory is never given back. *Default* is glibc's allocator as it is, where page faults take most of a large call.
 - **Schur** is called with the same arrays, and writes to arrays that are reused from call to call, as `Executor::call_into` does.
   Its allocator is the default; arrays of 4 MiB and more are on huge pages, as `Array`s are.
+- What depends on parameters alone, as transposed weights and batch norms that are folded into weights, Schur computes when parameters have
+  changed, XLA in every call. Calls have the same parameters as the call before, as in inference and molecular dynamics; a table of its own
+  has forward + backward with other parameters in every call, as steps of training have. An epoch is of such steps.
 - **Forward + backward** returns the outputs too, and the gradients of all parameters and inputs; of batch norms in training,
   the updated statistics as well.
 - **Roofline**: the larger of the flops of the contractions over the machine's multiply-add peak, and the bytes of arguments
@@ -99,6 +102,18 @@ def fusion_table(run: dict, statistic: str) -> str:
     return table(["case", "threads", "fused", "unfused", "unfused / fused"], rows)
 
 
+def changed_table(run: dict, statistic: str) -> str:
+    rows = []
+    for name, result in run["cases"].items():
+        for threads in run["threads"]:
+            same, changed = (result["times"].get(f"schur {threads}{suffix}") for suffix in ("", " changed"))
+            if changed:
+                theirs = result["times"][f"tuned {threads}"][statistic]
+                times = [microseconds(times[statistic]) for times in (same, changed)]
+                rows.append([name, str(threads), *times, f"**{theirs / changed[statistic]:.2f}**"])
+    return table(["case", "threads", "the same parameters", "other parameters", "ahead with these"], rows)
+
+
 def scaling_table(run: dict, statistic: str) -> str:
     first, last = min(run["threads"]), max(run["threads"])
     rows = []
@@ -147,6 +162,8 @@ def markdown(run: dict, statistic: str, picture: str | None) -> str:
     parts += ["## How far ahead", group_table(run, statistic)]
     for threads in run["threads"]:
         parts += [f"## Calls, {threads} thread{'s' if threads > 1 else ''}", case_table(run, threads, statistic)]
+    if any(result["times"].get(f"schur {threads} changed") for result in run["cases"].values() for threads in run["threads"]):
+        parts += ["## Other parameters in every call", changed_table(run, statistic)]
     if run["starts"]:
         parts += ["## From the spec to the first result", times_table("case", run["starts"], run["threads"], statistic)]
     if run["training"]:

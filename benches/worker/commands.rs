@@ -41,8 +41,14 @@ pub(crate) enum Command {
     Drop { name: String },
     /// Writes what a case returns.
     Write { name: String, path: PathBuf },
-    /// Times batches of calls.
-    Time { name: String, samples: usize, calls: usize },
+    /// Times batches of calls, of which each has other parameters than the one before, if that is asked for.
+    Time {
+        name: String,
+        samples: usize,
+        calls: usize,
+        #[serde(default)]
+        change: bool,
+    },
     /// Times from the text of a spec to the results of its first call.
     Start { case: Case, samples: usize },
     /// Prepares a run of training, and writes its parameters and the orders of its rows.
@@ -85,7 +91,9 @@ impl Worker {
                 self.case(&name)?.write(&path)?;
                 Ok(json!({}))
             }
-            Command::Time { name, samples, calls } => Ok(json!({ "seconds": self.case(&name)?.time(samples, calls)? })),
+            Command::Time { name, samples, calls, change } => {
+                Ok(json!({ "seconds": self.case(&name)?.time(samples, calls, change)? }))
+            }
             Command::Start { case, samples } => Ok(json!({ "seconds": start(&case, samples)? })),
             Command::Train { spec, data, target, batch, epochs, arrays } => {
                 self.trainer = Some(train(&spec, &data, &target, batch, epochs, &arrays)?);
@@ -133,13 +141,16 @@ impl Loaded {
     }
 
     /// The mean times of batches of calls.
-    fn time(&mut self, samples: usize, calls: usize) -> Result<Vec<f64>, Failure> {
+    fn time(&mut self, samples: usize, calls: usize, change: bool) -> Result<Vec<f64>, Failure> {
         let inputs: Vec<_> = self.inputs.iter().map(|(name, array)| (name.as_str(), array.view())).collect();
         let mut outputs = self.results.views_mut();
         let executor = self.compiled.executor_for(&inputs)?;
+        let changed: Option<String> = self.params.iter().map(|(name, _)| name.to_owned()).next().filter(|_| change);
         let mut sample = || {
             let clock = Instant::now();
             for _ in 0..calls {
+                // Whoever may write to a parameter may have changed it.
+                changed.iter().try_for_each(|name| self.params.get_mut(name).map(|_| ()))?;
                 executor.call_into(&inputs, &self.params, &mut outputs)?;
             }
             Ok(clock.elapsed().as_secs_f64() / calls as f64)
