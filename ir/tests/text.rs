@@ -244,6 +244,8 @@ fn zeros_that_are_not_are_refused() {
     assert!(refused("%1: f32[N] 1x0e! = input \"z\"").is_some());
     assert!(refused(&format!("%1: f32[N] 2x0e!+1x1o = {copy}")).is_none());
     assert!(refused(&format!("%1: f32[N] 2x0e+1x1o! = {copy}")).is_some());
+    let all = "contract %0[0] over [N]\n    x0@0(u) -> @0(u) for u=5";
+    assert!(refused(&format!("%1: f32[N] 2x0e+0x1o!+1x1o = {all}")).is_none(), "an empty chunk holds nothing");
     assert!(refused("%1: f32[N] 2x0e!+1x1o = map mul(x0, 2) of %0[0]").is_some());
     assert!(refused("%1: f32[N] 2x0e+1x1o! = reshape %0").is_some());
     assert!(refused("%1: f32[] 2x0e!+1x1o = max %0 keep 0").is_some());
