@@ -22,7 +22,7 @@ pub(super) struct Builder {
     dtype: DType,
     layer: Arc<str>,
     span: Range<usize>,
-    /// The nodes and paths that were found to be within limits.
+    /// The nodes and paths that were checked.
     checked: (usize, usize),
 }
 
@@ -71,22 +71,46 @@ impl Builder {
         LimitError::check(limit, allowed, found, what).map_err(|error| self.problem(error.to_string()))
     }
 
-    /// Checks the nodes that were appended since the last check.
+    /// True where the graph has more nodes or paths than it may have: the layer that was told so is the last.
+    pub(super) fn is_full(&self) -> bool {
+        let (nodes, paths) = self.checked;
+        nodes > self.limits.nodes || paths > self.limits.paths
+    }
+
+    /// Checks the nodes that were appended since the last check. Each is checked once, so that no other layer is blamed.
     pub(super) fn check_limits(&mut self) -> Result<(), Problem> {
-        let (nodes, mut paths) = self.checked;
-        self.within("nodes", self.limits.nodes, self.graph.nodes.len(), || "the graph's nodes".into())?;
-        for node in &self.graph.nodes[nodes..] {
-            let of = |what: &str| format!("the {what} of a value of `{}`", self.layer);
-            self.within("chunks", self.limits.chunks, node.ty.irreps.len(), || of("chunks"))?;
-            self.within("width", self.limits.width, node.ty.width(), || of("width"))?;
-            if !node.ty.has_exact_size() {
-                return Err(self.problem(format!("a value of `{}` fits in no memory", self.layer)));
-            }
+        let (from, mut paths) = self.checked;
+        let nodes = self.graph.nodes.len();
+        if nodes == from {
+            return Ok(());
+        }
+        for node in &self.graph.nodes[from..] {
             paths += if let Op::Contract(contract) = &node.op { contract.paths.len() } else { 0 };
         }
-        self.within("paths", self.limits.paths, paths, || "the graph's paths".into())?;
-        self.checked = (self.graph.nodes.len(), paths);
-        Ok(())
+        self.checked = (nodes, paths);
+        self.within("nodes", self.limits.nodes, nodes, || "the graph's nodes".into())?;
+        self.graph.nodes[from..].iter().try_for_each(|node| self.value_limits(&node.ty))?;
+        self.within("paths", self.limits.paths, paths, || "the graph's paths".into())
+    }
+
+    /// Checks the size of a value of the layer.
+    fn value_limits(&self, ty: &Type) -> Result<(), Problem> {
+        let of = |what: &str| format!("the {what} of a value of `{}`", self.layer);
+        self.within("chunks", self.limits.chunks, ty.irreps.len(), || of("chunks"))?;
+        self.within("width", self.limits.width, ty.width(), || of("width"))?;
+        if ty.has_exact_size() {
+            return Ok(());
+        }
+        Err(self.problem(format!("a value of `{}` fits in no memory", self.layer)))
+    }
+
+    /// A problem of an option that makes a number which is not finite.
+    pub(super) fn finite(&self, layer: &Layer, option: &str, what: &str, number: f64) -> Result<(), Problem> {
+        if number.is_finite() {
+            return Ok(());
+        }
+        let message = format!("`{}`: `{option}` makes {what} {number}: it must be finite", layer.name.value);
+        Err(Problem::new(message, "not finite", layer.span_of(option)))
     }
 
     /// The parameter `<collection>/<layer>/<name>`; see [`Graph::param`] for `leading`.

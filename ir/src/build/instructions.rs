@@ -11,6 +11,8 @@ use crate::spec::{Biases, Layer, Linear, Problem};
 pub(super) struct Instruction {
     pub(super) i_in: usize,
     pub(super) i_out: usize,
+    /// What the variance of the output is divided by.
+    pub(super) divisor: f64,
     /// The factor in the forward pass.
     pub(super) path_weight: f64,
     /// The standard deviation with which the weight starts.
@@ -111,10 +113,10 @@ fn normalized(pairs: &[[usize; 2]], irreps_in: &Irreps, path: f64, gradient: f64
         sums[*o] += mul(*i).powf(1.0 - path);
     }
     let instruction = |&[i_in, i_out]: &[usize; 2]| {
-        let x = mul(i_in).powf(path) * sums[i_out];
-        let alpha: f64 = if x > 0.0 { 1.0 / x } else { 1.0 };
+        let divisor = mul(i_in).powf(path) * sums[i_out];
+        let alpha: f64 = if divisor > 0.0 { 1.0 / divisor } else { 1.0 };
         let (path_weight, weight_std) = (alpha.sqrt().powf(gradient), alpha.sqrt().powf(1.0 - gradient));
-        Instruction { i_in, i_out, path_weight, weight_std }
+        Instruction { i_in, i_out, divisor, path_weight, weight_std }
     };
     pairs.iter().map(instruction).collect()
 }

@@ -23,7 +23,7 @@ pub(super) fn mlp(b: &mut Builder, layer: &Layer, options: &Mlp, x: ValueId) -> 
     let mut value = x;
     for (k, &neurons) in options.list_neurons.iter().enumerate() {
         let act = if k + 1 < options.list_neurons.len() { options.act } else { last_act };
-        value = dense(b, options, k, neurons, value)?;
+        value = dense(b, layer, options, k, neurons, value)?;
         value = activated(b, value, act);
     }
     // e3nn_jax returns one chunk and forgets what it knew to be zero.
@@ -32,14 +32,23 @@ pub(super) fn mlp(b: &mut Builder, layer: &Layer, options: &Mlp, x: ValueId) -> 
 }
 
 /// Layer `k`: the product with the kernel and the bias, both times the normalisation.
-fn dense(b: &mut Builder, options: &Mlp, k: usize, neurons: usize, x: ValueId) -> Result<ValueId, Problem> {
+fn dense(
+    b: &mut Builder,
+    layer: &Layer,
+    options: &Mlp,
+    k: usize,
+    neurons: usize,
+    x: ValueId,
+) -> Result<ValueId, Problem> {
     let (rows, width) = (b.ty(x).dims.clone(), b.ty(x).width());
     if width == 0 {
         return Err(b.problem(format!("dense layer {k} of `{}` has no scalar to read", b.layer())));
     }
-    let (gradient, std) = (options.gradient_normalization, (1.0 / width as f64).sqrt());
-    let coefficient = std.powf(gradient);
-    let kernel_init = init(options.init.as_ref(), std.powf(1.0 - gradient));
+    let (gradient, scale) = (options.gradient_normalization, (1.0 / width as f64).sqrt());
+    let (coefficient, std) = (scale.powf(gradient), scale.powf(1.0 - gradient));
+    b.finite(layer, "gradient_normalization", &format!("the factor of dense layer {k}"), coefficient)?;
+    b.finite(layer, "gradient_normalization", &format!("the standard deviation of kernel {k}"), std)?;
+    let kernel_init = init(options.init.as_ref(), std);
     let kernel = shared(b.param("params", &format!("Dense_{k}/kernel"), vec![width, neurons], 0, kernel_init)?);
     let mut contraction = Contraction::over(&rows);
     for piece in b.pieces(x).iter().filter(|p| !p.zero) {

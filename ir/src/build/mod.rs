@@ -76,11 +76,9 @@ pub fn build_within(spec: &ModelSpec, mode: Mode, limits: &Limits) -> Result<Gra
         values.insert(name, Some(builder.graph.input(name, ty)));
     }
     for layer in &spec.layers {
-        let value = lower_layer(&mut builder, layer, &values).and_then(|value| {
-            builder.check_limits()?;
-            Ok(value)
-        });
-        let value = value.unwrap_or_else(|problem| {
+        let lowered = lower_layer(&mut builder, layer, &values);
+        let within = builder.check_limits();
+        let value = lowered.and_then(|value| within.map(|()| value)).unwrap_or_else(|problem| {
             problems.push(problem);
             None
         });
@@ -125,10 +123,10 @@ fn check_inputs(builder: &Builder, layer: &Layer, inputs: &[ValueId]) -> Result<
         .within("paths", builder.limits.paths, chunks, || format!("the chunks of all inputs of `{}`", layer.name.value))
 }
 
-/// `Ok(None)` where something that the layer reads has a problem of its own.
+/// `Ok(None)` where something that the layer reads has a problem of its own, or the graph is as large as it may be.
 fn lower_layer(builder: &mut Builder, layer: &Layer, values: &Values) -> Result<Option<ValueId>, Problem> {
     let reads = layer.references().map(|name| lookup(values, name)).collect::<Result<Option<Vec<_>>, _>>()?;
-    let Some(reads) = reads else { return Ok(None) };
+    let Some(reads) = reads.filter(|_| !builder.is_full()) else { return Ok(None) };
     let (inputs, side) = reads.split_at(layer.inputs.len());
     builder.enter(layer);
     for (name, value) in layer.inputs.iter().zip(inputs) {

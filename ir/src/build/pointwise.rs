@@ -31,12 +31,11 @@ pub(super) fn scalar_activation(
 ) -> Result<ValueId, Problem> {
     let (rows, pieces) = (b.ty(x).dims.clone(), b.pieces(x));
     let acts = match &options.acts {
-        Some(acts) => acts.clone(),
-        None => by_parity(&pieces, options.even_act, options.odd_act),
+        Some(acts) => acts.iter().map(|act| Some(Stated { act: (*act)?, option: "acts" })).collect(),
+        None => by_parity(&pieces, (options.even_act, "even_act"), (options.odd_act, "odd_act")),
     };
     check_count(b, layer, acts.len(), x)?;
-    let pieces = activate(b, &rows, &pieces, &acts, options.normalize_act)
-        .map_err(|reason| Problem::new(format!("`{}`: {reason}", layer.name.value), "", layer.span_of("acts")))?;
+    let pieces = activate(b, layer, &rows, &pieces, &acts, options.normalize_act)?;
     Ok(b.join(&rows, &pieces))
 }
 
@@ -53,31 +52,45 @@ fn check_count(b: &Builder, layer: &Layer, acts: usize, x: ValueId) -> Result<()
     Err(Problem::new(message, "", layer.span_of("acts")))
 }
 
+/// An activation, and the option that states it.
+#[derive(Clone, Copy)]
+struct Stated {
+    act: Activation,
+    option: &'static str,
+}
+
 /// One activation for every chunk of scalars, by its parity; none for others.
-fn by_parity(pieces: &[Piece], even: Activation, odd: Activation) -> Vec<Option<Activation>> {
-    let act = |p: &Piece| match p.ir {
-        Irrep { l: 0, p: Parity::Even } => Some(even),
-        Irrep { l: 0, p: Parity::Odd } => Some(odd),
+fn by_parity(
+    pieces: &[Piece],
+    even: (Activation, &'static str),
+    odd: (Activation, &'static str),
+) -> Vec<Option<Stated>> {
+    let [even, odd] = [even, odd].map(|(act, option)| Some(Stated { act, option }));
+    let stated = |p: &Piece| match p.ir {
+        Irrep { l: 0, p: Parity::Even } => even,
+        Irrep { l: 0, p: Parity::Odd } => odd,
         Irrep { .. } => None,
     };
-    pieces.iter().map(act).collect()
+    pieces.iter().map(stated).collect()
 }
 
 /// The pieces with activations applied. What is known to be zero stays so where the activation keeps it.
 fn activate(
     b: &mut Builder,
+    layer: &Layer,
     rows: &[Dim],
     pieces: &[Piece],
-    acts: &[Option<Activation>],
+    stated: &[Option<Stated>],
     normalize: bool,
-) -> Result<Vec<Piece>, String> {
+) -> Result<Vec<Piece>, Problem> {
     let mut out = pieces.to_vec();
-    for (piece, act) in out.iter_mut().zip(acts) {
-        let Some(act) = act else { continue };
-        piece.ir.p = activated_parity(piece, *act)?;
-        piece.zero &= act.keeps_zero();
+    for (piece, stated) in out.iter_mut().zip(stated) {
+        let Some(stated) = stated else { continue };
+        piece.ir.p = activated_parity(layer, piece, *stated)?;
+        piece.zero &= stated.act.keeps_zero();
     }
-    for act in distinct(acts) {
+    let acts: Vec<_> = stated.iter().map(|stated| stated.map(|stated| stated.act)).collect();
+    for act in distinct(&acts) {
         let expr = if normalize { act.normalized() } else { act.expr() };
         let chosen = |k: &usize| acts[*k] == Some(act) && !(pieces[*k].zero && act.keeps_zero());
         let chosen: Vec<usize> = (0..pieces.len()).filter(chosen).collect();
@@ -105,17 +118,21 @@ fn distinct(acts: &[Option<Activation>]) -> Vec<Activation> {
     seen
 }
 
-fn activated_parity(piece: &Piece, act: Activation) -> Result<Parity, String> {
+fn activated_parity(layer: &Layer, piece: &Piece, Stated { act, option }: Stated) -> Result<Parity, Problem> {
     let (chunk, name) = (piece.mul_irrep(), act.name());
+    let problem = |reason: String| {
+        let message = format!("`{}`: `{name}` (`{option}`) of {reason}", layer.name.value);
+        Problem::new(message, "", layer.span_of(option))
+    };
     match piece.ir {
         Irrep { l: 0, p: Parity::Even } => Ok(Parity::Even),
         Irrep { l: 0, p: Parity::Odd } => act.parity().ok_or_else(|| {
-            format!(
-                "`{name}` of the odd scalars `{chunk}` has no parity: an even function (`abs`) or an odd one \
-                 (`tanh`, `soft_odd`, `identity`) is needed"
-            )
+            problem(format!(
+                "the odd scalars `{chunk}` has no parity: an even function (`abs`) or an odd one (`tanh`, \
+                 `soft_odd`, `identity`) is needed"
+            ))
         }),
-        Irrep { .. } => Err(format!("`{name}` of `{chunk}` is not equivariant: activations are for scalars (l = 0)")),
+        Irrep { .. } => Err(problem(format!("`{chunk}` is not equivariant: activations are for scalars (l = 0)"))),
     }
 }
 
@@ -167,15 +184,16 @@ pub(super) fn gate(b: &mut Builder, layer: &Layer, options: &Gate, x: ValueId) -
     };
     let mut activated = |pieces: Vec<Piece>, even, odd| {
         let acts = by_parity(&pieces, even, odd);
-        activate(b, &rows, &pieces, &acts, options.normalize_act).map_err(problem)
+        activate(b, layer, &rows, &pieces, &acts, options.normalize_act)
     };
+    let (even, odd) = ((options.even_act, "even_act"), (options.odd_act, "odd_act"));
     if gates == 0 {
-        let scalars = activated(scalars, options.even_act, options.odd_act)?;
+        let scalars = activated(scalars, even, odd)?;
         return Ok(b.join(&rows, &scalars));
     }
-    let kept = activated(slice(&scalars, 0, extra), options.even_act, options.odd_act)?;
-    let gates = slice(&scalars, extra, extra + gates);
-    let gates = activated(gates, options.even_gate_act, options.odd_gate_act)?;
+    let kept = activated(slice(&scalars, 0, extra), even, odd)?;
+    let (even, odd) = ((options.even_gate_act, "even_gate_act"), (options.odd_gate_act, "odd_gate_act"));
+    let gates = activated(slice(&scalars, extra, extra + gates), even, odd)?;
     let product = products(gates, vectors, b.limits.chunks).map_err(problem)?;
     let irreps = irreps_of(&kept).concat(&product.irreps);
     let zero = [zeros_of(&kept), product.zero].concat();

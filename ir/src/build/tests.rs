@@ -317,6 +317,42 @@ fn faults_say_what_was_found_and_point_at_it() {
             "`a`: 1x1o cannot have a bias: scalars (0e) alone can",
             "[true, true]",
         ),
+        (
+            "4x0e",
+            with("gradient_normalization = -3000"),
+            "`a`: `gradient_normalization` makes the factor of a term inf: it must be finite",
+            "-3000",
+        ),
+        (
+            "4x0e",
+            with("gradient_normalization = 3000"),
+            "`a`: `gradient_normalization` makes the standard deviation of a weight inf: it must be finite",
+            "3000",
+        ),
+        (
+            "1x0e",
+            with("weights = 'e'\ngradient_normalization = -3000"),
+            "`a`: `gradient_normalization` makes the factor of a mixture inf: it must be finite",
+            "-3000",
+        ),
+        (
+            "4x0e",
+            with("path_normalization = 3000"),
+            "`a`: `path_normalization` makes the divisor of a variance NaN: it must be finite",
+            "3000",
+        ),
+        (
+            "4x0e",
+            "op = 'mlp'\nlist_neurons = [3]\ngradient_normalization = -3000".into(),
+            "`a`: `gradient_normalization` makes the factor of dense layer 0 inf: it must be finite",
+            "-3000",
+        ),
+        (
+            "4x0e",
+            "op = 'mlp'\nlist_neurons = [3]\ngradient_normalization = 3000".into(),
+            "`a`: `gradient_normalization` makes the standard deviation of kernel 0 inf: it must be finite",
+            "3000",
+        ),
         ("0x0e", "op = 'mlp'\nlist_neurons = [3]".into(), "dense layer 0 of `a` has no scalar to read", "[[layers]]"),
         (
             "2x0e + 1o",
@@ -346,14 +382,28 @@ fn faults_say_what_was_found_and_point_at_it() {
         (
             "2x0o",
             "op = 'scalar_activation'\nacts = ['silu']".into(),
-            "`a`: `silu` of the odd scalars `2x0o` has no parity: an even function (`abs`) or an odd one (`tanh`, `soft_odd`, `identity`) is \
+            "`a`: `silu` (`acts`) of the odd scalars `2x0o` has no parity: an even function (`abs`) or an odd one (`tanh`, `soft_odd`, `identity`) is \
              needed",
             "['silu']",
         ),
         (
+            "0e + 2x0o",
+            "op = 'scalar_activation'\neven_act = 'relu'\nodd_act = 'silu'".into(),
+            "`a`: `silu` (`odd_act`) of the odd scalars `2x0o` has no parity: an even function (`abs`) or an odd one (`tanh`, `soft_odd`, \
+             `identity`) is needed",
+            "'silu'",
+        ),
+        (
+            "0e + 0o + 1o",
+            "op = 'gate'\nodd_gate_act = 'sigmoid'".into(),
+            "`a`: `sigmoid` (`odd_gate_act`) of the odd scalars `1x0o` has no parity: an even function (`abs`) or an odd one (`tanh`, \
+             `soft_odd`, `identity`) is needed",
+            "'sigmoid'",
+        ),
+        (
             "1o",
             "op = 'scalar_activation'\nacts = ['silu']".into(),
-            "`a`: `silu` of `1x1o` is not equivariant: activations are for scalars (l = 0)",
+            "`a`: `silu` (`acts`) of `1x1o` is not equivariant: activations are for scalars (l = 0)",
             "['silu']",
         ),
         (

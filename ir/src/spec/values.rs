@@ -341,6 +341,9 @@ impl FromNode for Initializer {
             mean: fields.or("mean", default.mean),
         };
         fields.finish();
+        if !(init.mean.abs() + init.scale.abs()).is_finite() {
+            return reader.reject(item, "the sum of `mean` and `scale` must be finite", "not finite");
+        }
         Some(init)
     }
 }

@@ -97,6 +97,23 @@ fn layers_that_double_what_they_read_are_refused_early() {
     assert_refused(&doubled(&["0e"; 9000].join("+"), "add", 60), "where the limit `paths` is 200000");
 }
 
+/// What one layer makes too large is not told of those after it.
+#[test]
+fn the_layer_that_is_too_large_is_told_alone() {
+    let layers = |first: Value| {
+        let mut layers = vec![first];
+        layers.extend((1..4).map(|k| layer(&format!("l{k}"), "norm", "x")));
+        spec(features("2x0e + 1o"), layers.into(), json!(["l3"]))
+    };
+    let wide = layer("l0", "concatenate", vec!["x", "x"]);
+    let message = refused_within(&layers(wide), &Limits { width: 9, ..Limits::default() });
+    assert!(message.contains("the width of a value of `l0`: 10") && !message.contains(';'), "{message}");
+    let message = refused_within(&layers(layer("l0", "norm", "x")), &Limits { nodes: 4, ..Limits::default() });
+    assert!(message.contains("where the limit `nodes` is 4") && !message.contains(';'), "{message}");
+    let message = refused_within(&layers(layer("l0", "norm", "x")), &Limits { paths: 3, ..Limits::default() });
+    assert!(message.contains("where the limit `paths` is 3") && !message.contains(';'), "{message}");
+}
+
 #[test]
 fn arrays_beyond_any_memory_are_refused() {
     let shape = json!({ "x": { "shape": vec![2_147_483_647; 8], "irreps": "4x0e" } });

@@ -71,7 +71,34 @@ impl<'s> Lowering<'s> {
             }
         };
         let (offsets_in, offsets_out) = (sides.irreps_in.offsets(), sides.irreps_out.offsets());
-        Ok(Lowering { layer, options, sides, instructions, folded, rows, offsets_in, offsets_out })
+        let lowering = Lowering { layer, options, sides, instructions, folded, rows, offsets_in, offsets_out };
+        lowering.check_scales(b)?;
+        Ok(lowering)
+    }
+
+    /// Checks that what normalises is finite, whatever numbers the options are.
+    fn check_scales(&self, b: &Builder) -> Result<(), Problem> {
+        let finite = |option, what, number| b.finite(self.layer, option, what, number);
+        finite("gradient_normalization", "the factor of a mixture", self.mixture_factor())?;
+        self.instructions.paths.iter().try_for_each(|path| {
+            finite("path_normalization", "the divisor of a variance", path.divisor)?;
+            finite("gradient_normalization", "the factor of a term", self.coefficient(path))?;
+            finite("gradient_normalization", "the standard deviation of a weight", self.std(path))
+        })
+    }
+
+    fn coefficient(&self, path: &Instruction) -> f64 {
+        path.path_weight * self.mixture_factor()
+    }
+
+    /// The standard deviation with which a weight starts.
+    fn std(&self, path: &Instruction) -> f64 {
+        path.weight_std * self.mixture_scale(1.0 - self.options.gradient_normalization)
+    }
+
+    /// What normalises mixtures in the forward pass.
+    fn mixture_factor(&self) -> f64 {
+        self.mixture_scale(self.options.gradient_normalization)
     }
 
     /// True where a term does not start at a chunk known to be zero.
@@ -164,8 +191,7 @@ impl<'s> Lowering<'s> {
 
     fn weight(&self, b: &mut Builder, path: &Instruction) -> Result<Operand, Problem> {
         let (chunk_in, chunk_out) = self.instructions.ends(path);
-        let std = path.weight_std * self.mixture_scale(1.0 - self.options.gradient_normalization);
-        self.param(b, &self.instructions.weight_name(path), &[chunk_in.mul, chunk_out.mul], std)
+        self.param(b, &self.instructions.weight_name(path), &[chunk_in.mul, chunk_out.mul], self.std(path))
     }
 
     fn bias(&self, b: &mut Builder, i_out: usize) -> Result<Operand, Problem> {
@@ -191,8 +217,7 @@ impl<'s> Lowering<'s> {
             None => axes.strided(axes.dense(*x_offset, "ui"), 'c', irreps_in.dim()),
         };
         let to = axes.strided(axes.dense(out_offset, "vi"), channels.out_letter(), irreps_out.dim());
-        let coefficient = path.path_weight * self.mixture_scale(self.options.gradient_normalization);
-        contraction.path(coefficient, &axes, [(x, from), (weight, axes.dense(*weight_offset, "dcukv"))], to);
+        contraction.path(self.coefficient(path), &axes, [(x, from), (weight, axes.dense(*weight_offset, "dcukv"))], to);
     }
 
     fn write_bias(&self, b: &Builder, contraction: &mut Contraction, i_out: usize, bias: &Operand) {
@@ -211,8 +236,7 @@ impl<'s> Lowering<'s> {
             None => contraction.path(1.0, &axes, [factor], to),
             Some((mixture, _)) => {
                 let e = b.operand(mixture, &self.rows);
-                let scale = self.mixture_scale(self.options.gradient_normalization);
-                contraction.path(scale, &axes, [(&e, axes.dense(0, "d")), factor], to);
+                contraction.path(self.mixture_factor(), &axes, [(&e, axes.dense(0, "d")), factor], to);
             }
         }
     }
