@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::check;
 use super::error::MAX_PROBLEMS;
-use super::reader::{Fields, FromNode, Item, Reader, did_you_mean, list};
+use super::reader::{Fields, FromNode, Item, Reader, did_you_mean, list, one_of};
 use super::tree::{Node, Table, Value};
 use super::values::{Balance, IrrepSet, Name};
 use super::{
@@ -85,8 +85,10 @@ pub(super) fn read_layer(reader: &mut Reader<'_>, item: Item<'_>, config: &Confi
     let spans = fields.table.iter().map(|(key, entry)| (key.clone(), entry.node.span.clone()));
     let option_spans: IndexMap<_, _> = spans.collect();
     let span = fields.span();
-    if let Some(op) = op {
-        report_unknown(fields, op);
+    match op {
+        Some(op) => report_unknown(fields, op),
+        None if !fields.table.contains_key("op") => report_unowned(fields),
+        None => {}
     }
     let layer = Layer { name, span, option_spans, inputs, op: layer_op.unwrap_or(LayerOp::Regroup) };
     if reader.problems.len() == before {
@@ -119,6 +121,18 @@ fn report_unknown(fields: Fields<'_, '_, '_>, op: Op) {
         let message = format!("`{key}` is not an option of `{}`", op.name);
         let problem = Problem::new(message, "unknown option", span).with_help(help);
         fields.reader.problems.push(problem);
+    }
+}
+
+/// Reports the keys that no op has, of a layer that lacks its op: one of them may be `op` with a typo.
+fn report_unowned(fields: Fields<'_, '_, '_>) {
+    let options: Vec<&str> = OPS.iter().flat_map(|op| op.options(fields.reader)).collect();
+    let known = [fields.asked(), &options].concat();
+    let unknown = fields.unknown().into_iter().filter(|(key, _)| !options.contains(key));
+    for (key, span) in unknown.take(MAX_PROBLEMS) {
+        let ops = || format!("`op` says what a layer does: {}", one_of(&OPS.map(|op| op.name)));
+        let problem = Problem::new(format!("no op has the option `{key}`"), "unknown key", span);
+        fields.reader.problems.push(problem.with_help(did_you_mean(key, &known).unwrap_or_else(ops)));
     }
 }
 

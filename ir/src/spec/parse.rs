@@ -7,7 +7,7 @@ use super::layers::read_layer;
 use super::reader::{Fields, FromNode, Item, Reader};
 use super::tree::{self, Node, Value};
 use super::values::{Balance, Title, name_fault};
-use super::{Config, InputKind, InputSpec, Layer, ModelSpec, Problem, Source, Spanned, SpecError};
+use super::{Config, Format, InputKind, InputSpec, Layer, ModelSpec, Problem, Source, Spanned, SpecError};
 use crate::irreps::Irreps;
 use crate::limits::{LimitError, Limits};
 use crate::ty::DType;
@@ -55,11 +55,13 @@ fn declares_names(root: &Node) -> bool {
 }
 
 fn read_model(reader: &mut Reader<'_>, root: &Node) -> Option<ModelSpec> {
-    let item = Item { key: "spec", node: root };
+    let (item, source) = (Item { key: "spec", node: root }, reader.source);
     let mut fields = Fields::open(reader, item, "the spec", root.span.clone())?;
-    // The conformance cases' own.
-    fields.item("train");
-    fields.item("expect");
+    if let Format::Json = source.format() {
+        // The conformance cases' own.
+        fields.item("train");
+        fields.item("expect");
+    }
     let Title(name) = fields.required("name");
     let FloatType(dtype) = fields.or("dtype", FloatType(DType::F32));
     let Outputs(outputs) = fields.required("outputs");
