@@ -101,6 +101,7 @@ const FAULTS: &[&str] = &[
     "graph \"g\"\n%0: f32[N] 0e = contract %0[0] ovre [N]",
     "graph \"g\"\n%0: f32[N] 0e = contract %0[0] over [N]\n  x0@0(u v) -> @0(u) for u=4",
     "graph \"g\"\n%0: f32[N] 0e = contract %0[0] over [N]\n  x0@0(u) > @0(u) for u=4",
+    "graph \"g\"\n%0: f32[N] 0e = contract %0[0] over [N]\n  x0@0(u u) -> @0 for u=3",
     "graph \"g\"\n%0: f32[N] 0e = contract %0[0, %1[0]<4] over [N]",
     "graph \"é\" require index \"é\" >",
     "graph \"g\"\noutput \"y\" = %0\nfoo",

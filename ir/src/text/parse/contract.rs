@@ -1,6 +1,6 @@
 //! Parsing of contractions: row maps, paths and segments.
 
-use smallvec::smallvec;
+use smallvec::{SmallVec, smallvec};
 
 use super::super::token::{
     Fault, Input, Parsed, here, letter, mark, maybe, maybe_word, next_is, next_is_scalar, number, scalar,
@@ -102,14 +102,28 @@ fn sketch(input: &mut Input<'_>) -> Parsed<Sketch> {
 }
 
 impl Sketch {
+    /// For every letter the axis that it is; each is named once.
+    fn places(&self, axes: &[Axis]) -> Parsed<SmallVec<[usize; 4]>> {
+        let mut named: SmallVec<[bool; 8]> = smallvec![false; axes.len()];
+        let place = |(at, letter, _): &(usize, char, Option<usize>)| {
+            let Some(k) = axes.iter().position(|axis| axis.letter == *letter) else {
+                return Fault::wrong(*at, format!("the path has no axis `{letter}`"));
+            };
+            match named.get_mut(k) {
+                Some(named) if !*named => *named = true,
+                Some(_) | None => return Fault::wrong(*at, format!("the segment names `{letter}` twice")),
+            }
+            Ok(k)
+        };
+        self.axes.iter().map(place).collect()
+    }
+
     /// The segment: where no stride is written, it is what the axes behind take.
     fn segment(self, axes: &[Axis]) -> Parsed<Segment> {
+        let places = self.places(axes)?;
         let mut strides: Strides = smallvec![0; axes.len()];
         let mut contiguous = Some(1usize);
-        for (at, letter, stride) in self.axes.into_iter().rev() {
-            let Some(k) = axes.iter().position(|axis| axis.letter == letter) else {
-                return Fault::wrong(at, format!("the path has no axis `{letter}`"));
-            };
+        for (k, (at, _, stride)) in places.into_iter().zip(self.axes).rev() {
             let Some(stride) = stride.or(contiguous) else { return Fault::wrong(at, "the segment is too large") };
             if let (Some(place), Some(axis)) = (strides.get_mut(k), axes.get(k)) {
                 *place = stride;
