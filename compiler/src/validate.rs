@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use schur_ir::dim::{Bindings, Dim, DimError};
-use schur_ir::graph::{Graph, Node, Op, Output, Requirement};
+use schur_ir::graph::{Graph, Node, Op, Output};
 use schur_ir::memory;
 use schur_ir::program::BufferId;
 use schur_ir::ty::{DType, Type};
@@ -44,6 +44,9 @@ pub enum ValidationError {
     /// The graphs cannot be compared: another one of their leaves, outputs or requirements.
     #[error("bug: the graphs have not the same {0}")]
     Interface(&'static str),
+    /// No array holds what the graph requires of an index: it is to be below 0.
+    #[error("no index is below 0, as `{0}` is required to be")]
+    NoIndex(Arc<str>),
     /// The loops cannot say it.
     #[error(transparent)]
     Loops(#[from] LoopsError),
@@ -56,11 +59,11 @@ pub enum ValidationError {
 }
 
 impl ValidationError {
-    /// True where the compiler is at fault; false where arrays are too large to compare anything.
+    /// True where the compiler is at fault; false where no arrays can be compared.
     pub fn is_bug(&self) -> bool {
         match self {
             ValidationError::Differs { .. } | ValidationError::Interface(_) | ValidationError::Loops(_) => true,
-            ValidationError::Sizes(_) | ValidationError::Interpret(_) => false,
+            ValidationError::Sizes(_) | ValidationError::Interpret(_) | ValidationError::NoIndex(_) => false,
         }
     }
 }
@@ -148,7 +151,7 @@ struct Arrays {
 }
 
 impl Arrays {
-    fn new(graph: &Graph, bindings: Bindings, mut random: Random) -> Result<Self, DimError> {
+    fn new(graph: &Graph, bindings: Bindings, mut random: Random) -> Result<Self, ValidationError> {
         let mut leaves = IndexMap::new();
         for node in &graph.nodes {
             let (name, positive) = match &node.op {
@@ -211,13 +214,12 @@ impl Random {
         ty: &Type,
         bindings: &Bindings,
         positive: bool,
-    ) -> Result<Vec<f64>, DimError> {
+    ) -> Result<Vec<f64>, ValidationError> {
         let elements = ty.rows().evaluate(bindings)? * ty.width();
-        let bounds = graph.requirements.iter().filter_map(|requirement| match requirement {
-            Requirement::IndexBelow { input, bound, .. } if **input == *name => Some(*bound),
-            Requirement::IndexBelow { .. } | Requirement::NotEmpty { .. } | Requirement::AnyTrue { .. } => None,
-        });
-        let bound = bounds.min().unwrap_or(1);
+        let bound = graph.index_bound(name).unwrap_or(1);
+        if bound == 0 && elements > 0 {
+            return Err(ValidationError::NoIndex(name.into()));
+        }
         let element = |k: usize| match ty.dtype {
             DType::F32 | DType::F64 if positive => 0.5 + self.float().abs(),
             DType::F32 | DType::F64 => self.float(),

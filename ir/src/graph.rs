@@ -432,6 +432,15 @@ impl Graph {
         self.push(Op::Map(map), ty, layer)
     }
 
+    /// The least of what an index is required to be below; `None` where nothing is required of the input.
+    pub fn index_bound(&self, input: &str) -> Option<usize> {
+        let bounds = self.requirements.iter().filter_map(|requirement| match requirement {
+            Requirement::IndexBelow { input: index, bound, .. } if **index == *input => Some(*bound),
+            Requirement::IndexBelow { .. } | Requirement::NotEmpty { .. } | Requirement::AnyTrue { .. } => None,
+        });
+        bounds.min()
+    }
+
     /// The output of the given kind and name.
     pub fn output(&self, kind: OutputKind, name: &str) -> Option<&Output> {
         self.outputs.iter().find(|o| o.kind == kind && &*o.name == name)

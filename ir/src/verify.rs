@@ -1,4 +1,7 @@
-//! The verifier of graphs. A graph that passes can be evaluated, differentiated and compiled without further checks.
+//! The verifier of graphs. A graph that passes can be evaluated, differentiated and compiled. Stages ask for more in few
+//! cases, each with an error of its own: the slope of a map can be a larger expression than a graph may hold; programs have
+//! one float type, sizes that axes of inputs tell, and indices that are inputs, into axes whose sizes are numbers; and limits
+//! on size and memory hold at every stage.
 //!
 //! It checks, of every node:
 //! - what it reads comes before it; the type has one zero flag a chunk;
@@ -155,13 +158,10 @@ fn index_rules(graph: &Graph, index: &RowIndex) -> Check {
     }
     let Op::Input(name) = &graph.node(value).op else { return Ok(()) };
     let Some(size) = index.size.constant() else { return Ok(()) };
-    let bounded = graph.requirements.iter().any(|requirement| match requirement {
-        Requirement::IndexBelow { input, bound, .. } => {
-            input == name && i64::try_from(*bound).is_ok_and(|bound| bound <= size)
-        }
-        Requirement::NotEmpty { .. } | Requirement::AnyTrue { .. } => false,
-    });
-    ensure(bounded, || format!("nothing requires `{name}` to be below {}", index.size))
+    let below = |bound: usize| i64::try_from(bound).is_ok_and(|bound| bound <= size);
+    ensure(graph.index_bound(name).is_some_and(below), || {
+        format!("nothing requires `{name}` to be below {}", index.size)
+    })
 }
 
 fn axes_rules(axes: &[Option<usize>], dims: &[Dim], rows: &[Dim]) -> Check {
