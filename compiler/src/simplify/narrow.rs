@@ -64,7 +64,12 @@ pub(super) fn narrow<'g>(graph: &'g Graph, options: &SimplifyOptions, report: &m
         return Narrowed { graph: direct, sources: sources(), rule: None };
     };
     let mut demand = Demand::new(&direct);
-    while !demand.sweep(options.nominal) {}
+    while !demand.sweep(options.nominal) {
+        demand.sweeps += 1;
+        if demand.sweeps == MAX_SWEEPS {
+            demand.whole.fill(true);
+        }
+    }
     if demand.is_all() {
         return Narrowed { graph: direct, sources: sources(), rule: Some(rule.name) };
     }
@@ -109,16 +114,23 @@ fn copied_by(writer: &Contract) -> Ranges {
     let (copies, products): (Vec<&Path>, Vec<&Path>) = writer.paths.iter().partition(|path| path.factors.len() == 1);
     let (mut copied, mut computed) = (Ranges::default(), Ranges::default());
     if !copies.is_empty() {
-        products.iter().for_each(|path| computed.insert_segment(&path.out, &path.axes));
+        for path in products {
+            // A product that lies in too many parts is not looked at: all of it may be copied.
+            let _known = computed.insert_segment(&path.out, &path.axes);
+        }
     }
     let hulls = copies.iter().map(|path| path.out.hull(&path.axes));
     hulls.filter(|hull| !computed.covers(hull)).for_each(|hull| copied.insert(hull));
     copied
 }
 
+/// After so many sweeps, all elementwise ops stay whole.
+const MAX_SWEEPS: usize = 64;
+
 /// What is needed of every value.
 struct Demand<'g> {
     graph: &'g Graph,
+    sweeps: usize,
     /// Elementwise ops that do not lose chunks.
     whole: Vec<bool>,
     live: Vec<bool>,
@@ -134,7 +146,8 @@ impl<'g> Demand<'g> {
     fn new(graph: &'g Graph) -> Self {
         let n = graph.nodes.len();
         let (live, kept) = (vec![false; n], vec![Ranges::default(); n]);
-        let mut this = Demand { graph, whole: vec![false; n], live, kept, written: Vec::new(), ops: Vec::new() };
+        let (whole, written, ops) = (vec![false; n], Vec::new(), Vec::new());
+        let mut this = Demand { graph, sweeps: 0, whole, live, kept, written, ops };
         for node in &graph.nodes {
             let written = this.written_by(&node.op, &node.ty);
             this.written.push(written);
@@ -154,10 +167,20 @@ impl<'g> Demand<'g> {
                 self.visit(k);
             }
         }
-        let whole: Vec<usize> =
-            (0..graph.nodes.len()).filter(|&k| self.live[k] && self.is_dearer(k, nominal)).collect();
-        whole.iter().for_each(|&k| self.whole[k] = true);
-        whole.is_empty()
+        let mut found = false;
+        for k in 0..graph.nodes.len() {
+            if self.live[k] && self.is_dearer(k, nominal) {
+                (self.whole[k], found) = (true, true);
+                self.keep_all(k);
+                self.ops[k].reads().into_iter().for_each(|read| self.keep_all(read.index()));
+            }
+        }
+        !found
+    }
+
+    /// Keeps a value whole for the readers behind it, as the next sweep will.
+    fn keep_all(&mut self, k: usize) {
+        self.kept[k] = Ranges::all(self.graph.nodes[k].ty.width());
     }
 
     /// True where an elementwise op needs selections of operands that cost more than it saves.
@@ -360,11 +383,9 @@ fn whole_copies(irreps: &Irreps, elements: &Ranges) -> Ranges {
     let mut whole = Ranges::default();
     for (chunk, at) in irreps.iter().zip(irreps.offsets()) {
         let dim = chunk.ir.dim();
-        for run in elements.runs() {
+        for run in elements.around(&(at..at + chunk.dim())) {
             let (start, end) = (run.start.max(at), run.end.min(at + chunk.dim()));
-            if start < end {
-                whole.insert(at + (start - at) / dim * dim..at + (end - at).div_ceil(dim) * dim);
-            }
+            whole.insert(at + (start - at) / dim * dim..at + (end - at).div_ceil(dim) * dim);
         }
     }
     whole
@@ -374,7 +395,7 @@ fn whole_copies(irreps: &Irreps, elements: &Ranges) -> Ranges {
 fn packed(ty: &Type, elements: &Ranges) -> Type {
     let (mut chunks, mut zero) = (Vec::new(), Vec::new());
     for ((chunk, at), flag) in ty.irreps.iter().zip(ty.irreps.offsets()).zip(&ty.zero) {
-        for run in elements.runs() {
+        for run in elements.around(&(at..at + chunk.dim())) {
             let (start, end) = (run.start.max(at), run.end.min(at + chunk.dim()));
             if start < end {
                 chunks.push(MulIrrep::new((end - start) / chunk.ir.dim(), chunk.ir));
@@ -394,10 +415,28 @@ fn cut(contract: &Contract, kept: &Ranges) -> Option<Vec<Path>> {
             paths.push(path.clone());
             continue;
         }
-        for run in kept.runs() {
+        for run in kept.around(&written) {
             let kept = Path::run(run.len(), [(0, run.start)], run.start);
             paths.extend(meet(&kept, 0, path, 0, MAX_FACTORS)?);
         }
     }
     Some(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What makes one map stay whole makes all stay whole that read it.
+    #[test]
+    fn a_chain_of_maps_takes_few_sweeps() {
+        let mut text = "graph \"g\"\n%0: f32[N] 6x0e+1x0o = input \"x\"\n".to_owned();
+        (0..50).for_each(|k| text += &format!("%{}: f32[N] 6x0e+1x0o = map abs(x0) of %{k}[0]\n", k + 1));
+        text += "%51: f32[N] 6x0e = contract %50[0] over [N]\n  x0@0(u) -> @0(u) for u=6\noutput \"y\" = %51\n";
+        let graph: Graph = text.parse().expect("the text is a graph");
+        let mut demand = Demand::new(&graph);
+        let sweeps = (1..).find(|_| demand.sweep(1000));
+        assert!(sweeps.is_some_and(|sweeps| sweeps <= 3), "{sweeps:?}");
+        assert!(demand.whole[1..=50].iter().all(|whole| *whole));
+    }
 }

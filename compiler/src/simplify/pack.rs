@@ -351,11 +351,12 @@ impl Packing<'_> {
     fn biases(&mut self, terms: &[&Path]) {
         debug_assert!(terms.iter().all(|path| path.factors.iter().all(|f| self.fixed[f.operand])));
         let (mut written, mut elements) = (Ranges::default(), Ranges::default());
+        let mut known = true;
         for path in terms {
             written.insert(path.out.hull(&path.axes));
-            elements.insert_segment(&path.out, &path.axes);
+            known &= elements.insert_segment(&path.out, &path.axes);
         }
-        if elements != written {
+        if !known || elements != written {
             self.main.extend(terms.iter().map(|path| (*path).clone()));
             return;
         }

@@ -170,6 +170,24 @@ proptest! {
     }
 
     #[test]
+    fn sets_of_elements_are_those_of_flags(ranges in proptest::collection::vec((0..60usize, 0..9usize), 0..20)) {
+        let (mut set, mut flags) = (Ranges::default(), [false; 80]);
+        for (at, length) in ranges {
+            set.insert(at..at + length);
+            flags[at..at + length].fill(true);
+            let runs = flags.chunk_by(|a, b| a == b).filter(|run| run[0]).count();
+            prop_assert_eq!((set.runs().len(), set.count()), (runs, flags.iter().filter(|f| **f).count()));
+        }
+        for k in 0..70 {
+            let of = &flags[k..k + 3];
+            prop_assert_eq!(set.meets(&(k..k + 3)), of.contains(&true));
+            prop_assert_eq!(set.covers(&(k..k + 3)), !of.contains(&false));
+            prop_assert_eq!(set.place(k), flags[..k].iter().filter(|f| **f).count());
+            prop_assert_eq!(set.around(&(k..k + 3)).count(), of.chunk_by(|a, b| a == b).filter(|run| run[0]).count());
+        }
+    }
+
+    #[test]
     fn tiles_keep_the_value(outer in 1..5usize, inner in 1..5usize, stride in 0..6usize) {
         let x = source();
         let mut tiled = path(1.0, &[outer * inner], (3, &[2]), &[(0, 1, &[stride])]);
@@ -235,10 +253,13 @@ fn sets_of_elements() {
     assert_eq!(set.runs(), std::slice::from_ref(&(4..10)));
     let mut apart = Ranges::default();
     let of = path(1.0, &[2, 2, 3], (20, &[50, 3, 1]), &[]);
-    apart.insert_segment(&of.out, &of.axes);
+    assert!(apart.insert_segment(&of.out, &of.axes));
     assert_eq!(apart.runs(), [20..26, 70..76]);
     assert_eq!(
         Segment { offset: 5, strides: smallvec![10, 1] }.hull(&path(1.0, &[2, 3], (5, &[10, 1]), &[]).axes),
         5..18
     );
+    let many = path(1.0, &[100_000_000], (0, &[2]), &[]);
+    let before = apart.clone();
+    assert!(!apart.insert_segment(&many.out, &many.axes) && apart == before, "too many parts are not listed");
 }

@@ -3,11 +3,13 @@
 mod lowering;
 mod mixture;
 
+use std::collections::HashSet;
+
 use super::builder::Builder;
 use super::instructions::Instructions;
 use super::pieces::regrouped;
 use crate::graph::ValueId;
-use crate::irreps::Irreps;
+use crate::irreps::{Irrep, Irreps};
 use crate::spec::{Layer, Linear, Problem};
 use crate::ty::DType;
 use lowering::{Lowering, Sides};
@@ -158,7 +160,8 @@ fn regrouped_input(b: &mut Builder, x: ValueId) -> ValueId {
 fn wanted_irreps(options: &Linear, irreps_in: &Irreps) -> Irreps {
     let wanted = &options.irreps_out.value;
     let simplified = if options.simplify_irreps_internally { wanted.simplify() } else { wanted.clone() };
-    if options.force_irreps_out { simplified } else { simplified.filter(|c| irreps_in.contains(c.ir)) }
+    let reachable: HashSet<Irrep> = irreps_in.iter().map(|chunk| chunk.ir).collect();
+    if options.force_irreps_out { simplified } else { simplified.filter(|c| reachable.contains(&c.ir)) }
 }
 
 fn channels(
