@@ -458,6 +458,17 @@ impl Contract {
             .collect()
     }
 
+    /// True where no path writes into a chunk that `ty` says is zero. What lies between the first and the last element of a
+    /// path counts as written; an empty chunk there holds nothing.
+    pub fn keeps_zeros(&self, ty: &Type) -> bool {
+        if !ty.zero.contains(&true) {
+            return true;
+        }
+        let unwritten = self.unwritten(&ty.irreps);
+        let mut chunks = ty.irreps.iter().zip(&ty.zero).zip(unwritten);
+        chunks.all(|((chunk, zero), unwritten)| !zero || unwritten || chunk.dim() == 0)
+    }
+
     /// One flag a chunk of `irreps`: true where no path writes into it.
     #[expect(clippy::arithmetic_side_effects, reason = "counts of chunks and paths, which are in memory")]
     pub fn unwritten(&self, irreps: &Irreps) -> Vec<bool> {

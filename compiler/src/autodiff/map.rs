@@ -13,32 +13,43 @@ use super::reverse::Reverse;
 use super::terms::{copies, distinct};
 
 impl Reverse<'_> {
-    pub(super) fn map(&mut self, map: &Map, cotangent: ValueId, layer: &Arc<str>) {
+    /// Adds to the cotangents of the operands; `None` where a slope is an expression that no graph may hold.
+    pub(super) fn map(&mut self, map: &Map, cotangent: ValueId, layer: &Arc<str>) -> Option<()> {
         for operand in distinct(&map.operands).filter(|o| self.is_active(o.value)).collect::<Vec<_>>() {
             let term = match slope(map, operand) {
                 slope if slope.as_constant() == Some(0.0) => continue,
                 slope => match slope.as_constant().filter(|c| c.is_finite()) {
                     Some(scale) => self.sum_back(map, operand, cotangent, scale, layer),
                     None => {
-                        let product = self.product(map, operand, cotangent, slope, layer);
+                        let product = self.product(map, operand, cotangent, slope, layer)?;
                         self.sum_back(map, operand, product, 1.0, layer)
                     }
                 },
             };
             self.add(operand.value, term);
         }
+        Some(())
     }
 
     /// The cotangent times a slope, a function of the map's operands, with the irreps of `operand`.
-    fn product(&mut self, map: &Map, operand: &Operand, cotangent: ValueId, slope: Expr, layer: &Arc<str>) -> ValueId {
+    fn product(
+        &mut self,
+        map: &Map,
+        operand: &Operand,
+        cotangent: ValueId,
+        slope: Expr,
+        layer: &Arc<str>,
+    ) -> Option<ValueId> {
+        slope.is_small().then_some(())?;
         #[allow(clippy::expect_used, reason = "`read` lists all that the slope reads")]
         let place = |read: &[usize], k: usize| 1 + read.iter().position(|r| *r == k).expect("it is read");
         let read: Vec<usize> = (0..map.operands.len()).filter(|k| slope.reads(*k)).collect();
         let expr = Expr::Arg(0) * slope.substitute(&|k| Expr::Arg(place(&read, k)));
+        expr.is_small().then_some(())?;
         let cotangent = Operand { value: cotangent, map: RowMap::identity(map.rows.len()) };
         let operands = [cotangent].into_iter().chain(read.iter().map(|k| map.operands[*k].clone())).collect();
         let Type { irreps, dtype, .. } = self.ty(operand.value);
-        self.joint().map(Map { rows: map.rows.clone(), operands, expr }, irreps.clone(), *dtype, layer)
+        Some(self.joint().map(Map { rows: map.rows.clone(), operands, expr }, irreps.clone(), *dtype, layer))
     }
 
     /// A value over the rows of the map, times `scale`, as a term of the cotangent of `operand`.

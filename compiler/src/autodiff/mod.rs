@@ -60,6 +60,9 @@ pub enum AutodiffError {
     /// Indices and masks have no derivative.
     #[error("`{0}` is an index or a mask: floats alone have derivatives")]
     NotFloat(Arc<str>),
+    /// The derivative of a map is an expression that no graph may hold.
+    #[error("the derivative of {0} is deeper than {max} or too large", max = schur_ir::expr::Expr::MAX_DEPTH)]
+    Slope(ValueId),
     /// A name is given twice.
     #[error("`{0}` is given twice")]
     Repeated(Arc<str>),
@@ -84,7 +87,7 @@ pub fn vjp(graph: &Graph, options: &VjpOptions) -> Result<Graph, AutodiffError> 
         let name = free_name("cotangent", &output.name, &mut taken);
         reverse.seed(output.value, &name);
     }
-    reverse.run();
+    reverse.run()?;
     let gradients: Vec<ValueId> = wrt.iter().map(|leaf| reverse.gradient(*leaf)).collect();
 
     let mut joint = reverse.finish();

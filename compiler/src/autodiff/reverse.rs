@@ -8,6 +8,7 @@ use schur_ir::dim::Dim;
 use schur_ir::graph::{Graph, Node, Op, Operand, RowMap, ValueId};
 use schur_ir::ty::Type;
 
+use super::AutodiffError;
 use super::terms::{Terms, copies};
 
 /// A graph whose adjoint is being appended to it.
@@ -40,7 +41,7 @@ impl<'g> Reverse<'g> {
     }
 
     /// Walks back through all values; what arrives at leaves is summed.
-    pub(super) fn run(&mut self) {
+    pub(super) fn run(&mut self) -> Result<(), AutodiffError> {
         let forward = self.forward;
         for value in (0..forward.nodes.len() as u32).rev().map(ValueId) {
             if !self.is_active(value) {
@@ -51,7 +52,7 @@ impl<'g> Reverse<'g> {
             match op {
                 Op::Input(_) | Op::Param(_) => self.add(value, cotangent),
                 Op::Contract(contract) => self.contract(contract, cotangent, layer),
-                Op::Map(map) => self.map(map, cotangent, layer),
+                Op::Map(map) => self.map(map, cotangent, layer).ok_or(AutodiffError::Slope(value))?,
                 Op::Max(max) => self.max(max, value, cotangent, layer),
                 Op::Reshape(of) => {
                     let term = self.with_type_of(*of, cotangent, layer);
@@ -59,6 +60,7 @@ impl<'g> Reverse<'g> {
                 }
             }
         }
+        Ok(())
     }
 
     /// The gradient with respect to a leaf, after the walk.

@@ -15,13 +15,7 @@ pub(super) fn rules(graph: &Graph, node: &Node) -> Check {
     }
     match &node.op {
         Op::Input(_) | Op::Param(_) | Op::Max(_) => Err("a chunk said to be zero may be anything".into()),
-        Op::Contract(contract) => {
-            let unwritten = contract.unwritten(&ty.irreps);
-            let mut chunks = ty.irreps.iter().zip(&ty.zero).zip(&unwritten);
-            // An empty chunk between elements that are written holds none.
-            let honest = chunks.all(|((chunk, zero), unwritten)| !zero || *unwritten || chunk.dim() == 0);
-            ensure(honest, || "a chunk said to be zero is written".into())
-        }
+        Op::Contract(contract) => ensure(contract.keeps_zeros(ty), || "a chunk said to be zero is written".into()),
         Op::Map(map) => {
             let honest = chunks(ty, true).all(|chunk| gives_zero(graph, map, &chunk));
             ensure(honest, || "a chunk said to be zero is not known to be".into())

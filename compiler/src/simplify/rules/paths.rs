@@ -106,7 +106,7 @@ pub(super) fn tidy_paths(contract: &mut Contract, ty: &Type) {
 
 /// True where the path reaches into no chunk that the type says is zero, as the verifier sees it: what lies between the
 /// first and the last element counts as reached. An empty chunk holds nothing to reach.
-pub(super) fn is_honest(path: &Path, ty: &Type) -> bool {
+fn is_honest(path: &Path, ty: &Type) -> bool {
     let written = path.out.hull(&path.axes);
     let chunks = ty.irreps.iter().zip(ty.irreps.offsets()).zip(&ty.zero);
     let mut zero = chunks.filter(|((c, _), zero)| **zero && c.dim() > 0);

@@ -1,5 +1,7 @@
 //! Rules on scales and elementwise expressions.
 
+use std::ops::Range;
+
 use schur_ir::dim::Dim;
 use schur_ir::expr::{Binary, Expr, Scalar, Unary};
 use schur_ir::graph::{Axis, Contract, Factor, Map, Op, Operand, Path, RowMap, Segment, ValueId};
@@ -11,6 +13,7 @@ use super::irreps::row_wise;
 use super::{Action, BUILT, Built, Found, Rule, Site};
 use crate::simplify::compose::{Fused, fuse_maps, is_sum};
 use crate::simplify::path_algebra::is_run;
+use crate::simplify::ranges::Ranges;
 use crate::simplify::spelling::spell;
 
 /// `(Σ c x) / n = Σ (c/n) x` for a constant n.
@@ -49,17 +52,25 @@ const MAX_EXPR: usize = 96;
 /// Terms of a map that is read as a contraction.
 const MAX_TERMS: usize = 4;
 
-fn fold_divisor(contract: &mut Contract, _: &Type) -> bool {
+fn fold_divisor(contract: &mut Contract, ty: &Type) -> bool {
     let Some(n) = contract.divisor.constant().filter(|n| !matches!(n, 0 | 1)) else { return false };
-    contract.paths.iter_mut().for_each(|p| p.coefficient = Scalar(p.coefficient.0 / n as f64));
+    let divided = |path: &Path| path.coefficient.0 / n as f64;
+    let holds = |path: &Path| ty.dtype.holds(divided(path)) && (divided(path) != 0.0 || path.coefficient.0 == 0.0);
+    if !contract.paths.iter().all(holds) {
+        return false;
+    }
+    contract.paths.iter_mut().for_each(|path| path.coefficient = Scalar(divided(path)));
     contract.divisor = Dim::one();
     true
 }
 
 fn spell_map(map: &mut Map) -> bool {
     let spelled = spell(&map.expr);
-    let changed = spelled != map.expr;
-    map.expr = spelled;
+    // Signs that move can make an expression deeper.
+    let changed = spelled != map.expr && spelled.is_small();
+    if changed {
+        map.expr = spelled;
+    }
     changed
 }
 
@@ -149,28 +160,30 @@ fn elementwise(site: &Site<'_>, op: &Op, ty: &Type) -> Option<Map> {
         let product = path.factors.iter().fold(Expr::Const(path.coefficient), |e, f| e * Expr::Arg(f.operand));
         sum = sum + product;
     }
+    sum.is_small().then_some(())?;
     Some(Map { rows: ty.dims.clone(), operands: operands.collect::<Option<_>>()?, expr: sum })
 }
 
 fn map_as_contract(site: &Site<'_>) -> Vec<Found> {
     let Op::Map(map) = site.op else { return Vec::new() };
-    let width = site.ty.width();
     let floats = map.operands.iter().all(|o| site.ty(o.value).dtype == site.ty.dtype);
-    let (Some(terms), true) = (polynomial(&map.expr), floats && width > 0) else { return Vec::new() };
-    let axes = whole(width);
-    let segment = Segment { offset: 0, strides: smallvec![1; axes.len()] };
-    let path = |(coefficient, args): (f64, Vec<usize>)| Path {
-        coefficient: Scalar(coefficient),
-        axes: axes.clone(),
-        factors: args.into_iter().map(|operand| Factor { operand, segment: segment.clone() }).collect(),
-        out: segment.clone(),
+    let (Some(terms), true) = (polynomial(&map.expr), floats && site.ty.width() > 0) else { return Vec::new() };
+    let segments = not_zero(site.ty);
+    let paths = |(coefficient, args): (f64, Vec<usize>)| {
+        let path = move |(axes, out): &(Axes, Segment)| Path {
+            coefficient: Scalar(coefficient),
+            axes: axes.clone(),
+            factors: args.iter().map(|&operand| Factor { operand, segment: out.clone() }).collect(),
+            out: out.clone(),
+        };
+        segments.iter().map(path)
     };
     vec![Found::Op(Op::Contract(Contract {
         rows: map.rows.clone(),
         operands: map.operands.clone(),
         out: RowMap::identity(map.rows.len()),
         divisor: Dim::one(),
-        paths: terms.into_iter().map(path).collect(),
+        paths: terms.into_iter().flat_map(paths).collect(),
     }))]
 }
 
@@ -220,9 +233,17 @@ fn scale(expr: &Expr) -> (f64, Expr) {
     }
 }
 
-/// The axes of a path that reads a whole row.
-fn whole(width: usize) -> Axes {
-    if width == 1 { Axes::new() } else { smallvec![Axis { letter: 'v', size: width }] }
+/// The segments of a row that are not known to be zero, with their axes: one where nothing is.
+fn not_zero(ty: &Type) -> Vec<(Axes, Segment)> {
+    let mut elements = Ranges::default();
+    let chunks = ty.irreps.iter().zip(ty.irreps.offsets()).zip(&ty.zero);
+    chunks.filter(|(_, zero)| !**zero).for_each(|((chunk, at), _)| elements.insert(at..at + chunk.dim()));
+    let segment = |run: &Range<usize>| {
+        let axes = if run.len() == 1 { Axes::new() } else { smallvec![Axis { letter: 'v', size: run.len() }] };
+        let strides = smallvec![1; axes.len()];
+        (axes, Segment { offset: run.start, strides })
+    };
+    elements.runs().iter().map(segment).collect()
 }
 
 fn scale_out_of_map(site: &Site<'_>) -> Vec<Found> {
@@ -232,12 +253,12 @@ fn scale_out_of_map(site: &Site<'_>) -> Vec<Found> {
     if site.copies || !usable || polynomial(&rest).is_some() || site.ty.width() == 0 {
         return Vec::new();
     }
-    let axes = whole(site.ty.width());
-    let segment = Segment { offset: 0, strides: smallvec![1; axes.len()] };
-    let factors = smallvec![Factor { operand: 0, segment: segment.clone() }];
-    let path = Path { coefficient: Scalar(by), axes, factors, out: segment };
+    let path = |(axes, out): (Axes, Segment)| {
+        let factors = smallvec![Factor { operand: 0, segment: out.clone() }];
+        Path { coefficient: Scalar(by), axes, factors, out }
+    };
     let value = Op::Map(Map { expr: rest, ..map.clone() });
-    let op = scaled_copy(map.rows.clone(), vec![path]);
+    let op = scaled_copy(map.rows.clone(), not_zero(site.ty).into_iter().map(path).collect());
     vec![Found::Built(Box::new(Built { value, ty: site.ty.clone(), op, packed: false }))]
 }
 

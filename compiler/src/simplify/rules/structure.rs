@@ -5,7 +5,6 @@ use schur_ir::expr::Expr;
 use schur_ir::graph::{Contract, Map, Op, Operand, Path, RowMap};
 use schur_ir::ty::Type;
 
-use super::paths::is_honest;
 use super::{Action, Found, Rule, Site};
 
 /// Rows of size 1 are not iterated over.
@@ -145,7 +144,7 @@ fn retype(site: &Site<'_>) -> Vec<Found> {
         return Vec::new();
     }
     let made = site.newest(*value, |op| match op {
-        Op::Contract(c) if c.paths.iter().all(|p| is_honest(p, site.ty)) => Some(op.clone()),
+        Op::Contract(c) if c.keeps_zeros(site.ty) => Some(op.clone()),
         Op::Map(_) | Op::Max(_) if site.ty.zero.iter().all(|z| !z) => Some(op.clone()),
         Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => None,
     });

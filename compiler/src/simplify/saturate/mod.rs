@@ -25,7 +25,7 @@ use super::language::{Enode, id_of, value_of};
 use super::rules::{BUILT, Built, Found, RULES, Rule};
 use super::written::Indexed;
 use super::{Report, SimplifyError, SimplifyOptions, Stop};
-use normal::holds_coefficients;
+use normal::is_sound;
 
 /// The e-graph of a graph with all that the rules find.
 pub(super) fn saturate(
@@ -228,8 +228,8 @@ impl Saturation {
 
     fn apply(&mut self, class: Id, from: &Enode, ty: &Arc<Type>, rule: usize, found: Found) -> bool {
         let fits = match &found {
-            Found::Op(op) => holds_coefficients(op, ty.dtype),
-            Found::Built(built) => [&built.value, &built.op].iter().all(|op| holds_coefficients(op, ty.dtype)),
+            Found::Op(op) => is_sound(op, ty),
+            Found::Built(built) => is_sound(&built.value, &built.ty) && is_sound(&built.op, ty),
             Found::Same(_) => true,
         };
         if !fits {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use egg::Id;
 use schur_ir::graph::Op;
-use schur_ir::ty::{DType, Type};
+use schur_ir::ty::Type;
 
 use super::super::language::Enode;
 use super::super::rules::{Action, MAX_ROUNDS};
@@ -71,11 +71,15 @@ impl Saturation {
     }
 }
 
-/// True where every coefficient of an op is zero or a normal number of its type: one that is beyond would make an infinity,
-/// a NaN or a zero of what is none, where the factors that it is a product of are applied one by one.
-pub(super) fn holds_coefficients(op: &Op, dtype: DType) -> bool {
+/// True where a graph may hold the op as a value of the type: expressions are small, nothing is written that the type says
+/// is zero, and every coefficient is zero or a normal number. One that is beyond would make an infinity, a NaN or a zero of
+/// what is none, where the factors that it is a product of are applied one by one.
+pub(super) fn is_sound(op: &Op, ty: &Type) -> bool {
     match op {
-        Op::Contract(contract) => contract.paths.iter().all(|path| dtype.holds(path.coefficient.0)),
-        Op::Input(_) | Op::Param(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => true,
+        Op::Contract(contract) => {
+            contract.paths.iter().all(|path| ty.dtype.holds(path.coefficient.0)) && contract.keeps_zeros(ty)
+        }
+        Op::Map(map) => map.expr.is_small(),
+        Op::Input(_) | Op::Param(_) | Op::Max(_) | Op::Reshape(_) => true,
     }
 }
