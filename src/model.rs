@@ -64,9 +64,14 @@ impl Model {
 
     /// The model of a spec that is built in Rust.
     pub fn new(spec: SpecBuilder) -> Result<Self, Error> {
+        Model::new_within(spec, &Limits::default())
+    }
+
+    /// The same with other limits on what is accepted. What is compiled has limits of its own, in [`CompileOptions`].
+    pub fn new_within(spec: SpecBuilder, limits: &Limits) -> Result<Self, Error> {
         let clock = Instant::now();
-        let (spec, source) = spec.finish()?;
-        Ok(Model { source, spec, limits: Limits::default(), reading: clock.elapsed() })
+        let (spec, source) = spec.finish_within(limits)?;
+        Ok(Model { source, spec, limits: limits.clone(), reading: clock.elapsed() })
     }
 
     /// The text of the spec: a file's, or what a file would say.

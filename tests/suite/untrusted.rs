@@ -10,6 +10,7 @@ use schur::compiler::simplify::{SimplifyError, SimplifyOptions, explain, simplif
 use schur::compiler::validate::{ValidationError, validate};
 use schur::ir::graph::{Op, ValueId};
 use schur::runtime::reference::{ReferenceError, evaluate};
+use schur::spec::{SpecBuilder, norm, regroup};
 use schur::{Array, CompileOptions, Data, Error, Limits, Mode, Model, Source, checkpoint};
 
 fn model(text: &str, limits: &Limits) -> Result<Model, Error> {
@@ -31,6 +32,18 @@ irreps_out = "3000x0e + 2x1o"
 
 fn small() -> Model {
     model(LINEAR, &Limits::default()).unwrap()
+}
+
+/// A program that made its spec itself raises the limits, of the spec and of the graph.
+#[test]
+fn a_spec_that_is_built_has_the_limits_it_is_given() {
+    let spec = SpecBuilder::new("m").input("x", ["N"], "1x200e").layer("y", regroup("x")).outputs(["y"]);
+    assert!(Model::new(spec.clone()).is_err());
+    let model = Model::new_within(spec.clone(), &Limits::NONE).unwrap();
+    assert!(model.graph(Mode::Infer).is_ok());
+    let few = Limits { nodes: 0, ..Limits::NONE };
+    let model = Model::new_within(spec.layer("z", norm("y")), &few).unwrap();
+    assert!(model.graph(Mode::Infer).is_err());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Specs built in Rust are those of files, and their problems name the call in the program.
 
-use schur_ir::build::{Mode, build};
+use schur_ir::build::{Mode, build, build_within};
+use schur_ir::limits::Limits;
 use schur_ir::spec::Activation::{Gelu, Sigmoid, Silu, Softplus, Tanh};
 use schur_ir::spec::*;
 use schur_ir::ty::DType;
@@ -224,4 +225,24 @@ fn problems_of_types_name_the_call() {
     let (spec, source) = builder.finish().unwrap();
     let error = build(&spec, Mode::Infer).unwrap_err().located(&source);
     assert!(error.to_string().contains(&format!("builder.rs:{line}:56)")), "{error}");
+}
+
+/// A file must say that there are none.
+#[test]
+fn a_model_without_layers_or_inputs_is_that_of_a_file() {
+    let spec = built(SpecBuilder::new("m").input("x", ["N"], "0e").gradient_normalization(0.5).outputs(["x"]));
+    assert!(spec.layers.is_empty());
+    let error = SpecBuilder::new("m").layer("a", norm("x")).outputs(["a"]).finish().unwrap_err();
+    assert!(error.to_string().starts_with("the layer `a` refers to `x`"), "{error}");
+}
+
+#[test]
+fn a_program_that_trusts_itself_sets_no_limits() {
+    let spec = |count: usize| {
+        let spec = SpecBuilder::new("m").input("x", ["N"], "1x200e").outputs(["x"]);
+        (0..count).fold(spec, |spec, k| spec.layer(format!("l{k}"), regroup("x")))
+    };
+    assert!(spec(10_001).finish().is_err());
+    let (spec, _) = spec(10_001).finish_within(&Limits::NONE).unwrap_or_else(|e| panic!("{}", render(&e)));
+    build_within(&spec, Mode::Infer, &Limits::NONE).unwrap();
 }

@@ -170,11 +170,16 @@ impl SpecBuilder {
     ///
     /// The source is the spec as TOML: what a file would say, and what later diagnostics point into.
     pub fn finish(self) -> Result<(ModelSpec, Source), SpecError> {
+        self.finish_within(&Limits::default())
+    }
+
+    /// The same with other limits, such as [`Limits::NONE`].
+    pub fn finish_within(self, limits: &Limits) -> Result<(ModelSpec, Source), SpecError> {
         let mut writer = Writer::default();
         let root = writer.model(&self);
         let (source, problems) = writer.finish(&self.name);
         if problems.is_empty() {
-            let spec = ModelSpec::read(&source, &root, &Limits::default())?;
+            let spec = ModelSpec::read(&source, &root, limits)?;
             Ok((spec, source))
         } else {
             Err(SpecError::new(&source, problems))

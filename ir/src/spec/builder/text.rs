@@ -26,6 +26,9 @@ impl Writer {
     /// Writes the whole spec.
     pub(super) fn model(&mut self, model: &SpecBuilder) -> Node {
         let mut top = self.settings(&model.top.settings);
+        // Keys that must be there, and that no table below has.
+        self.empty("inputs = {}", model.inputs.is_empty(), model.top.call);
+        self.empty("layers = []", model.layers.is_empty(), model.top.call);
         if !model.config.settings.is_empty() {
             let entry = self.table(["[", "config", "]"], &model.config);
             top.insert("config".into(), entry);
@@ -35,6 +38,15 @@ impl Writer {
         let layers = model.layers.iter().map(|layer| self.table(["[[", "layers", "]]"], layer).node).collect();
         top.insert("layers".into(), entry(self.text.len()..self.text.len(), Value::Array(layers)));
         Node { span: 0..self.text.len(), value: Value::Table(top) }
+    }
+
+    /// A line for what is empty.
+    fn empty(&mut self, line: &str, is_empty: bool, call: &'static Location<'static>) {
+        if is_empty {
+            let start = self.text.len();
+            self.text.push_str(line);
+            self.end_line(start, call);
+        }
     }
 
     fn inputs(&mut self, inputs: &[(String, Table)]) -> Entry {
