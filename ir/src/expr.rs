@@ -182,7 +182,7 @@ impl Expr {
     /// The deepest expression that a graph may hold.
     pub const MAX_DEPTH: usize = 200;
 
-    /// The largest [`size`](Self::size) that a graph may hold.
+    /// The most functions, operands and constants, counted wherever they stand, of an expression that a graph may hold.
     pub const MAX_SIZE: usize = 100_000;
 
     /// True where neither depth nor size is above what a graph may hold; looks no further than that.
@@ -334,8 +334,9 @@ impl Expr {
         }
     }
 
-    /// The derivative with respect to operand `k`. Kinks follow jax: |x|' = sign x (0 at 0), max(a, b)' goes to `b` at ties,
-    /// comparisons have derivative 0.
+    /// The derivative with respect to operand `k`. Kinks follow jax: |x|' = sign x (0 at 0), comparisons have derivative 0.
+    /// max(a, b)' goes to `b` at ties, as jax's relu has it, the one activation that is made of a maximum; `jax.numpy.maximum`
+    /// would give half to each.
     pub fn derivative(&self, k: usize) -> Expr {
         match self {
             Expr::Arg(j) => Expr::constant(if *j == k { 1.0 } else { 0.0 }),

@@ -194,7 +194,7 @@ options!(MlpLayer {
     output_activation(activation: impl Into<OutputActivation>) = activation.into();
     /// Whether dense layers have biases. Default false.
     with_bias(flag: bool) = flag;
-    /// How kernels and biases start. Default: normal kernels as e3nn_jax has them, zero biases.
+    /// How kernels start; biases start at zero. Default: normal kernels as e3nn_jax has them.
     init(initializer: Initializer) = initializer;
 });
 
