@@ -34,10 +34,7 @@ impl BySize {
     /// The graph to take for a call: 0 is the one for nominal sizes, `k` the other one of number `k - 1`. The same for the
     /// same sizes everywhere: of equal ones the first.
     pub fn choose(&self, bindings: &Bindings) -> usize {
-        let costs = self.0.iter().map(|cost| cost.nanoseconds_at(bindings).unwrap_or(f64::INFINITY));
-        let cheapest =
-            costs.enumerate().fold((0, f64::INFINITY), |best, (k, cost)| if cost < best.1 { (k, cost) } else { best });
-        cheapest.0
+        cheapest(self.0.iter().map(|cost| cost.nanoseconds_at(bindings).unwrap_or(f64::INFINITY)))
     }
 
     /// The ranges of a size in which one graph is taken, where all symbols have that size: the first size of each, and

@@ -11,7 +11,7 @@ use crate::dim::Dim;
 use crate::expr::{Expr, Unary};
 use crate::graph::{Max, Op, Requirement, ValueId};
 use crate::irreps::{Irrep, Irreps};
-use crate::spec::{BatchNorm, IrrepNormalization, Layer, Problem, Reduce};
+use crate::spec::{BatchNorm, Layer, Problem, Reduce};
 use crate::ty::{DType, DisplayDims, Type};
 
 /// `batch_norm`.
@@ -184,10 +184,7 @@ impl<'o> Norm<'o> {
     /// The mean, or the mean of the maxima, of the squared norms of irreps.
     fn variances(&self, b: &mut Builder, centered: ValueId, share: Option<ValueId>) -> ValueId {
         let pieces = b.pieces(centered);
-        let weight = |ir: Irrep| match self.options.normalization {
-            IrrepNormalization::Component => 1.0 / ir.dim() as f64,
-            IrrepNormalization::Norm => 1.0,
-        };
+        let weight = |ir: Irrep| self.options.normalization.weight(ir);
         // Without axes between batch and irreps, the maximum is over nothing.
         let max = self.options.reduce == Reduce::Max && self.rows.len() > 1;
         let mut squares =

@@ -7,7 +7,7 @@ use crate::dim::Dim;
 use crate::expr::{Binary, Expr, Unary};
 use crate::graph::ValueId;
 use crate::irreps::{Irrep, Irreps, MulIrrep, Parity};
-use crate::spec::{Activation, Gate, IrrepNormalization, Layer, NormActivation, Problem, ScalarActivation};
+use crate::spec::{Activation, Gate, Layer, NormActivation, Problem, ScalarActivation};
 
 /// `norm`: its gradient at zero is zero.
 pub(super) fn norm(b: &mut Builder, x: ValueId, squared: bool) -> ValueId {
@@ -146,10 +146,7 @@ pub(super) fn norm_activation(
 ) -> Result<ValueId, Problem> {
     check_count(b, layer, options.acts.len(), x)?;
     let (rows, pieces) = (b.ty(x).dims.clone(), b.pieces(x));
-    let weight = |ir: Irrep| match options.normalization {
-        IrrepNormalization::Component => 1.0 / ir.dim() as f64,
-        IrrepNormalization::Norm => 1.0,
-    };
+    let weight = |ir: Irrep| options.normalization.weight(ir);
     let mut parts: Vec<_> = pieces.iter().copied().map(Part::Copy).collect();
     for act in distinct(&options.acts) {
         let chosen: Vec<usize> = (0..pieces.len()).filter(|&k| options.acts[k] == Some(act)).collect();

@@ -71,6 +71,14 @@ impl IrrepNormalization {
             IrrepNormalization::Norm => "norm",
         }
     }
+
+    /// What the square of a component of an irrep counts.
+    pub fn weight(self, ir: Irrep) -> f64 {
+        match self {
+            IrrepNormalization::Component => 1.0 / ir.dim() as f64,
+            IrrepNormalization::Norm => 1.0,
+        }
+    }
 }
 
 /// One input.
@@ -313,7 +321,7 @@ pub struct Mlp {
     pub output_activation: OutputActivation,
     /// Whether dense layers have biases. Default false.
     pub with_bias: bool,
-    /// How kernels and biases start. Default: e3nn_jax's normal kernels, zero biases.
+    /// How kernels start; biases start at zero. Default: e3nn_jax's normal kernels.
     pub init: Option<Initializer>,
 }
 
