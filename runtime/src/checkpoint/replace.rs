@@ -19,7 +19,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let linked = fs::canonicalize(path);
     let path = linked.as_deref().unwrap_or(path);
     let mut file = temporary(path)?;
-    file.write_all(bytes)?;
+    file.as_file_mut().write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     // The file is there; whether the folder can be flushed as well depends on the file system.
@@ -54,7 +54,7 @@ fn temporary(path: &Path) -> io::Result<NamedTempFile> {
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.prefix(AFFIXES.0).suffix(AFFIXES.1).rand_bytes(RANDOM);
     loop {
-        let file = builder.tempfile_in(folder(path))?;
+        let file = builder.tempfile_in(folder(path)).map_err(without_path)?;
         // Until it is locked, another process can take it for one that is left, lock it and remove it. Where a file system
         // knows no locks, nobody can.
         let taken = matches!(file.as_file().try_lock(), Err(TryLockError::WouldBlock));
@@ -62,6 +62,13 @@ fn temporary(path: &Path) -> io::Result<NamedTempFile> {
             return Ok(file);
         }
     }
+}
+
+/// An error of the system without the temporary file's name, which says nothing to anyone.
+fn without_path(error: io::Error) -> io::Error {
+    let text = error.to_string();
+    let said = text.split_once(" at path ").map_or(&*text, |(said, _)| said);
+    io::Error::new(error.kind(), said)
 }
 
 /// Removes the temporary files that no process holds. Each has a name that no other ever gets, so that what is removed is
@@ -162,6 +169,7 @@ mod tests {
         assert!(fs::symlink_metadata(&device).unwrap().is_symlink());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "nothing else is left");
         assert!(probe(folder.path()).is_err());
-        assert!(probe(&folder.path().join("none/file")).is_err());
+        let error = probe(&folder.path().join("none/file")).unwrap_err().to_string();
+        assert!(error.starts_with("No such file") && !error.contains(".schur-"), "{error}");
     }
 }
