@@ -100,6 +100,25 @@ impl Format {
     }
 }
 
+/// What a file of arrays holds.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// The arrays, ordered by name.
+    pub arrays: IndexMap<String, Array>,
+    /// The tensors of element types that no array has, ordered by name: their types, as the file calls them.
+    pub foreign: IndexMap<String, String>,
+}
+
+impl Contents {
+    /// The arrays, where there is nothing else.
+    fn only_arrays(self) -> Result<IndexMap<String, Array>, CheckpointFault> {
+        match self.foreign.into_iter().next() {
+            Some((name, dtype)) => Err(CheckpointFault::DType { name, dtype }),
+            None => Ok(self.arrays),
+        }
+    }
+}
+
 /// Reads all arrays of a file, ordered by name.
 pub fn read(path: &Path) -> Result<IndexMap<String, Array>, CheckpointError> {
     read_within(path, &Limits::default())
@@ -107,19 +126,37 @@ pub fn read(path: &Path) -> Result<IndexMap<String, Array>, CheckpointError> {
 
 /// The same, of a file within the limits on memory: the file and the arrays are both held for a moment.
 pub fn read_within(path: &Path, limits: &Limits) -> Result<IndexMap<String, Array>, CheckpointError> {
-    let parse = || -> Result<_, CheckpointFault> {
+    parsed(path, limits, parse_bytes)
+}
+
+/// Reads what is in a file of which not all may be wanted, as a data set: tensors of any element type are passed over.
+pub fn read_contents(path: &Path) -> Result<Contents, CheckpointError> {
+    parsed(path, &Limits::default(), parse_contents)
+}
+
+fn parsed<T>(
+    path: &Path,
+    limits: &Limits,
+    parse: impl Fn(Format, &[u8]) -> Result<T, CheckpointFault>,
+) -> Result<T, CheckpointError> {
+    let read = || -> Result<T, CheckpointFault> {
         let format = Format::of(path)?;
         let bytes = read_bytes(path, limits.memory.min(memory::total()) / 2)?;
-        parse_bytes(format, &bytes)
+        parse(format, &bytes)
     };
-    parse().map_err(|fault| CheckpointError { path: path.to_owned(), fault })
+    read().map_err(|fault| CheckpointError { path: path.to_owned(), fault })
 }
 
 /// The arrays in the bytes of a file, ordered by name.
 pub fn parse_bytes(format: Format, bytes: &[u8]) -> Result<IndexMap<String, Array>, CheckpointFault> {
+    parse_contents(format, bytes)?.only_arrays()
+}
+
+/// What is in the bytes of a file. Parameters are all wanted, and flax's files hold nothing else.
+fn parse_contents(format: Format, bytes: &[u8]) -> Result<Contents, CheckpointFault> {
     match format {
         Format::Safetensors => safetensors::parse(bytes),
-        Format::Msgpack => flax::parse(bytes),
+        Format::Msgpack => Ok(Contents { arrays: flax::parse(bytes)?, ..Contents::default() }),
     }
 }
 

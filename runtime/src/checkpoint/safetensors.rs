@@ -6,29 +6,35 @@ use ::safetensors::tensor::{Dtype, SafeTensors, View};
 use indexmap::IndexMap;
 use schur_ir::ty::DType;
 
-use super::CheckpointFault;
+use super::{CheckpointFault, Contents};
 use crate::array::Array;
 
-/// The arrays of a file, ordered by name.
-pub(super) fn parse(bytes: &[u8]) -> Result<IndexMap<String, Array>, CheckpointFault> {
-    let mut arrays = IndexMap::new();
+/// What a file holds.
+pub(super) fn parse(bytes: &[u8]) -> Result<Contents, CheckpointFault> {
+    let mut contents = Contents::default();
     for (name, tensor) in SafeTensors::deserialize(bytes)?.tensors() {
-        let dtype = element_type(&name, tensor.dtype())?;
-        let array = super::array(&name, tensor.shape().to_vec(), dtype, &[tensor.data()])?;
-        arrays.insert(name, array);
+        match element_type(tensor.dtype()) {
+            Some(dtype) => {
+                let array = super::array(&name, tensor.shape().to_vec(), dtype, &[tensor.data()])?;
+                contents.arrays.insert(name, array);
+            }
+            None => drop(contents.foreign.insert(name, tensor.dtype().to_string())),
+        }
     }
-    arrays.sort_unstable_keys();
-    Ok(arrays)
+    contents.arrays.sort_unstable_keys();
+    contents.foreign.sort_unstable_keys();
+    Ok(contents)
 }
 
+/// The element type, where an array can have it.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the element types of safetensors are an open enum")]
-fn element_type(name: &str, dtype: Dtype) -> Result<DType, CheckpointFault> {
+fn element_type(dtype: Dtype) -> Option<DType> {
     match dtype {
-        Dtype::F32 => Ok(DType::F32),
-        Dtype::F64 => Ok(DType::F64),
-        Dtype::I32 => Ok(DType::I32),
-        Dtype::BOOL => Ok(DType::Bool),
-        dtype => Err(CheckpointFault::DType { name: name.to_owned(), dtype: dtype.to_string() }),
+        Dtype::F32 => Some(DType::F32),
+        Dtype::F64 => Some(DType::F64),
+        Dtype::I32 => Some(DType::I32),
+        Dtype::BOOL => Some(DType::Bool),
+        _ => None,
     }
 }
 
@@ -94,7 +100,7 @@ mod tests {
     #[test]
     fn no_byte_less_is_a_checkpoint() {
         let whole = file();
-        assert_eq!(parse(&whole).unwrap().len(), 5);
+        assert_eq!(parse(&whole).unwrap().arrays.len(), 5);
         for end in 0..whole.len() {
             assert!(parse(&whole[..end]).is_err(), "cut at {end}");
         }
@@ -114,7 +120,7 @@ mod tests {
 
     #[test]
     fn foreign_files_are_refused_with_their_name() {
-        let message = |bytes: &[u8]| parse(bytes).unwrap_err().to_string();
+        let message = |bytes: &[u8]| parse(bytes).and_then(Contents::only_arrays).unwrap_err().to_string();
         let foreign = |dtype, shape: &[usize], data: &[u8]| {
             let tensor = TensorView::new(dtype, shape.to_vec(), data).unwrap();
             message(&::safetensors::serialize([("t", tensor)], None).unwrap())
@@ -126,6 +132,16 @@ mod tests {
             foreign(Dtype::BOOL, &[2], &[1, 2]),
             "the tensor `t`: a mask holds 2 at element 1; only 0 and 1 are allowed"
         );
+    }
+
+    #[test]
+    fn tensors_of_other_types_are_told_beside_the_arrays() {
+        let tensor = |dtype, data| TensorView::new(dtype, vec![1], data).unwrap();
+        let tensors =
+            [("x", tensor(Dtype::F32, &[0; 4])), ("b", tensor(Dtype::U8, &[7])), ("a", tensor(Dtype::I64, &[0; 8]))];
+        let contents = parse(&::safetensors::serialize(tensors, None).unwrap()).unwrap();
+        assert!(contents.arrays.keys().eq(["x"]), "{contents:?}");
+        assert!(contents.foreign.iter().eq([(&"a".to_owned(), &"I64".to_owned()), (&"b".into(), &"U8".into())]));
     }
 
     #[test]
