@@ -11,6 +11,7 @@ mod machine_code;
 mod page;
 mod stages;
 mod svg;
+mod toml;
 
 use std::path::PathBuf;
 

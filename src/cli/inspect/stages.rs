@@ -10,6 +10,7 @@ use schur::{CompileOptions, Graph, Listings, Mode, Model, Pass, Stage};
 use super::super::failure::Failure;
 use super::super::terminal::{count, table};
 use super::kernels::{KernelText, kernels};
+use super::toml::toml;
 
 /// The size of every symbol for which a program is compiled first.
 pub(super) fn nominal() -> usize {
@@ -111,7 +112,7 @@ impl Inspected<'_> {
     /// The text of a stage.
     pub(super) fn text(&self, stage: StageName) -> Result<String, Failure> {
         Ok(match stage {
-            StageName::Spec => format!("{:#?}\n", self.model.spec()),
+            StageName::Spec => toml(self.model.spec()),
             StageName::Graph => self.model.graph(self.mode)?.to_string(),
             StageName::Joint => self.model.joint(self.mode)?.to_string(),
             StageName::Simplified => {

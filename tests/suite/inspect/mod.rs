@@ -20,6 +20,21 @@ irreps_out = "4x0e + 2x1o"
 "#;
 
 #[test]
+fn the_spec_stage_is_the_spec_with_its_defaults() {
+    let folder = Folder::new();
+    let nasty = folder.write("nasty.toml", NASTY);
+    let given = crate::specs::entries("tests/specs").into_iter().chain(crate::specs::cases().step_by(5));
+    for path in given.chain([nasty.into(), FORCES.into()]) {
+        let said = printed(&["inspect", &path.to_string_lossy(), "--stage", "spec"]);
+        let source = schur_ir::spec::Source::new("again.toml", &*said).unwrap();
+        let again = schur_ir::spec::ModelSpec::parse(&source).unwrap_or_else(|e| panic!("{said}\n{e:?}"));
+        assert_eq!(again, crate::specs::read(&path), "{said}");
+    }
+    let said = printed(&["inspect", "tests/specs/batch_norm.toml", "--stage", "spec"]);
+    assert!(said.contains("\neps = 0.0001\n") && said.contains("\nreduce = \"mean\"\n"), "{said}");
+}
+
+#[test]
 fn differences_between_stages_are_those_of_values() {
     let folder = Folder::new();
     let spec = folder.write(
