@@ -114,8 +114,18 @@ impl Check {
         let validated = validation.map_or_else(String::new, |Validation { elements, error }| {
             format!("\n validated: {} elements are equal but for rounding, {error:.1e} at most", count(elements))
         });
-        terminal.print(&format!("{table}\n {summary}{validated}"))
+        terminal.print(&format!("{table}{}\n {summary}{validated}", parameters_of(&rows)))
     }
+}
+
+/// The names and shapes of all parameters and statistics, a line each.
+fn parameters_of(rows: &[Row]) -> String {
+    let lines = rows.iter().flat_map(|row| &row.params);
+    let mut lines = lines.map(|param| [param.name.to_string(), format!("{:?}", param.shape)]).peekable();
+    if lines.peek().is_none() {
+        return String::new();
+    }
+    format!("\n{}", table(["parameter", "shape"], 2, lines))
 }
 
 /// How many sets of random arrays a spec is validated on.
