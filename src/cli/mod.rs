@@ -36,7 +36,7 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
     /// Say nothing but results and errors.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 900)]
     quiet: bool,
 }
 

@@ -137,12 +137,18 @@ pub(crate) fn count(n: usize) -> String {
     out
 }
 
+/// `1 array`, `12,345 arrays`.
+pub(crate) fn counted(n: usize, what: &str) -> String {
+    format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn numbers_are_short() {
+        assert_eq!([0, 1, 1000].map(|n| counted(n, "row")), ["0 rows", "1 row", "1,000 rows"]);
         assert_eq!([0, 999, 1000, 1234567].map(count), ["0", "999", "1,000", "1,234,567"]);
         let durations = [0.0000012, 0.00123, 0.0456, 0.999, 12.345].map(|s| duration(Duration::from_secs_f64(s)));
         assert_eq!(durations, ["1.20 us", "1.23 ms", "45.6 ms", "999 ms", "12.3 s"]);

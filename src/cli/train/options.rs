@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 use schur::train::{Decay, Loss, Method, Schedule, Settings};
 
@@ -13,37 +14,37 @@ pub(super) struct Options {
     #[arg(long, value_enum, default_value_t = LossName::Mse)]
     loss: LossName,
     /// Where the square of the Huber loss ends [default: 1].
-    #[arg(long, value_name = "DELTA", value_parser = positive)]
+    #[arg(long, value_name = "DELTA", value_parser = positive, allow_negative_numbers = true)]
     huber_delta: Option<f64>,
     /// How gradients become steps.
     #[arg(long, value_enum, default_value_t = OptimizerName::Adam)]
     optimizer: OptimizerName,
     /// The largest learning rate.
-    #[arg(long, default_value_t = 1e-3, value_parser = positive)]
+    #[arg(long, default_value_t = 1e-3, value_parser = positive, allow_negative_numbers = true)]
     rate: f64,
     /// How much of the last steps `sgd` keeps, below 1 [default: 0].
-    #[arg(long, value_parser = momentum)]
+    #[arg(long, value_parser = momentum, allow_negative_numbers = true)]
     momentum: Option<f64>,
     /// How fast `adamw` shrinks parameters [default: 1e-4].
-    #[arg(long, value_name = "DECAY", value_parser = positive)]
+    #[arg(long, value_name = "DECAY", value_parser = not_negative, allow_negative_numbers = true)]
     weight_decay: Option<f64>,
     /// How the rate falls after the warm-up: not at all, or to 0 as half a cosine.
     #[arg(long, value_enum, default_value_t = ScheduleName::Constant)]
     schedule: ScheduleName,
     /// The steps in which the rate grows from 0.
-    #[arg(long, value_name = "STEPS", default_value_t = 0)]
+    #[arg(long, value_name = "STEPS", default_value_t = 0, allow_negative_numbers = true)]
     warmup: u64,
     /// Shorten gradients whose norm, all together, is larger.
-    #[arg(long, value_name = "NORM", value_parser = positive)]
+    #[arg(long, value_name = "NORM", value_parser = positive, allow_negative_numbers = true)]
     clip: Option<f64>,
     /// How often the data are gone through.
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     epochs: u64,
     /// The rows of a batch; what is left of an epoch after the last whole batch is passed over.
-    #[arg(long, value_name = "ROWS", default_value_t = 256)]
+    #[arg(long, value_name = "ROWS", default_value_t = 256, value_parser = rows(), allow_negative_numbers = true)]
     batch: usize,
     /// What the order of rows and the parameters at the start depend on.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
 }
 
@@ -111,7 +112,17 @@ fn number(text: &str) -> Result<f64, String> {
 }
 
 fn positive(text: &str) -> Result<f64, String> {
-    number(text).and_then(|x| if x > 0.0 && x.is_finite() { Ok(x) } else { Err("must be above 0".into()) })
+    let within = |x: f64| if x > 0.0 && x.is_finite() { Ok(x) } else { Err("must be above 0 and finite".into()) };
+    number(text).and_then(within)
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    let within = |x: f64| if x >= 0.0 && x.is_finite() { Ok(x) } else { Err("must be 0 or more and finite".into()) };
+    number(text).and_then(within)
+}
+
+fn rows() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 fn momentum(text: &str) -> Result<f64, String> {
