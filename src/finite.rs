@@ -1,6 +1,7 @@
 //! Where a NaN or an infinity comes from: the first array, in the order in which things are computed, that holds one.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 
 use indexmap::IndexMap;
 use schur_compiler::compile::{CompileOptions, compile};
@@ -57,7 +58,7 @@ impl fmt::Display for Origin {
 
 impl NonFinite {
     /// The first number of an array that is not finite.
-    fn of(origin: Origin, name: &str, view: ArrayView<'_>) -> Option<Self> {
+    pub(crate) fn of(origin: Origin, name: &str, view: ArrayView<'_>) -> Option<Self> {
         let (at, value) = match view.elements() {
             Elements::F32(v) => v.iter().position(|x| !x.is_finite()).and_then(|at| Some((at, f64::from(*v.get(at)?)))),
             Elements::F64(v) => v.iter().position(|x| !x.is_finite()).and_then(|at| Some((at, *v.get(at)?))),
@@ -86,13 +87,15 @@ pub fn all_finite(outputs: &Outputs) -> bool {
 
 impl Model {
     /// Finds where the NaN or infinity in what a call returned comes from: computes the output of every layer again, in the
-    /// model's own precision and without simplification. `None` where all is finite: of what the call returned as well.
+    /// model's own precision and without simplification, on so many threads at most (without, one a core). `None` where all
+    /// is finite: of what the call returned as well.
     pub fn find_non_finite<'a>(
         &self,
         mode: Mode,
         inputs: impl IntoIterator<Item = (&'a str, ArrayView<'a>)>,
         params: &ParamStore,
         returned: &Outputs,
+        threads: Option<NonZeroUsize>,
     ) -> Result<Option<NonFinite>, Error> {
         let names = &self.spec().inputs;
         let inputs: Vec<_> = inputs.into_iter().filter(|(name, _)| names.contains_key(*name)).collect();
@@ -101,7 +104,7 @@ impl Model {
         if let Some(found) = given.or_else(stored) {
             return Ok(Some(found));
         }
-        let layers = self.layer_outputs(mode, &inputs, params)?;
+        let layers = self.layer_outputs(mode, &inputs, params, threads)?;
         let of = |origin, arrays: &IndexMap<std::sync::Arc<str>, Array>| {
             arrays.iter().find_map(|(name, array)| NonFinite::of(origin, name, array.view()))
         };
@@ -116,11 +119,16 @@ impl Model {
         mode: Mode,
         inputs: &[(&str, ArrayView<'_>)],
         params: &ParamStore,
+        threads: Option<NonZeroUsize>,
     ) -> Result<Outputs, Error> {
         let outputs: Vec<Spanned<String>> = self.spec().layers.iter().map(|layer| layer.name.clone()).collect();
         let graph = self.graph_of(&ModelSpec { outputs, ..self.spec().clone() }, mode)?;
         let options = CompileOptions { simplify: None, ..CompileOptions::default() };
         let program = compile(&graph, &options, &mut |_, _| {})?;
-        Ok(Executor::new(program.into())?.call(inputs, params)?)
+        let mut executor = Executor::new(program.into())?;
+        if let Some(threads) = threads {
+            executor.set_threads(threads.get());
+        }
+        Ok(executor.call(inputs, params)?)
     }
 }

@@ -40,7 +40,7 @@ pub(crate) struct Evaluate {
     #[arg(long, value_name = "FILE", conflicts_with = "seed")]
     params: Option<PathBuf>,
     /// The seed that parameters are initialised from.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
     /// Fail where an output is NaN or infinite, and name the first layer that makes one.
     #[arg(long)]
@@ -87,7 +87,7 @@ impl Evaluate {
         progress.step("running");
         let (results, time) = timed(&mut compiled, &inputs, &params)?;
         if self.check_finite {
-            check_finite(&model, Mode::Infer, &inputs, &params, &results)?;
+            check_finite(&model, Mode::Infer, &inputs, &params, &results, self.threads.most())?;
         }
         let mut subject = Subject { types: model.types(Mode::Infer)?, compiled, params, inputs, results };
         let mut errors = vec![0.0; subject.results.outputs.len()];

@@ -25,13 +25,10 @@ pub(crate) enum Failure {
     #[error("{0}")]
     #[diagnostic(help("`schur help` and `schur <command> --help` tell what goes together"))]
     CommandLine(String),
-    /// Ctrl-C, after what was done has been saved.
+    /// Ctrl-C, after what was done has been saved; `command` goes on.
     #[error("{message}")]
-    Stopped {
-        message: String,
-        #[help]
-        help: String,
-    },
+    #[diagnostic(help("to go on:"))]
+    Stopped { message: String, command: String },
     /// Something that should agree does not.
     #[error("{0}")]
     #[diagnostic(help("this is a bug of Schur: please report it with the spec"))]
@@ -70,6 +67,10 @@ impl Failure {
         let mut text = String::new();
         if handler.render_report(&mut text, self).is_err() {
             text = format!("error: {self}\n");
+        }
+        if let Failure::Stopped { command, .. } = self {
+            // In one line, which can be copied.
+            text += &format!("{command}\n");
         }
         complain(&shown(&text, has_colours));
         self.status()

@@ -1,10 +1,11 @@
 //! Files: parameters, what a call is given, and where results go.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
-use schur::checkpoint::{CheckpointError, Format};
+use schur::checkpoint::{CheckpointFault, Contents, Format};
 use schur::train::is_state;
 use schur::{Array, CompiledModel, Mode, Model, Outputs, ParamStore, all_finite, checkpoint};
 
@@ -16,13 +17,13 @@ pub(crate) fn require_safetensors(path: &Path) -> Result<(), Failure> {
     if path.extension().is_some_and(|ending| ending == "safetensors") {
         return Ok(());
     }
-    Err(Failure::user(format!("{} must end in .safetensors", path.display()), None))
+    Err(Failure::CommandLine(format!("{} must end in .safetensors", path.display())))
 }
 
 /// Refuses a file for arrays whose name does not say what its format is, before anything is computed for it.
 pub(crate) fn require_format(path: &Path) -> Result<(), Failure> {
-    Format::of(path).map_err(|fault| CheckpointError { path: path.to_owned(), fault })?;
-    Ok(())
+    let refused = |fault| Failure::CommandLine(format!("{}: {fault}", path.display()));
+    Format::of(path).map(|_| ()).map_err(refused)
 }
 
 /// A file of the command line: the option that names it, and its path.
@@ -53,7 +54,10 @@ fn resolved(path: &Path) -> PathBuf {
 
 /// Checks, before hours of work, that a file can be written in its folder.
 pub(crate) fn require_writable(path: &Path) -> Result<(), Failure> {
-    if !checkpoint::folder(path).is_dir() || path.is_dir() {
+    if path.is_dir() {
+        return Err(Failure::user(format!("{} cannot be written: it is a folder", path.display()), None));
+    }
+    if !checkpoint::folder(path).is_dir() {
         return Err(Failure::user(format!("{} cannot be written: there is no such folder", path.display()), None));
     }
     checkpoint::probe(path).map_err(|error| unwritable(path, &error))
@@ -74,11 +78,14 @@ pub(crate) fn read_inputs(model: &Model, path: &Path) -> Result<IndexMap<String,
     read(path, names, "an input of the model")
 }
 
+/// How the names of a joint model's cotangents begin.
+pub(crate) const COTANGENT: &str = "cotangent/";
+
 /// Reads the cotangents of a joint model's outputs from a file, where they have the names of the outputs.
 pub(crate) fn read_cotangents(model: &CompiledModel, path: &Path) -> Result<IndexMap<String, Array>, Failure> {
     // No input of a spec has a slash in its name.
     let inputs = model.program().inputs.iter();
-    let names = inputs.filter_map(|slot| Some((&*slot.name, slot.name.strip_prefix("cotangent/")?)));
+    let names = inputs.filter_map(|slot| Some((&*slot.name, slot.name.strip_prefix(COTANGENT)?)));
     read(path, names, "an output of the model")
 }
 
@@ -91,19 +98,36 @@ fn read<'n>(
     names: impl Iterator<Item = (&'n str, &'n str)>,
     what: &str,
 ) -> Result<IndexMap<String, Array>, Failure> {
-    let mut arrays = checkpoint::read(path)?;
-    let mut found = arrays.keys().take(LISTED).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    if arrays.len() > LISTED {
-        found += &format!(" and {} more", arrays.len() - LISTED);
-    }
+    let mut contents = checkpoint::read_contents(path)?;
+    let found = listed(&contents);
     let take = |(to, name): (&str, &str)| {
-        let array = arrays.swap_remove(name).ok_or_else(|| {
+        require_readable(path, &contents, name)?;
+        let array = contents.arrays.swap_remove(name).ok_or_else(|| {
             let message = format!("{} has no array `{name}`, {what}", path.display());
             Failure::user(message, format!("it holds {}", if found.is_empty() { "nothing" } else { &found }))
         })?;
         Ok((to.to_owned(), array))
     };
     names.map(take).collect()
+}
+
+/// The names of what a file holds, in order.
+fn listed(contents: &Contents) -> String {
+    let mut names: Vec<&String> = contents.arrays.keys().chain(contents.foreign.keys()).collect();
+    names.sort();
+    let found = names.iter().take(LISTED).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(LISTED) {
+        0 => found,
+        more => format!("{found} and {more} more"),
+    }
+}
+
+/// Refuses an array that is wanted and has an element type that no array of a call has.
+pub(crate) fn require_readable(path: &Path, contents: &Contents, name: &str) -> Result<(), Failure> {
+    let Some(dtype) = contents.foreign.get(name) else { return Ok(()) };
+    let fault = CheckpointFault::DType { name: name.to_owned(), dtype: dtype.clone() };
+    let to = if dtype.starts_with(['I', 'U']) { "int32" } else { "float32" };
+    Err(Failure::user(format!("{}: {fault}", path.display()), format!("save it as {to}")))
 }
 
 /// Reads the parameters of a model from a file, which holds them and, where it is a checkpoint of training, the state of
@@ -127,12 +151,13 @@ pub(crate) fn check_finite(
     inputs: &IndexMap<String, Array>,
     params: &ParamStore,
     results: &Outputs,
+    threads: Option<NonZeroUsize>,
 ) -> Result<(), Failure> {
     if all_finite(results) {
         return Ok(());
     }
     let views = inputs.iter().map(|(name, array)| (name.as_str(), array.view()));
-    let message = match model.find_non_finite(mode, views, params, results)? {
+    let message = match model.find_non_finite(mode, views, params, results, threads)? {
         Some(found) => found.to_string(),
         None => "the result is not finite, though the outputs of all layers are".to_owned(),
     };

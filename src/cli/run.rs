@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use clap::Args;
 use indexmap::IndexMap;
-use schur::{Array, Mode, Model, Outputs, ParamStore, checkpoint};
+use schur::runtime::argument::ArgumentError;
+use schur::runtime::bind::CallError;
+use schur::{Array, Error, Mode, Model, Outputs, ParamStore, checkpoint};
 
 use super::cache::{CacheFolder, tell_failure};
 use super::failure::Failure;
 use super::files::{
-    Named, check_finite, named, read_cotangents, read_inputs, read_params, require_apart, require_format,
-    require_safetensors,
+    COTANGENT, Named, check_finite, named, read_cotangents, read_inputs, read_params, require_apart, require_format,
+    require_safetensors, require_writable,
 };
 use super::terminal::{Terminal, duration};
 use super::threads::Threads;
@@ -77,18 +79,18 @@ impl Run {
         };
         self.threads.limit(&mut compiled);
         let params = read_params(&model, &self.params)?;
-        let mut results = compiled.run(named(&inputs), &params)?;
+        let results = compiled.run(named(&inputs), &params);
+        let mut results = results.map_err(|error| self.with_file(error))?;
         tell_failure(&options, terminal);
         if self.check_finite {
-            check_finite(&model, mode, &inputs, &params, &results)?;
+            check_finite(&model, mode, &inputs, &params, &results, self.threads.most())?;
         }
         if self.batch_stats.is_some() && mode == Mode::Infer {
             results.statistics = statistics(&model, &params)?;
         }
         self.write(&results)?;
-        let names = results.outputs.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let time = duration(compiled.timings().total());
-        terminal.note(&format!("compiled in {time}; wrote {names} to {}", self.outputs.display()));
+        let (time, written) = (duration(compiled.timings().total()), self.written(&results));
+        terminal.note(&format!("compiled in {time}; wrote {written}"));
         Ok(())
     }
 
@@ -106,6 +108,28 @@ impl Run {
         Ok(())
     }
 
+    /// The outputs by name, statistics and gradients as such, each with its file.
+    fn written(&self, results: &Outputs) -> String {
+        let names = results.outputs.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let mut written = format!("{names} to {}", self.outputs.display());
+        for (what, path) in [("statistics", &self.batch_stats), ("gradients", &self.gradients)] {
+            if let Some(path) = path {
+                written += &format!(", {what} to {}", path.display());
+            }
+        }
+        written
+    }
+
+    /// A refused call: an array that is wrong is told with its file and its name there.
+    fn with_file(&self, error: Error) -> Failure {
+        let Error::Call(CallError::Argument(ArgumentError { name, fault, .. })) = &error else { return error.into() };
+        let (role, name, path) = match (name.strip_prefix(COTANGENT), &self.cotangents) {
+            (Some(output), Some(path)) => ("cotangent", output, path),
+            (_, _) => ("input", &**name, &self.inputs),
+        };
+        Failure::user(format!("{}: the {role} `{name}` {fault}", path.display()), None)
+    }
+
     /// Refuses files that results cannot be written to, before anything is computed.
     fn check_files(&self) -> Result<(), Failure> {
         [Some(&self.outputs), self.gradients.as_ref()]
@@ -120,7 +144,8 @@ impl Run {
         written.extend(given(&[("--batch-stats", &self.batch_stats), ("--gradients", &self.gradients)]));
         let mut read: Vec<Named<'_>> = vec![("--params", &self.params), ("--inputs", &self.inputs)];
         read.extend(given(&[("--cotangents", &self.cotangents)]));
-        require_apart(&written, &read)
+        require_apart(&written, &read)?;
+        written.iter().try_for_each(|(_, path)| require_writable(path))
     }
 }
 

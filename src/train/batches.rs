@@ -22,6 +22,7 @@ use schur_runtime::view::{ArrayView, Elements, ElementsMut};
 use super::error::{DataFault, TrainError};
 use super::loss::{COTANGENT, target_input};
 use crate::error::Error;
+use crate::finite::{NonFinite, Origin};
 use crate::model::Model;
 
 /// What data a model is trained on: its inputs, and one of its outputs as the target.
@@ -90,7 +91,7 @@ pub struct DataSet {
 
 impl DataSet {
     /// Takes the inputs of a model and the target, which is called `target` here, out of the arrays of a file. `name` is
-    /// what messages call the set.
+    /// what messages call the set. All numbers must be finite.
     pub fn new(
         layout: &Arc<Layout>,
         name: &str,
@@ -103,7 +104,9 @@ impl DataSet {
             fail(DataFault::Missing { name: name.to_owned(), nearest })
         };
         let goal = arrays.get(target).cloned().ok_or_else(|| missing(target))?;
-        check_width(target, &goal, &layout.target_type).map_err(fail)?;
+        if let Some((given, wanted)) = other_width(&goal, &layout.target_type) {
+            return Err(fail(DataFault::Width { name: target.to_owned(), given, wanted }));
+        }
         let wanted = layout.target_type.dtype;
         if goal.dtype() != wanted {
             return Err(fail(DataFault::DType { name: target.to_owned(), given: goal.dtype(), wanted }));
@@ -112,7 +115,10 @@ impl DataSet {
         let mut inputs = IndexMap::new();
         for (input, ty) in &layout.inputs {
             let array = arrays.get(input).cloned().ok_or_else(|| missing(input))?;
-            check_width(input, &array, ty).map_err(fail)?;
+            if let Some((given, wanted)) = other_width(&array, ty) {
+                let (name, fault) = (input.clone(), Fault::Width { given, wanted });
+                return Err(fail(CallError::from(ArgumentError { role: Role::Input, name, fault }).into()));
+            }
             let given = array.shape().first().copied().unwrap_or(0);
             if layout.is_cut(input) && given != rows {
                 let (name, other) = (input.clone(), target.to_owned());
@@ -122,6 +128,11 @@ impl DataSet {
         }
         if rows == 0 {
             return Err(fail(DataFault::Empty));
+        }
+        let named = || inputs.iter().map(|(name, array)| (name.as_str(), array)).chain([(target, &goal)]);
+        if let Some(found) = named().find_map(|(name, array)| NonFinite::of(Origin::Input, name, array.view())) {
+            let NonFinite { name, place, value, .. } = found;
+            return Err(fail(DataFault::NotFinite { name, place, value }));
         }
         Ok(DataSet { layout: layout.clone(), name: name.into(), inputs, target: goal, rows })
     }
@@ -196,14 +207,10 @@ impl DataSet {
     }
 }
 
-/// Checks the last axis of a float array, which its irreps fill.
-fn check_width(name: &str, array: &Array, ty: &Type) -> Result<(), DataFault> {
+/// The length of a float array's last axis and the dimension of the irreps that should fill it, where they are not one.
+fn other_width(array: &Array, ty: &Type) -> Option<(usize, usize)> {
     let given = array.shape().last().copied().unwrap_or(0);
-    if !array.dtype().is_float() || given == ty.width() {
-        return Ok(());
-    }
-    let fault = Fault::Width { given, wanted: ty.width() };
-    Err(CallError::from(ArgumentError { role: Role::Input, name: name.to_owned(), fault }).into())
+    (array.dtype().is_float() && given != ty.width()).then(|| (given, ty.width()))
 }
 
 /// Some rows of an array, in this order.

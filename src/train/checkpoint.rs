@@ -18,6 +18,7 @@ use super::error::TrainError;
 use super::loss::Loss;
 use super::optimizer::Method;
 use super::schedule::Decay;
+use super::told::difference;
 use super::trainer::{Epoch, Progress, Trainer};
 use crate::error::Error;
 
@@ -67,14 +68,23 @@ impl Trainer {
         let fail = |fault: &dyn ToString| TrainError::resume(path, fault.to_string());
         self.check_settings(&take(&mut arrays, "settings/")).map_err(|fault| fail(&fault))?;
         let mut moments = take(&mut arrays, "optimizer/");
-        let optimizer = self.optimizer.with_moments(|moment| take(&mut moments, &format!("{moment}/")));
-        let optimizer = optimizer.map_err(|fault| fail(&fault))?;
+        let mut read = "";
+        let optimizer = self.optimizer.with_moments(|moment| {
+            read = moment;
+            take(&mut moments, &format!("{moment}/"))
+        });
+        let optimizer = optimizer.map_err(|fault| fail(&format!("under `optimizer/{read}/`, {fault}")))?;
         let progress = progress(&take(&mut arrays, "progress/")).map_err(|fault| fail(&fault))?;
         let program = self.program();
         let slots = program.params.iter().map(|slot| &slot.param);
         let params = ParamStore::from_arrays(slots, program.dtype, arrays).map_err(|fault| fail(&fault))?;
         if progress.epochs.len() as u64 != progress.step / self.steps_an_epoch() {
             return Err(fail(&"its epochs are not those of its steps").into());
+        }
+        if progress.step > self.steps() {
+            let (done, asked) = (progress.epochs.len(), self.settings.epochs);
+            let more = if progress.step.is_multiple_of(self.steps_an_epoch()) { "" } else { " and a part of one" };
+            return Err(fail(&format!("the run has done {done} epochs{more}, and {asked} are asked for")).into());
         }
         (self.optimizer, self.params, self.progress) = (optimizer, params, progress);
         Ok(())
@@ -116,20 +126,11 @@ impl Trainer {
 
     /// Checks that a saved run had the same settings.
     fn check_settings(&self, saved: &Arrays) -> Result<(), String> {
-        let fixed = self.fixed();
-        let saved_value = |name: &str| saved.get(name).and_then(|array| array.to_f64().iter().copied().next());
-        let text = |value: Option<f64>| value.map_or("absent".to_owned(), |value| value.to_string());
         if saved.is_empty() {
             return Err("it holds no run of training".to_owned());
         }
-        let names = fixed.keys().chain(saved.keys());
-        for name in names {
-            let (now, then) = (fixed.get(name).copied(), saved_value(name));
-            if now != then {
-                return Err(format!("its `{name}` is {}, and {} here", text(then), text(now)));
-            }
-        }
-        Ok(())
+        let value = |(name, array): (&String, &Array)| Some((name.clone(), array.to_f64().iter().copied().next()?));
+        difference(&saved.iter().filter_map(value).collect(), &self.fixed()).map_or(Ok(()), Err)
     }
 }
 

@@ -34,8 +34,10 @@ pub enum TrainError {
         fault: DataFault,
     },
     /// There are fewer rows than in a batch.
-    #[error("a batch of {batch} rows cannot be made of {rows}")]
+    #[error("{set}: a batch of {batch} rows cannot be made of {rows}")]
     Batch {
+        /// The training set.
+        set: String,
         /// The rows of a batch.
         batch: usize,
         /// The rows of the training set.
@@ -99,6 +101,26 @@ pub enum DataFault {
         given: DType,
         /// The output's.
         wanted: DType,
+    },
+    /// The last axis of the target is not as long as the irreps' dimension.
+    #[error("the target `{name}` has {given} elements on its last axis where the irreps of the output have {wanted}")]
+    Width {
+        /// The array.
+        name: String,
+        /// The length of its last axis.
+        given: usize,
+        /// The dimension of the irreps.
+        wanted: usize,
+    },
+    /// A number is NaN or infinite.
+    #[error("`{name}` holds {value} at {place:?}")]
+    NotFinite {
+        /// The array.
+        name: String,
+        /// The place in it; the first number is the row's.
+        place: Vec<usize>,
+        /// What is there.
+        value: f64,
     },
     /// The target has not the output's shape.
     #[error("the target `{name}` has the shape {given:?}, the output has {wanted:?}")]

@@ -12,6 +12,7 @@ mod error;
 mod loss;
 mod optimizer;
 mod schedule;
+mod told;
 mod trainer;
 
 pub use batches::{DataSet, Layout, order};

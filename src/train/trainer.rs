@@ -220,7 +220,7 @@ impl Trainer {
     pub fn find_non_finite(&mut self, model: &Model) -> Result<Option<NonFinite>, Error> {
         let epoch = self.progress.step / self.steps_an_epoch();
         let batch = self.batch(epoch, (self.progress.step % self.steps_an_epoch()) as usize);
-        model.find_non_finite(Mode::Train, batch.views(), &self.params, &Outputs::default())
+        model.find_non_finite(Mode::Train, batch.views(), &self.params, &Outputs::default(), self.settings.threads)
     }
 
     fn end_epoch(&mut self) -> Result<Epoch, TrainError> {
@@ -327,7 +327,7 @@ fn executor(graph: &Graph, settings: &Settings, options: &CompileOptions) -> Res
 /// The name of the target, where batches can be made of the sets and both are laid out for the model and this target.
 fn checked_target(model: &Model, settings: &Settings, [train, test]: [&DataSet; 2]) -> Result<String, Error> {
     if settings.batch == 0 || settings.batch > train.len() {
-        return Err(TrainError::Batch { batch: settings.batch, rows: train.len() }.into());
+        return Err(TrainError::Batch { set: train.name().to_owned(), batch: settings.batch, rows: train.len() }.into());
     }
     let target = train.layout().target.clone();
     let layout = Layout::new(model, &target)?;

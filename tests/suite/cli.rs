@@ -84,6 +84,19 @@ pub(crate) fn write(path: &str, arrays: &Arrays) {
     checkpoint::write(Path::new(path), arrays).unwrap_or_else(|e| panic!("{e}"));
 }
 
+/// Adds a tensor of one element to a safetensors file, of a type that no array has.
+pub(crate) fn add_foreign(path: &str, name: &str, dtype: &str, size: usize) {
+    let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{e}"));
+    let (length, rest) = bytes.split_at(8);
+    let (header, data) = rest.split_at(u64::from_le_bytes(length.try_into().unwrap()) as usize);
+    let mut header: Value = serde_json::from_slice(header).unwrap_or_else(|e| panic!("{e}"));
+    let offsets = [data.len(), data.len() + size];
+    header[name] = serde_json::json!({ "dtype": dtype, "shape": [1], "data_offsets": offsets });
+    let header = header.to_string();
+    let whole = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data, &vec![0; size]].concat();
+    std::fs::write(path, whole).unwrap_or_else(|e| panic!("{e}"));
+}
+
 fn largest(array: &Array) -> f64 {
     array.to_f64().iter().fold(0.0, |m, x| m.max(x.abs()))
 }
@@ -252,7 +265,14 @@ fn a_wrong_command_line_is_status_2() {
     let run = |more: &[&str], status| refused(status, &[&["run", FORCES][..], &files, more].concat());
     assert!(run(&["--cotangents", "c"], 2).contains("--gradients"));
     // Before anything is read.
-    assert!(run(&["--batch-stats", "b.npz"], 1).contains("b.npz: a file of arrays is named .safetensors"));
+    assert!(run(&["--batch-stats", "b.npz"], 2).contains("b.npz: a file of arrays is named .safetensors"));
+    assert!(refused(2, &["init", FORCES, "--out", "p.npz"]).contains("p.npz: a file of arrays is named .safetensors"));
+    let outputs = ["run", FORCES, "--params", "p", "--inputs", "x", "--outputs", "y.npz"];
+    assert!(refused(2, &outputs).contains("y.npz must end in .safetensors"));
+    assert!(
+        refused(2, &["init", FORCES, "--out", "p.safetensors", "--seed", "-1"])
+            .contains("invalid value '-1' for '--seed")
+    );
 }
 
 /// A case of e3nn_jax, by its number.
@@ -363,9 +383,68 @@ fn init_writes_the_parameters_that_run_reads() {
     // The data hold more arrays than the spec has inputs.
     let run = ["run", FORCES, "--params", &first, "--inputs", DATA, "--outputs", &outputs];
     let note = text(&schur(&run).stderr);
-    assert!(note.contains("wrote `forces`"), "{note}");
+    assert!(note.contains("wrote `forces`") && !note.contains("statistics"), "{note}");
+    let statistics = folder.path("statistics.safetensors");
+    let note = folder.strip(&text(&schur(&[&run[..], &["--batch-stats", &statistics]].concat()).stderr));
+    assert!(note.contains("wrote `forces` to outputs.safetensors, statistics to statistics.safetensors"), "{note}");
     assert_eq!(arrays(&outputs)["forces"].shape(), [2508, 3]);
     assert_eq!(text(&schur(&[&["-q"][..], &run].concat()).stderr), "");
+}
+
+#[test]
+fn arrays_that_are_not_wanted_have_any_type() {
+    let folder = Folder::new();
+    let [params, inputs, outputs] = ["p", "x", "y"].map(|name| folder.path(&format!("{name}.safetensors")));
+    printed(&["init", FORCES, "--out", &params]);
+    std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join(DATA), &inputs).unwrap_or_else(|e| panic!("{e}"));
+    for (name, dtype, size) in [("atom_id", "I64", 8), ("half", "F16", 2), ("flag", "U8", 1)] {
+        add_foreign(&inputs, name, dtype, size);
+    }
+    let run = ["run", FORCES, "--params", &params, "--inputs", &inputs, "--outputs", &outputs];
+    printed(&run);
+    let data: Arrays = arrays(&outputs);
+    write(&inputs, &data);
+    add_foreign(&inputs, "x", "F16", 2);
+    let said = folder.strip(&refused(1, &run));
+    assert!(said.contains("x.safetensors: the tensor `x` is F16;") && said.contains("save it as float32"), "{said}");
+    write(&inputs, &Arrays::from([("x".into(), data["forces"].clone())]));
+    add_foreign(&inputs, "species", "I64", 8);
+    let said = folder.strip(&refused(1, &run));
+    assert!(said.contains("the tensor `species` is I64;") && said.contains("help: save it as int32"), "{said}");
+    // What is wanted and is not there: all that is there is listed.
+    write(&inputs, &data);
+    add_foreign(&inputs, "atom_id", "I64", 8);
+    assert!(refused(1, &run).contains("it holds `atom_id`, `forces`"));
+}
+
+#[test]
+fn all_results_can_be_written_or_none_is() {
+    let folder = Folder::new();
+    let [params, outputs, cotangents] = ["p", "y", "dy"].map(|name| folder.path(&format!("{name}.safetensors")));
+    printed(&["init", FORCES, "--out", &params]);
+    let run = ["run", FORCES, "--params", &params, "--inputs", DATA, "--outputs", &outputs];
+    printed(&run);
+    let forces = arrays(&outputs);
+    write(&cotangents, &forces);
+    std::fs::remove_file(&outputs).unwrap_or_else(|e| panic!("{e}"));
+    let with = |gradients: &str| {
+        folder.strip(&refused(1, &[&run[..], &["--cotangents", &cotangents, "--gradients", gradients]].concat()))
+    };
+    let said = with(&folder.path("none/dx.safetensors"));
+    assert!(said.contains("dx.safetensors cannot be written: there is no such folder"), "{said}");
+    let taken = folder.path("taken.safetensors");
+    std::fs::create_dir(&taken).unwrap_or_else(|e| panic!("{e}"));
+    assert!(with(&taken).contains("taken.safetensors cannot be written: it is a folder"));
+    assert!(!Path::new(&outputs).exists());
+    let said = folder.strip(&refused(1, &["init", FORCES, "--out", &folder.path("none/p.safetensors")]));
+    assert!(said.contains("p.safetensors: No such file") && !said.contains(".schur-"), "{said}");
+    // A cotangent that is wrong has the name of its file, and its own there.
+    write(
+        &cotangents,
+        &Arrays::from([("forces".into(), Array::from_f64(&forces["forces"].to_f64(), schur::DType::F64))]),
+    );
+    let said = with(&folder.path("dx.safetensors"));
+    assert!(said.contains("dy.safetensors: the cotangent `forces` is f64 where f32 is wanted"), "{said}");
 }
 
 #[test]
@@ -401,7 +480,7 @@ fn wrong_arrays_are_named_and_nothing_is_written() {
 #[test]
 fn every_stage_can_be_inspected() {
     let stage = |name: &str, more: &[&str]| printed(&[&["inspect", FORCES, "--stage", name][..], more].concat());
-    assert!(stage("spec", &[]).contains("num_indexed_weights: Some("));
+    assert!(stage("spec", &[]).contains("num_indexed_weights = 4"));
     assert!(stage("graph", &[]).starts_with("graph \"forces\""));
     assert!(stage("joint", &[]).contains("input \"cotangent/forces\""));
     assert!(stage("simplified", &[]).contains("e-nodes"));
@@ -520,5 +599,16 @@ fn every_command_has_help_with_an_example() {
         assert!(all.contains(&format!("\n  {command} ")), "{command}: {all}");
         let help = printed(&["help", command]);
         assert!(help.contains(&format!("\n  schur {command} ")), "{command} has no example: {help}");
+        let (options, examples) = help.split_once("\nExample").unwrap_or_else(|| panic!("{help}"));
+        // What all commands have comes last.
+        let options = options.lines().filter(|line| line.trim_start().starts_with('-'));
+        assert!(options.rev().nth(1).is_some_and(|option| option.starts_with("  -q, --quiet")), "{help}");
+        let lines: Vec<&str> = examples.lines().skip(1).take_while(|line| !line.is_empty()).collect();
+        let mut goes_on = false;
+        for line in lines {
+            // A line that is too long would be broken as no shell reads it.
+            assert!(line.len() <= 100 && line.starts_with(if goes_on { "      " } else { "  schur " }), "{help}");
+            goes_on = line.ends_with('\\');
+        }
     }
 }

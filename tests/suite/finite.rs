@@ -43,7 +43,7 @@ fn found(value: f32, params: &ParamStore) -> Option<String> {
     let model = model(SPEC);
     let x = x(value);
     let results = model.compile(Mode::Infer, &CompileOptions::default()).unwrap().run([("x", &x)], params).unwrap();
-    let found = model.find_non_finite(Mode::Infer, [("x", x.view())], params, &results).unwrap();
+    let found = model.find_non_finite(Mode::Infer, [("x", x.view())], params, &results, None).unwrap();
     found.map(|found| found.to_string())
 }
 
@@ -69,7 +69,7 @@ fn gradients_that_are_not_finite_are_named_after_the_layers() {
     let (x, cotangent) = (x(1.0), Array::new([3, 2], Data::F32(vec![f32::INFINITY; 6].into())).unwrap());
     let results = joint.run([("x", &x), ("cotangent/last", &cotangent)], &params).unwrap();
     assert!(!all_finite(&results));
-    let found = model.find_non_finite(Mode::Infer, [("x", x.view())], &params, &results).unwrap().unwrap();
+    let found = model.find_non_finite(Mode::Infer, [("x", x.view())], &params, &results, None).unwrap().unwrap();
     assert_eq!(found.origin, Origin::Gradient);
 }
 

@@ -14,7 +14,9 @@ use schur::{Error, Model, checkpoint};
 
 use super::cache::{CacheFolder, tell_failure};
 use super::failure::Failure;
-use super::files::{Named, read_params, require_apart, require_safetensors, require_writable, write_text};
+use super::files::{
+    Named, read_params, require_apart, require_readable, require_safetensors, require_writable, write_text,
+};
 use super::random::rotations;
 use super::terminal::{Progress, Terminal, count, duration};
 use super::threads::Threads;
@@ -24,7 +26,7 @@ use report::Report;
 /// Train a spec on a file of data, with the loss on one of its outputs.
 ///
 /// One program computes the loss, all gradients and the updated statistics of a batch; another one predicts. All rows of
-/// both files are checked before the first step. At the end, a table shows the loss and the root mean square error (RMSE)
+/// both files are checked before the first step: types, shapes, indices, and that no number is NaN or infinite. At the end, a table shows the loss and the root mean square error (RMSE)
 /// of the test set epoch by epoch, and the error of the test set after a random rotation of its inputs and its target.
 ///
 /// The file of `--out` holds the parameters, as `schur run --params` reads them, and the state of the run. Ctrl-C finishes
@@ -33,10 +35,11 @@ use report::Report;
 #[command(after_help = "\
 Examples:
   schur train examples/forces/model.toml --data examples/forces/train.safetensors \\
-      --test examples/forces/test.safetensors --target forces --rate 2e-3 --schedule cosine --epochs 60 \\
-      --out forces.safetensors --curve forces.svg
-  schur train model.toml --data train.safetensors --test test.safetensors --target energy=e_total \\
-      --loss huber --huber-delta 0.1 --optimizer adamw --weight-decay 1e-2 --warmup 500 --clip 10 --out run.safetensors")]
+      --test examples/forces/test.safetensors --target forces \\
+      --rate 2e-3 --schedule cosine --epochs 60 --out forces.safetensors --curve forces.svg
+  schur train model.toml --data train.safetensors --test test.safetensors \\
+      --target energy=e_total --loss huber --huber-delta 0.1 --optimizer adamw \\
+      --weight-decay 1e-2 --warmup 500 --clip 10 --out run.safetensors")]
 pub(crate) struct Train {
     /// The model spec: a .toml or .json file.
     spec: PathBuf,
@@ -142,7 +145,8 @@ impl Train {
         };
         let clock = Instant::now();
         let options = self.cache.options(terminal);
-        let mut trainer = Trainer::new(model, params, settings, train, test, &options)?;
+        let trainer = Trainer::new(model, params, settings, train, test, &options);
+        let mut trainer = trainer.map_err(too_few_rows)?;
         tell_failure(&options, terminal);
         terminal.note(&format!("compiled and checked all rows in {}", duration(clock.elapsed())));
         if let Some(path) = &self.resume {
@@ -186,10 +190,10 @@ impl Train {
             return error.into();
         }
         let (done, all, out) = (trainer.steps_done(), trainer.steps(), self.out.display());
-        let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+        let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
         Failure::Stopped {
             message: format!("stopped after step {done} of {all}; the run is saved in {out}"),
-            help: format!("to go on:\n{}", resume_command(arguments, &out.to_string())),
+            command: resume_command(arguments, &out.to_string()),
         }
     }
 }
@@ -204,9 +208,21 @@ fn explained(model: &Model, trainer: &mut Trainer, error: Error) -> Failure {
     error.into()
 }
 
+/// A run that is not begun; where rows are too few for a batch, with the option that says how many it has.
+fn too_few_rows(error: Error) -> Failure {
+    if matches!(error, Error::Train(TrainError::Batch { .. })) {
+        return Failure::user(error.to_string(), "--batch says how many rows a batch has".to_owned());
+    }
+    error.into()
+}
+
 fn data_set(layout: &Arc<Layout>, path: &Path, target: &str) -> Result<DataSet, Failure> {
     let name = path.to_string_lossy();
-    Ok(DataSet::new(layout, &name, &checkpoint::read(path)?, target)?)
+    let contents = checkpoint::read_contents(path)?;
+    for wanted in layout.inputs.keys().map(String::as_str).chain([target]) {
+        require_readable(path, &contents, wanted)?;
+    }
+    Ok(DataSet::new(layout, &name, &contents.arrays, target)?)
 }
 
 /// Is true after Ctrl-C, or when the system asks to end. Who presses it twice does not want to wait.
@@ -222,9 +238,9 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>, Failure> {
     Ok(stop)
 }
 
-/// The command line that goes on with a saved run.
+/// The command line that goes on with a saved run, from the one that began it.
 fn resume_command(arguments: impl Iterator<Item = String>, file: &str) -> String {
-    let mut kept = vec!["schur".to_owned()];
+    let mut kept = Vec::new();
     let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next() {
         let replaced = |name: &str| argument == *name || argument.starts_with(&format!("{name}="));
@@ -282,9 +298,9 @@ mod tests {
     #[test]
     fn the_command_that_resumes_is_the_one_given_and_where_the_run_is() {
         let of = |text: &str| resume_command(text.split(' ').map(str::to_owned), "a b.safetensors");
-        assert_eq!(of("train m.toml --rate 2e-3"), "schur train m.toml --rate 2e-3 --resume 'a b.safetensors'");
-        let again = "train m.toml --resume x --params=p --params q --clip 1";
-        assert_eq!(of(again), "schur train m.toml --clip 1 --resume 'a b.safetensors'");
+        assert_eq!(of("schur train m.toml --rate 2e-3"), "schur train m.toml --rate 2e-3 --resume 'a b.safetensors'");
+        let again = "bin/schur train m.toml --resume x --params=p --params q --clip 1";
+        assert_eq!(of(again), "bin/schur train m.toml --clip 1 --resume 'a b.safetensors'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 }

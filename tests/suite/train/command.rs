@@ -8,7 +8,7 @@ use schur_ir::ty::DType;
 use schur_runtime::array::Array;
 
 use super::{NETWORK, network_data};
-use crate::cli::{Folder, arrays, json, printed, refused, schur, text, write};
+use crate::cli::{Folder, add_foreign, arrays, json, printed, refused, schur, text, write};
 use crate::levels::Arrays;
 
 /// A folder with a spec and data, whose target is called `goal`.
@@ -87,7 +87,9 @@ fn longer_training_goes_on_from_what_is_saved() {
     printed(&run.arguments(&["--epochs", "2"]));
     printed(&run.arguments(&["--epochs", "4", "--resume", &run.out]));
     assert!(std::fs::read(&run.out).unwrap() == whole);
-    assert!(run.refused(1, &["--resume", &run.out, "--rate", "0.5"]).contains("its `rate` is 0.001, and 0.5 here"));
+    assert!(run.refused(1, &["--resume", &run.out, "--rate", "0.5"]).contains("its --rate is 0.001, and 0.5 here"));
+    let said = run.refused(1, &["--resume", &run.out, "--epochs", "3"]);
+    assert!(said.contains("the run has done 4 epochs, and 3 are asked for"), "{said}");
     // The parameters alone are where another run can start.
     let start = run.folder.path("start.safetensors");
     let params: Arrays = arrays(&run.out).into_iter().filter(|(name, _)| !name.contains("optimizer/")).collect();
@@ -131,8 +133,13 @@ fn an_interrupt_saves_first() {
     printed(&run.arguments(&["--epochs", "400", "--schedule", "cosine"]));
     let whole = std::fs::read(&run.out).unwrap();
     std::fs::remove_file(&run.out).unwrap();
-    interrupted(crate::cli::command(&run.arguments(&["--epochs", "400", "--schedule", "cosine"])), Path::new(&run.out));
-    printed(&run.arguments(&["--epochs", "400", "--schedule", "cosine", "--resume", &run.out]));
+    let command = crate::cli::command(&run.arguments(&["--epochs", "400", "--schedule", "cosine"]));
+    let said = interrupted(command, Path::new(&run.out));
+    // The last line is the command that goes on, as a shell reads it.
+    let line = said.lines().last().unwrap();
+    assert!(line.starts_with(crate::cli::PROGRAM) && line.ends_with(&format!("--resume {}", run.out)), "{said}");
+    let resumed = Command::new("sh").args(["-c", line]).output().unwrap();
+    assert!(resumed.status.success(), "{line}: {}", text(&resumed.stderr));
     assert!(std::fs::read(&run.out).unwrap() == whole);
 }
 
@@ -173,8 +180,15 @@ fn wrong_arguments_are_told_before_anything_is_done() {
     assert!(run.refused(1, &["--target", "hiden"]).contains("no output `hiden`; did you mean `hidden`?"));
     assert!(run.refused(1, &["--target", "y"]).contains("train.safetensors: there is no array `y`"));
     assert!(run.refused(1, &["--target", "y=gaol"]).contains("there is no array `gaol`; did you mean `goal`?"));
-    assert!(run.refused(1, &["--target", "y=x"]).contains("the input `x` has 10 elements on its last axis"));
-    assert!(run.refused(1, &["--batch", "201"]).contains("a batch of 201 rows cannot be made of 200"));
+    assert!(run.refused(1, &["--target", "y=x"]).contains("the target `x` has 10 elements on its last axis"));
+    let said = run.refused(1, &["--batch", "201"]);
+    assert!(said.contains("train.safetensors: a batch of 201 rows cannot be made of 200"), "{said}");
+    assert!(said.contains("help: --batch says how many rows a batch has"), "{said}");
+    assert!(run.refused(2, &["--batch", "0"]).contains("0 is not in 1.."));
+    assert!(run.refused(2, &["--seed", "-1"]).contains("invalid value '-1' for '--seed"));
+    assert!(run.refused(2, &["--rate", "inf"]).contains("must be above 0 and finite"));
+    printed(&run.arguments(&["--epochs", "1", "--optimizer", "adamw", "--weight-decay", "0"]));
+    std::fs::remove_file(&run.out).unwrap();
     assert!(run.refused(2, &["--momentum", "0.5"]).contains("--momentum has an effect with --optimizer sgd alone"));
     assert!(run.refused(2, &["--huber-delta", "1"]).contains("--loss huber alone"));
     assert!(run.refused(2, &["--weight-decay", "1"]).contains("--optimizer adamw alone"));
@@ -230,7 +244,36 @@ fn wrong_rows_are_found_before_the_first_step() {
     assert!(said.contains("`species` has 7 rows, `goal` has 200"), "{said}");
     let said = with("goal", ndarray::Array2::<f64>::zeros((200, 4)).into());
     assert!(said.contains("the target `goal` is f64 where the output is f32"), "{said}");
+    let mut goal = ndarray::Array2::<f32>::zeros((200, 4));
+    goal[[17, 2]] = f32::NAN;
+    let said = with("goal", goal.into());
+    assert!(said.contains("train.safetensors: `goal` holds NaN at [17, 2]"), "{said}");
+    let mut x = ndarray::Array2::<f32>::zeros((200, 10));
+    x[[3, 9]] = f32::INFINITY;
+    let said = with("x", x.into());
+    assert!(said.contains("train.safetensors: `x` holds inf at [3, 9]"), "{said}");
     let said = with("x", ndarray::Array2::<f64>::zeros((200, 10)).into());
     assert!(said.contains("the input `x` is f64 where f32 is wanted"), "{said}");
+    write(&run.train, &data);
+    let mut test = arrays(&run.test);
+    let mut goal = test["goal"].to_f64();
+    goal[[49, 0]] = f64::NEG_INFINITY;
+    test.insert("goal".into(), Array::from_f64(&goal, DType::F32));
+    write(&run.test, &test);
+    let said = run.refused(1, &[]);
+    assert!(said.contains("test.safetensors: `goal` holds -inf at [49, 0]"), "{said}");
     assert!(!Path::new(&run.out).exists());
+}
+
+#[test]
+fn data_sets_hold_arrays_of_any_type_beside_those_that_are_trained_on() {
+    let run = Run::new();
+    add_foreign(&run.train, "atom_id", "I64", 8);
+    printed(&run.arguments(&["--epochs", "1"]));
+    let mut data = arrays(&run.test);
+    data.swap_remove("goal");
+    write(&run.test, &data);
+    add_foreign(&run.test, "goal", "F16", 2);
+    let said = run.refused(1, &[]);
+    assert!(said.contains("test.safetensors: the tensor `goal` is F16;"), "{said}");
 }

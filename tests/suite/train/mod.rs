@@ -265,10 +265,22 @@ fn a_run_is_resumed_with_its_own_settings_alone() {
     let saved = settings(Loss::Mse, Method::adam(), 0.01);
     of(saved).save(&path).unwrap();
     let refused = |settings| of(settings).resume(&path).unwrap_err().to_string().split_once(": ").unwrap().1.to_owned();
-    assert_eq!(refused(Settings { seed: 6, ..saved }), "its `seed` is 5, and 6 here");
-    assert_eq!(refused(Settings { clip: Some(1.0), ..saved }), "its `clip` is absent, and 1 here");
-    assert_eq!(refused(Settings { loss: Loss::Mae, ..saved }), "its `mae` is absent, and 1 here");
+    assert_eq!(refused(Settings { seed: 6, ..saved }), "its --seed is 5, and 6 here");
+    assert_eq!(refused(Settings { clip: Some(1.0), ..saved }), "its --clip is not given, and 1 here");
+    assert_eq!(refused(Settings { loss: Loss::Mae, ..saved }), "its --loss is mse, and mae here");
+    let huber = Loss::Huber { delta: 0.5 };
+    assert_eq!(refused(Settings { loss: huber, ..saved }), "its --loss is mse, and huber with --huber-delta 0.5 here");
+    let sgd = Method::Sgd { momentum: 0.0 };
+    assert_eq!(refused(Settings { method: sgd, ..saved }), "its --optimizer is adam, and sgd with --momentum 0 here");
+    let schedule = Schedule { decay: Decay::Cosine, ..saved.schedule };
+    assert_eq!(refused(Settings { schedule, ..saved }), "its --schedule is constant, and cosine over 3 epochs here");
     of(Settings { epochs: 9, ..saved }).resume(&path).unwrap();
+    let whole = schur::checkpoint::read(&path).unwrap();
+    let mut lacking = whole.clone();
+    let moment = whole.keys().find(|name| name.starts_with("optimizer/mu/")).unwrap();
+    lacking.swap_remove(moment);
+    schur::checkpoint::write(&path, lacking.iter().map(|(name, array)| (name.as_str(), array))).unwrap();
+    assert!(refused(saved).starts_with("under `optimizer/mu/`, the parameter `params/"));
     let params = of(saved).params().clone();
     schur::checkpoint::write(&path, params.iter()).unwrap();
     assert_eq!(refused(saved), "it holds no run of training");
@@ -294,7 +306,7 @@ fn a_run_is_resumed_for_its_own_target_alone() {
     of("y").save(&path).unwrap();
     of("y").resume(&path).unwrap();
     let refused = of("hidden").resume(&path).unwrap_err().to_string();
-    assert!(refused.ends_with(": its `target:hidden` is absent, and 1 here"), "{refused}");
+    assert!(refused.ends_with(": its --target is y, and hidden here"), "{refused}");
 }
 
 #[test]

@@ -1,0 +1,66 @@
+//! Settings of a run as its command line spells them.
+
+use indexmap::IndexMap;
+
+/// The numbers that the steps of a run depend on, as a checkpoint names them.
+type Numbers = IndexMap<String, f64>;
+
+/// What is said where a saved run had other settings than this one, by the first that differs.
+pub(super) fn difference(saved: &Numbers, own: &Numbers) -> Option<String> {
+    let name = own.keys().chain(saved.keys()).find(|name| saved.get(*name) != own.get(*name))?;
+    let spelled = |numbers: &Numbers| option(name).1(numbers);
+    let (then, now) = (spelled(saved), spelled(own));
+    if then != now {
+        return Some(format!("its {} is {then}, and {now} here", option(name).0));
+    }
+    let number = |numbers: &Numbers| numbers.get(name).map_or("absent".to_owned(), f64::to_string);
+    Some(format!("its `{name}` is {}, and {} here", number(saved), number(own)))
+}
+
+/// The option that a number is of, and how its value is spelled.
+fn option(name: &str) -> (&'static str, fn(&Numbers) -> String) {
+    match name {
+        "mse" | "mae" | "huber-delta" => ("--loss", loss),
+        "momentum" | "b1" | "b2" | "eps" | "weight-decay" => ("--optimizer", optimizer),
+        "cosine-epochs" => ("--schedule", schedule),
+        "batch" => ("--batch", |numbers| of(numbers, "batch")),
+        "rows" => ("number of rows", |numbers| of(numbers, "rows")),
+        "rate" => ("--rate", |numbers| of(numbers, "rate")),
+        "warmup" => ("--warmup", |numbers| of(numbers, "warmup")),
+        "clip" => ("--clip", |numbers| of(numbers, "clip")),
+        "seed" | "seed-low" => ("--seed", |numbers| of(numbers, "seed")),
+        _ => ("--target", target),
+    }
+}
+
+fn of(numbers: &Numbers, name: &str) -> String {
+    numbers.get(name).map_or("not given".to_owned(), f64::to_string)
+}
+
+fn loss(numbers: &Numbers) -> String {
+    match numbers.get("huber-delta") {
+        Some(delta) => format!("huber with --huber-delta {delta}"),
+        None if numbers.contains_key("mae") => "mae".to_owned(),
+        None => "mse".to_owned(),
+    }
+}
+
+fn optimizer(numbers: &Numbers) -> String {
+    match (numbers.get("momentum"), numbers.get("weight-decay")) {
+        (Some(momentum), _) => format!("sgd with --momentum {momentum}"),
+        (None, Some(decay)) if *decay != 0.0 => format!("adamw with --weight-decay {decay}"),
+        (None, _) => "adam".to_owned(),
+    }
+}
+
+fn schedule(numbers: &Numbers) -> String {
+    match numbers.get("cosine-epochs") {
+        Some(epochs) => format!("cosine over {epochs} epochs"),
+        None => "constant".to_owned(),
+    }
+}
+
+fn target(numbers: &Numbers) -> String {
+    let name = numbers.keys().find_map(|name| name.strip_prefix("target:"));
+    name.unwrap_or("not told").to_owned()
+}
