@@ -122,10 +122,21 @@ impl Run {
 
     /// A refused call: an array that is wrong is told with its file and its name there.
     fn with_file(&self, error: Error) -> Failure {
-        let Error::Call(CallError::Argument(ArgumentError { name, fault, .. })) = &error else { return error.into() };
-        let (role, name, path) = match (name.strip_prefix(COTANGENT), &self.cotangents) {
+        let Error::Call(refused) = error else { return error.into() };
+        let (array, fault) = match &refused {
+            CallError::Argument(ArgumentError { name, fault, .. }) => (name, fault.to_string()),
+            CallError::Symbol { symbol, name, size, other, other_size } if other.starts_with(COTANGENT) => {
+                (other, format!("has {other_size} for `{symbol}`, which is {size} in `{name}`"))
+            }
+            CallError::Symbol { .. }
+            | CallError::Requirement(_)
+            | CallError::Store(_)
+            | CallError::Dim(_)
+            | CallError::TooLarge { .. } => return refused.into(),
+        };
+        let (role, name, path) = match (array.strip_prefix(COTANGENT), &self.cotangents) {
             (Some(output), Some(path)) => ("cotangent", output, path),
-            (_, _) => ("input", &**name, &self.inputs),
+            (_, _) => ("input", &**array, &self.inputs),
         };
         Failure::user(format!("{}: the {role} `{name}` {fault}", path.display()), None)
     }

@@ -445,6 +445,9 @@ fn all_results_can_be_written_or_none_is() {
     );
     let said = with(&folder.path("dx.safetensors"));
     assert!(said.contains("dy.safetensors: the cotangent `forces` is f64 where f32 is wanted"), "{said}");
+    write(&cotangents, &Arrays::from([("forces".into(), ndarray::Array2::<f32>::zeros((7, 3)).into())]));
+    let said = with(&folder.path("dx.safetensors"));
+    assert!(said.contains("the cotangent `forces` has 7 for `N`, which is 2508 in `x`"), "{said}");
 }
 
 #[test]
