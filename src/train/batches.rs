@@ -124,16 +124,13 @@ impl DataSet {
                 let (name, other) = (input.clone(), target.to_owned());
                 return Err(fail(DataFault::Rows { name, given, other, wanted: rows }));
             }
+            require_finite(input, &array).map_err(fail)?;
             inputs.insert(input.clone(), array);
         }
         if rows == 0 {
             return Err(fail(DataFault::Empty));
         }
-        let named = || inputs.iter().map(|(name, array)| (name.as_str(), array)).chain([(target, &goal)]);
-        if let Some(found) = named().find_map(|(name, array)| NonFinite::of(Origin::Input, name, array.view())) {
-            let NonFinite { name, place, value, .. } = found;
-            return Err(fail(DataFault::NotFinite { name, place, value }));
-        }
+        require_finite(target, &goal).map_err(fail)?;
         Ok(DataSet { layout: layout.clone(), name: name.into(), inputs, target: goal, rows })
     }
 
@@ -204,6 +201,14 @@ impl DataSet {
 
     pub(super) fn fault(&self, fault: impl Into<DataFault>) -> TrainError {
         TrainError::Data { set: self.name.to_string(), fault: fault.into() }
+    }
+}
+
+/// Refuses an array that holds a NaN or an infinity, with its first place.
+fn require_finite(name: &str, array: &Array) -> Result<(), DataFault> {
+    match NonFinite::of(Origin::Input, name, array.view()) {
+        Some(NonFinite { name, place, value, .. }) => Err(DataFault::NotFinite { name, place, value }),
+        None => Ok(()),
     }
 }
 

@@ -91,7 +91,7 @@ impl Train {
         let mut trainer = self.trainer(&model, settings, train, test, terminal)?;
         let clock = Instant::now();
         let rows = self.epochs(&model, &mut trainer, terminal)?;
-        let time = clock.elapsed();
+        let work = (rows, clock.elapsed());
 
         trainer.save(&self.out)?;
         if let Some(path) = &self.curve {
@@ -99,20 +99,13 @@ impl Train {
             let picture = svg(&title, trainer.untrained_error(), trainer.epochs());
             write_text(path, &picture)?;
         }
-        let rotation = rotations(1)[0].inverted();
-        let report = Report {
-            model: &model.spec().name,
-            target,
-            steps_an_epoch: trainer.steps_an_epoch(),
-            untrained: trainer.untrained_error(),
-            epochs: trainer.epochs().to_vec(),
-            error: trainer.test_error()?,
-            rotated: trainer.rotated_error(rotation)?,
-            rows_per_second: rows as f64 / time.as_secs_f64(),
-            time,
-        };
+        let report = report([&model.spec().name, target], &mut trainer, work)?;
         if self.json { terminal.json(&report.to_json()) } else { terminal.print(&report.to_text()) }?;
         terminal.note(&format!("wrote {}", self.out.display()));
+        if !report.error.is_finite() {
+            let (step, value) = (trainer.steps_done(), report.error);
+            return Err(TrainError::Diverged { what: "test RMSE", step, value }.into());
+        }
         Ok(())
     }
 
@@ -196,6 +189,25 @@ impl Train {
             command: resume_command(arguments, &out.to_string()),
         }
     }
+}
+
+/// What a run of this model for this target ended with, which went through so many rows in this time.
+fn report<'a>(
+    [model, target]: [&'a str; 2],
+    trainer: &mut Trainer,
+    (rows, time): (usize, Duration),
+) -> Result<Report<'a>, Failure> {
+    Ok(Report {
+        model,
+        target,
+        steps_an_epoch: trainer.steps_an_epoch(),
+        untrained: trainer.untrained_error(),
+        epochs: trainer.epochs().to_vec(),
+        error: trainer.test_error()?,
+        rotated: trainer.rotated_error(rotations(1)[0].inverted())?,
+        rows_per_second: rows as f64 / time.as_secs_f64(),
+        time,
+    })
 }
 
 /// A failed step; of one that diverged, where that comes from.

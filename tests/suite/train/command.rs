@@ -174,6 +174,18 @@ fn as_many_threads_compute_as_are_asked_for() {
     assert_eq!([helpers("1"), helpers("2")], [0, 1]);
 }
 
+/// Steps whose losses are finite can end where the model overflows.
+#[test]
+fn an_error_that_is_no_number_is_a_failure() {
+    let run = Run::new();
+    let settings = ["--epochs", "1", "--batch", "200", "--optimizer", "sgd", "--rate", "1e30", "--json"];
+    let output = schur(&run.arguments(&settings));
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("training diverged: the test RMSE of step 1 is "), "{said}");
+    assert!(text(&output.stdout).contains("\"test_rmse\": null"));
+}
+
 #[test]
 fn wrong_arguments_are_told_before_anything_is_done() {
     let run = Run::new();
