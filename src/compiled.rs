@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use indexmap::IndexMap;
 use schur_compiler::compile::{CompileOptions, Compiled, compile_simplified};
 use schur_ir::graph::Graph;
 use schur_ir::program::Program;
@@ -16,6 +15,7 @@ use schur_runtime::view::ArrayView;
 
 use crate::choice::Choice;
 use crate::error::Error;
+use crate::train::is_state;
 
 /// A model in native code, with the memory to call it.
 ///
@@ -93,9 +93,14 @@ impl CompiledModel {
         self.executor.set_threads(threads);
     }
 
-    /// A store of these arrays, which must be all the model's parameters and nothing else: what a checkpoint holds.
-    pub fn params(&self, arrays: IndexMap<String, Array>) -> Result<ParamStore, Error> {
+    /// A store of the arrays of a checkpoint: all the model's parameters, of the shapes that flax gives them, and nothing else but
+    /// the state of a run of training, which is passed over.
+    ///
+    /// # Errors
+    /// Where a parameter is missing, or an array has another name, shape or element type than a parameter.
+    pub fn params(&self, arrays: impl IntoIterator<Item = (String, Array)>) -> Result<ParamStore, Error> {
         let program = self.program();
+        let arrays = arrays.into_iter().filter(|(name, _)| !is_state(name)).collect();
         Ok(ParamStore::from_arrays(program.params.iter().map(|slot| &slot.param), program.dtype, arrays)?)
     }
 

@@ -87,6 +87,28 @@
 //! # Ok::<(), schur::Error>(())
 //! ```
 //!
+//! # Gradients
+//!
+//! [`Model::compile_joint`] compiles the backward pass as well. A call then takes a cotangent of every output, `cotangent/<output>` of
+//! its shape, and returns the gradients of all inputs and trained parameters, under their names and of their shapes:
+//!
+//! ```
+//! # use ndarray::Array2;
+//! # use schur::spec::{SpecBuilder, mlp, norm};
+//! # use schur::{CompileOptions, Mode, Model, inputs};
+//! let spec = SpecBuilder::new("energy").input("x", ["N"], "4x1o").layer("norms", norm("x"));
+//! let model = Model::new(spec.layer("energy", mlp("norms", [32, 1])).outputs(["energy"]))?;
+//! let mut compiled = model.compile_joint(Mode::Infer, &CompileOptions::default())?;
+//! let (x, ones) = (Array2::<f32>::ones((5, 12)), Array2::<f32>::ones((5, 1)));
+//! let results = compiled.run(inputs!["x" => &x, "cotangent/energy" => &ones], &model.init(0)?)?;
+//! let forces = results.gradients["x"].ndarray::<f32>()?.mapv(|slope| -slope);
+//! assert_eq!(forces.shape(), [5, 12]);
+//! assert_eq!(results.gradients["params/energy/Dense_0/kernel"].shape(), [4, 32]);
+//! # Ok::<(), schur::Error>(())
+//! ```
+//!
+//! [`checkpoint::read`] reads the arrays of a file, and [`CompiledModel::params`] makes parameters of them; [`train`] trains.
+//!
 //! What a spec may say, and how arrays are named, stands in docs/model-spec.md; how the compiler is built in
 //! docs/architecture.md. [`ir`], [`compiler`] and [`runtime`] are its parts.
 
@@ -122,6 +144,9 @@ pub use compiled::{CompiledModel, Timings};
 pub use error::Error;
 pub use finite::{NonFinite, Origin, all_finite};
 pub use model::{Model, Pass};
+
+// What arrays and maps of the interface are of.
+pub use {indexmap, ndarray};
 
 pub use schur_compiler as compiler;
 pub use schur_ir as ir;

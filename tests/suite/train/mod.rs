@@ -281,7 +281,10 @@ fn a_run_is_resumed_with_its_own_settings_alone() {
     lacking.swap_remove(moment);
     schur::checkpoint::write(&path, lacking.iter().map(|(name, array)| (name.as_str(), array))).unwrap();
     assert!(refused(saved).starts_with("under `optimizer/mu/`, the parameter `params/"));
+    // What a run saves is parameters for a call, too.
     let params = of(saved).params().clone();
+    let compiled = model.compile(Mode::Infer, &CompileOptions::default()).unwrap();
+    assert_eq!(compiled.params(schur::checkpoint::read(&path).unwrap()).unwrap(), params);
     schur::checkpoint::write(&path, params.iter()).unwrap();
     assert_eq!(refused(saved), "it holds no run of training");
     // As floats, these seeds are one.
