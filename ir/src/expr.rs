@@ -334,7 +334,7 @@ impl Expr {
         }
     }
 
-    /// The derivative with respect to operand `k`. Kinks follow jax: |x|' = sign x (0 at 0), comparisons have derivative 0.
+    /// The derivative with respect to operand `k`. Kinks follow jax: |x|' = 1 at 0, comparisons have derivative 0.
     /// max(a, b)' goes to `b` at ties, as jax's relu has it, the one activation that is made of a maximum; `jax.numpy.maximum`
     /// would give half to each.
     pub fn derivative(&self, k: usize) -> Expr {
@@ -356,12 +356,11 @@ fn times(a: Expr, b: Expr) -> Expr {
 
 fn unary_slope(op: Unary, x: &Part) -> Expr {
     let of_x = |op| Expr::Unary(op, x.clone());
-    let x_value = || (**x).clone();
     let zero = || Expr::constant(0.0);
     let one = || Expr::constant(1.0);
     match op {
         Unary::Neg => Expr::constant(-1.0),
-        Unary::Abs => Expr::binary(Binary::Gt, x_value(), zero()) - Expr::binary(Binary::Gt, zero(), x_value()),
+        Unary::Abs => one() - Expr::constant(2.0) * Expr::binary(Binary::Gt, zero(), (**x).clone()),
         Unary::Sqrt => Expr::constant(0.5) / of_x(Unary::Sqrt),
         Unary::Exp => of_x(Unary::Exp),
         Unary::Tanh => one() - of_x(Unary::Tanh) * of_x(Unary::Tanh),

@@ -59,7 +59,7 @@ fn slopes_at_kinks_are_jaxs() {
         output "y" = %1
     "#;
     for (expr, wanted) in [
-        ("abs(x0)", [-1.0, 0.0, 1.0]),
+        ("abs(x0)", [-1.0, 1.0, 1.0]),
         ("max(x0, 0)", [0.0, 0.0, 1.0]),
         ("select(eq(x0, 0), 0, sqrt(abs(x0)))", [-0.25, 0.0, 0.25]),
         ("gt(x0, 0)", [0.0, 0.0, 0.0]),
