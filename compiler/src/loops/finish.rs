@@ -28,11 +28,10 @@ pub(super) fn finish_products(kernel: &mut Kernel, micros: &mut Vec<Micro>) {
         at = found.map_or(at + 1, |Finished { from, by, product, arrays }| {
             move_before(kernel, from, by.start);
             let (statements, micro) = (by.start - 1..by.end, place(micros, Micro::Product(product)));
-            kernel.together.push(Together { statements, micro, arrays, divisor: None, beyond_caches: None });
+            kernel.do_together(Together { statements, micro, arrays, divisor: None, beyond_caches: None });
             by.end
         });
     }
-    kernel.together.sort_by_key(|together| together.statements.start);
 }
 
 /// A product that other statements finish.

@@ -40,12 +40,11 @@ pub(super) fn functions(kernel: &mut Kernel, dtype: DType, micros: &mut Vec<Micr
                 map.call = Some(MicroCall { micro, arrays, outer: Vec::new(), by_row: false, first: None });
             } else {
                 let statements = start..start + count;
-                kernel.together.push(Together { statements, micro, arrays, divisor: None, beyond_caches: None });
+                kernel.do_together(Together { statements, micro, arrays, divisor: None, beyond_caches: None });
             }
         }
         start += count;
     }
-    kernel.together.sort_by_key(|together| together.statements.start);
 }
 
 /// From a statement on, as many maps as one micro-kernel computes, and that one; one statement where it computes none.

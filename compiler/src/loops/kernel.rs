@@ -91,6 +91,16 @@ impl Kernel {
         apart(a, b) && apart(b, a)
     }
 
+    /// Adds statements that one micro-kernel does together, none of which another one does so.
+    pub(super) fn do_together(&mut self, together: Together) {
+        let statements = &together.statements;
+        let at = self.together.partition_point(|other| other.statements.start < statements.start);
+        let is_apart =
+            |other: &Together| other.statements.end <= statements.start || statements.end <= other.statements.start;
+        debug_assert!(self.together.iter().all(is_apart), "{statements:?} beside {:?}", self.together);
+        self.together.insert(at, together);
+    }
+
     /// The statements that the `k`-th one is done together with by one micro-kernel, if it is.
     pub fn together_with(&self, k: usize) -> Option<&Together> {
         let at = self.together.partition_point(|together| together.statements.end <= k);

@@ -53,8 +53,7 @@ pub(super) fn gather(kernel: &mut Kernel, buffers: &[Buffer], dtype: DType, micr
     }
     let finish = |one: Gathering| one.finish(kernel, buffers, &spans, dtype, micros);
     let gathered: Vec<Together> = gatherings.into_iter().map(finish).collect();
-    kernel.together.extend(gathered);
-    kernel.together.sort_by_key(|together| together.statements.start);
+    gathered.into_iter().for_each(|together| kernel.do_together(together));
 }
 
 /// The statements that go together, in order. The caller's arrays are aligned to elements alone: between products, where all is at
