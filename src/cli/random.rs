@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use schur::ir::dim::{Bindings, DimError};
 use schur::ir::expr::Scalar;
-use schur::ir::graph::{Graph, Init, Op, Param, Requirement};
+use schur::ir::graph::{Graph, Init, Op, Param};
 use schur::ir::memory;
 use schur::runtime::init::draws;
 use schur::{Array, DType, Data, Rotation};
@@ -37,7 +37,7 @@ pub(crate) fn inputs(graph: &Graph, size: usize) -> Result<IndexMap<String, Arra
         let n = n.ok_or_else(too_large)?;
         bytes = bytes.saturating_add(n.saturating_mul(ty.dtype.size()));
         memory::check(bytes).map_err(|_| too_large())?;
-        let index = Init::Uniform { low: Scalar(0.0), high: Scalar(bound(graph, name) as f64) };
+        let index = Init::Uniform { low: Scalar(0.0), high: Scalar(graph.index_bound(name).unwrap_or(1) as f64) };
         let data = match ty.dtype {
             DType::F32 => Data::F32(numbers(name, NORMAL, n, |x| x as f32)),
             DType::F64 => Data::F64(numbers(name, NORMAL, n, |x| x)),
@@ -47,15 +47,6 @@ pub(crate) fn inputs(graph: &Graph, size: usize) -> Result<IndexMap<String, Arra
         arrays.insert(name.to_string(), Array::new(shape, data)?);
     }
     Ok(arrays)
-}
-
-/// The first index of an input that is too large.
-fn bound(graph: &Graph, index: &str) -> usize {
-    let bounds = graph.requirements.iter().filter_map(|requirement| match requirement {
-        Requirement::IndexBelow { input, bound, .. } if **input == *index => Some(*bound),
-        Requirement::IndexBelow { .. } | Requirement::NotEmpty { .. } | Requirement::AnyTrue { .. } => None,
-    });
-    bounds.min().unwrap_or(1)
 }
 
 /// Uniform rotations.
