@@ -146,7 +146,7 @@ unsafe fn sums<S: Simd, const D: usize, const L: usize, const G: usize>(
             for g in 0..G {
                 sums[g] = S::multiply_add(S::load(a.add(g * a_row + at)), w, sums[g]);
             }
-            (at, weights) = (at + used, weights.add(L));
+            (at, weights) = (at + used, weights.wrapping_add(L));
         }
         while at < elements {
             let mask = S::first(used.min(elements - at));
@@ -154,7 +154,7 @@ unsafe fn sums<S: Simd, const D: usize, const L: usize, const G: usize>(
             for g in 0..G {
                 sums[g] = S::multiply_add(S::load_first(a.add(g * a_row + at), mask), w, sums[g]);
             }
-            (at, weights) = (at + used, weights.add(L));
+            (at, weights) = (at + used, weights.wrapping_add(L));
         }
         sums
     }

@@ -10,7 +10,7 @@ use schur_ir::expr::{Binary, Unary};
 use schur_ir::micro::{MAX_MAP_ARRAYS, Map};
 
 use super::code::{Code, Function, Instruction, MAX_INSTRUCTIONS, Place};
-use super::functions::{exp, sigmoid, silu_slope, softplus, tanh, times_sigmoid};
+use super::functions::{exp, sigmoid, silu_slope, slope_of_silu, softplus, tanh, times_sigmoid};
 use super::simd::Simd;
 use super::vectors::Vectors;
 
@@ -76,10 +76,10 @@ macro_rules! each {
 
 /// Writes a function of blocks, one behind the other.
 macro_rules! each_block {
-    ($out:ident, $blocks:ident, $x:ident, $function:expr) => {
+    ($out:ident, $blocks:ident, ($($x:ident),*) $function:expr) => {
         for block in 0..$blocks {
             let at = block * N * S::LANES;
-            $function(Vectors::<S, N>::load($x.add(at))).store($out.add(at));
+            $function($(Vectors::<S, N>::load($x.add(at))),*).store($out.add(at));
         }
     };
 }
@@ -143,15 +143,12 @@ unsafe fn strip<S: Simd, const N: usize>(
             match *instruction {
                 Instruction::Constant(_) => {}
                 Instruction::SiluSlope(x, s) => {
-                    let (x, s, one) = (place(x), place(s), S::constant(1.0));
-                    each!(out, blocks * N, (x, s) S::multiply_add(S::multiply(x, s), S::subtract(one, s), s));
+                    let (x, s) = (place(x), place(s));
+                    each_block!(out, blocks, (x, s) slope_of_silu);
                 }
                 Instruction::TimesSigmoid(x, u) => {
                     let (x, u) = (place(x), place(u));
-                    for block in 0..blocks {
-                        let at = block * N * S::LANES;
-                        times_sigmoid(Vectors::<S, N>::load(x.add(at)), Vectors::load(u.add(at))).store(out.add(at));
-                    }
+                    each_block!(out, blocks, (x, u) times_sigmoid);
                 }
                 Instruction::Polynomial(polynomial, x) => polynomial.run::<S>(place(x), out, blocks * N),
                 Instruction::Unary(function, x) => unary::<S, N>(function, place(x), out, blocks),
@@ -177,11 +174,11 @@ unsafe fn unary<S: Simd, const N: usize>(function: Function, x: *const S::T, out
             Function::Unary(Unary::Neg) => each!(out, blocks * N, (x) S::multiply(x, S::constant(-1.0))),
             Function::Unary(Unary::Abs) => each!(out, blocks * N, (x) S::absolute(x)),
             Function::Unary(Unary::Sqrt) => each!(out, blocks * N, (x) S::root(x)),
-            Function::Unary(Unary::Exp) => each_block!(out, blocks, x, exp),
-            Function::Unary(Unary::Tanh) => each_block!(out, blocks, x, tanh),
-            Function::Unary(Unary::Sigmoid) => each_block!(out, blocks, x, sigmoid),
-            Function::Unary(Unary::Softplus) => each_block!(out, blocks, x, softplus),
-            Function::SiluSlope => each_block!(out, blocks, x, silu_slope),
+            Function::Unary(Unary::Exp) => each_block!(out, blocks, (x) exp),
+            Function::Unary(Unary::Tanh) => each_block!(out, blocks, (x) tanh),
+            Function::Unary(Unary::Sigmoid) => each_block!(out, blocks, (x) sigmoid),
+            Function::Unary(Unary::Softplus) => each_block!(out, blocks, (x) softplus),
+            Function::SiluSlope => each_block!(out, blocks, (x) silu_slope),
         }
     }
 }

@@ -89,13 +89,12 @@ unsafe fn write<S: Simd, const N: usize, const NV: usize>(
             x / inverse
         } else {
             let sigmoid = x.constant(1.0) / inverse;
-            let y = x * sigmoid;
-            let slope = slope_of_silu(y, sigmoid);
+            let slope = slope_of_silu(x, sigmoid);
             for k in 0..N {
                 let place = g * layout.group[2] + (j + k / NV) * layout.item[2] + k % NV * S::LANES;
                 S::store(tile.beside.add(place), slope.0[k]);
             }
-            y
+            x * sigmoid
         };
         let y = y * Vectors([S::splat(layout.factor); N]);
         for k in 0..N {

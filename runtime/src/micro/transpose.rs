@@ -104,7 +104,7 @@ pub(super) unsafe fn row<S: Simd, const D: usize>(out: *mut S::T, from: *const S
             if plan.transpose.apart {
                 for k in 0..D {
                     let mask = if count == S::LANES { all } else { woven(k) };
-                    vectors[k] = S::multiply(S::load_first(from.add(u * D + k * S::LANES), mask), coefficient);
+                    vectors[k] = S::multiply(S::load_first(from.wrapping_add(u * D + k * S::LANES), mask), coefficient);
                 }
                 let components = unweave::<S, D>(&vectors);
                 for i in 0..D {
