@@ -19,6 +19,7 @@ use std::sync::Arc;
 use crate::dim::Dim;
 use crate::expr::{Expr, Scalar};
 use crate::irreps::Irreps;
+use crate::path;
 use crate::ty::{DType, Type};
 
 pub use crate::path::{Axis, Factor, Path, Segment};
@@ -422,7 +423,7 @@ impl Graph {
     /// Appends a contraction whose output holds `irreps`; chunks that no path writes are known to be zero.
     pub fn contract(&mut self, contract: Contract, irreps: Irreps, dtype: DType, layer: &Arc<str>) -> ValueId {
         let dims = contract.out_dims();
-        let zero = contract.unwritten(&irreps);
+        let zero = path::unwritten(&contract.paths, &irreps);
         self.push(Op::Contract(contract), Type { dims, irreps, dtype, zero }, layer)
     }
 
@@ -458,38 +459,8 @@ impl Contract {
             .collect()
     }
 
-    /// True where no path writes into a chunk that `ty` says is zero. What lies between the first and the last element of a
-    /// path counts as written; an empty chunk there holds nothing.
+    /// True where no path writes into a chunk that `ty` says is zero; see [`path::keep_zeros`].
     pub fn keeps_zeros(&self, ty: &Type) -> bool {
-        if !ty.zero.contains(&true) {
-            return true;
-        }
-        let unwritten = self.unwritten(&ty.irreps);
-        let mut chunks = ty.irreps.iter().zip(&ty.zero).zip(unwritten);
-        chunks.all(|((chunk, zero), unwritten)| !zero || unwritten || chunk.dim() == 0)
-    }
-
-    /// One flag a chunk of `irreps`: true where no path writes into it.
-    #[expect(clippy::arithmetic_side_effects, reason = "counts of chunks and paths, which are in memory")]
-    pub fn unwritten(&self, irreps: &Irreps) -> Vec<bool> {
-        let starts = irreps.offsets();
-        let ends: Vec<usize> = irreps.iter().zip(&starts).map(|(c, at)| at.saturating_add(c.dim())).collect();
-        // Every path touches the chunks of a range: +1 where ranges begin, −1 behind where they end.
-        let mut changes = vec![0i64; irreps.len() + 1];
-        for path in &self.paths {
-            let Some(last) = path.out.last(&path.axes) else { continue };
-            let first_chunk = ends.partition_point(|end| *end <= path.out.offset);
-            let behind = starts.partition_point(|start| *start <= last);
-            for (chunk, change) in [(first_chunk, 1), (behind, -1)] {
-                if let Some(changes) = changes.get_mut(chunk).filter(|_| first_chunk < behind) {
-                    *changes += change;
-                }
-            }
-        }
-        let touched = changes.iter().scan(0, |count, change| {
-            *count += change;
-            Some(*count == 0)
-        });
-        touched.take(irreps.len()).collect()
+        path::keep_zeros(&self.paths, ty)
     }
 }

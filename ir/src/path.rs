@@ -9,6 +9,8 @@ use std::ops::Range;
 use smallvec::{SmallVec, smallvec};
 
 use crate::expr::Scalar;
+use crate::irreps::Irreps;
+use crate::ty::Type;
 
 /// The axes of a path. A graph has many paths and most have few axes, so that these lie in the path itself.
 pub type Axes = SmallVec<[Axis; 4]>;
@@ -170,4 +172,39 @@ impl Path {
     fn free_letter(&self) -> char {
         ('a'..='z').rev().find(|letter| self.axes.iter().all(|axis| axis.letter != *letter)).unwrap_or('?')
     }
+}
+
+/// True where no path writes into a chunk that `ty` says is zero. What lies between the first and the last element of a
+/// path counts as written; an empty chunk there holds nothing.
+pub fn keep_zeros(paths: &[Path], ty: &Type) -> bool {
+    if !ty.zero.contains(&true) {
+        return true;
+    }
+    let unwritten = unwritten(paths, &ty.irreps);
+    let mut chunks = ty.irreps.iter().zip(&ty.zero).zip(unwritten);
+    chunks.all(|((chunk, zero), unwritten)| !zero || unwritten || chunk.dim() == 0)
+}
+
+/// One flag a chunk of `irreps`: true where no path writes into it.
+#[expect(clippy::arithmetic_side_effects, reason = "counts of chunks and paths, which are in memory")]
+pub fn unwritten(paths: &[Path], irreps: &Irreps) -> Vec<bool> {
+    let starts = irreps.offsets();
+    let ends: Vec<usize> = irreps.iter().zip(&starts).map(|(c, at)| at.saturating_add(c.dim())).collect();
+    // Every path touches the chunks of a range: +1 where ranges begin, −1 behind where they end.
+    let mut changes = vec![0i64; irreps.len() + 1];
+    for path in paths {
+        let Some(last) = path.out.last(&path.axes) else { continue };
+        let first_chunk = ends.partition_point(|end| *end <= path.out.offset);
+        let behind = starts.partition_point(|start| *start <= last);
+        for (chunk, change) in [(first_chunk, 1), (behind, -1)] {
+            if let Some(changes) = changes.get_mut(chunk).filter(|_| first_chunk < behind) {
+                *changes += change;
+            }
+        }
+    }
+    let touched = changes.iter().scan(0, |count, change| {
+        *count += change;
+        Some(*count == 0)
+    });
+    touched.take(irreps.len()).collect()
 }

@@ -2,6 +2,7 @@
 
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Contract, Path};
+use schur_ir::path::keep_zeros;
 use schur_ir::ty::Type;
 
 use super::{Action, Rule};
@@ -84,7 +85,7 @@ fn join_neighbours(contract: &mut Contract, ty: &Type) -> bool {
                 let mut joined = join(path, paths[j].as_ref()?)?;
                 joined.merge_axes();
                 sort_path(&mut joined);
-                is_honest(&joined, ty).then_some((j, joined))
+                keep_zeros(std::slice::from_ref(&joined), ty).then_some((j, joined))
             });
             let Some((j, joined)) = joined else { break };
             neighbours.insert(i, &joined);
@@ -102,13 +103,4 @@ pub(super) fn tidy_paths(contract: &mut Contract, ty: &Type) {
     every(contract, Path::merge_axes);
     sort(contract, ty);
     join_neighbours(contract, ty);
-}
-
-/// True where the path reaches into no chunk that the type says is zero, as the verifier sees it: what lies between the
-/// first and the last element counts as reached. An empty chunk holds nothing to reach.
-fn is_honest(path: &Path, ty: &Type) -> bool {
-    let written = path.out.hull(&path.axes);
-    let chunks = ty.irreps.iter().zip(ty.irreps.offsets()).zip(&ty.zero);
-    let mut zero = chunks.filter(|((c, _), zero)| **zero && c.dim() > 0);
-    zero.all(|((c, at), _)| written.start >= at + c.dim() || at >= written.end)
 }
