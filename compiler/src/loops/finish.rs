@@ -18,7 +18,7 @@ use super::chosen::place;
 use super::{Access, Array, Kernel, MapStmt, Nest, RowAddress, Stmt, Together, Write, together};
 
 /// Products of fewer columns have micro-kernels of their own, which are worth more.
-const MIN_COLUMNS: usize = 16;
+const MIN_COLUMNS_OF_FINISHED: usize = 16;
 
 /// Finds products that later statements of the kernel finish, moves them there, and lists what does both.
 pub(super) fn finish_products(kernel: &mut Kernel, micros: &mut Vec<Micro>) {
@@ -181,7 +181,7 @@ fn product<'k>(
     let accesses: Vec<&Access> = nest.accesses().collect();
     let is_whole = nest.write == Write::Set && product.m[0].extent == Extent::Rows && product.n_stride == 1;
     let begins_there = nest.out.array == sums.array && nest.out.segment.offset == sums.segment.offset;
-    let fits = is_whole && begins_there && product.n >= MIN_COLUMNS && is_movable(kernel, from, by);
+    let fits = is_whole && begins_there && product.n >= MIN_COLUMNS_OF_FINISHED && is_movable(kernel, from, by);
     fits.then(|| (product, [1, 2].map(|k| accesses[call.arrays[k]])))
 }
 

@@ -58,7 +58,7 @@ fn ahead(kernel: &Kernel, dtype: DType, micros: &mut Vec<Micro>) -> Option<Ahead
         }
     }
     let together = kernel.together.iter().map(|together| asked_by(&micros[together.micro])).sum::<usize>();
-    let work = together + kernel.body.iter().map(|stmt| multiply_adds(stmt, micros)).sum::<usize>();
+    let work = together + kernel.body.iter().map(|stmt| asked_by_statement(stmt, micros)).sum::<usize>();
     if buffers.is_empty() || work == 0 {
         return None;
     }
@@ -67,7 +67,7 @@ fn ahead(kernel: &Kernel, dtype: DType, micros: &mut Vec<Micro>) -> Option<Ahead
 }
 
 /// The multiply-adds of a statement in micro-kernels that ask for what is ahead, for every row.
-fn multiply_adds(stmt: &Stmt, micros: &[Micro]) -> usize {
+fn asked_by_statement(stmt: &Stmt, micros: &[Micro]) -> usize {
     let Stmt::Nest(Nest { call: Some(call), axes, .. }) = stmt else { return 0 };
     asked_by(&micros[call.micro]) * call.outer.iter().map(|&axis| axes[axis].size).product::<usize>()
 }

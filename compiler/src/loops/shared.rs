@@ -52,12 +52,12 @@ pub(super) fn chunk(kernel: &Kernel, buffers: &[Buffer]) -> usize {
     if sums == 0 {
         return CHUNK_ROWS;
     }
-    let work = WORK.div_ceil(multiply_adds(kernel).max(1));
+    let work = WORK.div_ceil(multiply_adds_a_row(kernel).max(1));
     (sums / BYTES_A_ROW).max(work.clamp(LEAST, CHUNK_ROWS)).min(MOST)
 }
 
-/// The multiply-adds of products for every row.
-fn multiply_adds(kernel: &Kernel) -> usize {
+/// The multiply-adds of all products for every row.
+fn multiply_adds_a_row(kernel: &Kernel) -> usize {
     let nests = kernel.body.iter().filter_map(|stmt| match stmt {
         Stmt::Nest(nest) if nest.factors.len() > 1 => Some(nest),
         Stmt::Zero { .. } | Stmt::Nest(_) | Stmt::Map(_) | Stmt::Max { .. } => None,

@@ -12,16 +12,13 @@ use schur_ir::micro::{MAX_MAP_ARRAYS, Map};
 use super::code::{Code, Function, Instruction, MAX_INSTRUCTIONS, Place};
 use super::functions::{exp, sigmoid, silu_slope, slope_of_silu, softplus, tanh, times_sigmoid};
 use super::simd::Simd;
-use super::vectors::Vectors;
+use super::vectors::{ABREAST, Vectors};
 
 /// The most arrays of a map.
 pub(super) const MAX_ARRAYS: usize = MAX_MAP_ARRAYS;
 
-/// Vectors that are computed at once.
-const BLOCK: usize = 4;
-
 /// The most vectors that go through an instruction before the next.
-const STRIP: usize = 4 * BLOCK;
+const STRIP: usize = 4 * ABREAST;
 
 /// A map, ready to be called.
 pub(super) struct Plan<T: 'static> {
@@ -101,10 +98,10 @@ pub(super) unsafe fn run<S: Simd>(code: &Code, arrays: &[*mut S::T; MAX_ARRAYS],
             }
         }
         let mut done = 0;
-        while done + BLOCK * S::LANES <= count {
-            let blocks = (STRIP / BLOCK).min((count - done) / (BLOCK * S::LANES));
-            strip::<S, BLOCK>(code, registers, &arrays.map(|array| array.wrapping_add(done)), blocks);
-            done += blocks * BLOCK * S::LANES;
+        while done + ABREAST * S::LANES <= count {
+            let blocks = (STRIP / ABREAST).min((count - done) / (ABREAST * S::LANES));
+            strip::<S, ABREAST>(code, registers, &arrays.map(|array| array.wrapping_add(done)), blocks);
+            done += blocks * ABREAST * S::LANES;
         }
         while done < count {
             let mask = S::first(S::LANES.min(count - done));

@@ -8,13 +8,10 @@ use super::functions::{one_over_sigmoid, slope_of_silu};
 use super::simd::Simd;
 use super::store::Form;
 use super::tile::{Layout, Tile};
-use super::vectors::Vectors;
+use super::vectors::{ABREAST, Vectors};
 
 /// Whole vectors, in `b` and in `out`, of lists of rows.
 pub(super) struct Silu;
-
-/// Vectors that are computed at once, so that none waits for itself.
-const BLOCK: usize = 4;
 
 impl Form for Silu {
     const IS_WHOLE: bool = true;
@@ -28,15 +25,15 @@ impl Form for Silu {
     ) {
         // SAFETY: the caller's.
         unsafe {
-            let rows = BLOCK / NV;
+            let rows = ABREAST / NV;
             for g in 0..G {
-                if BLOCK.is_multiple_of(NV) && J.is_multiple_of(rows) {
+                if ABREAST.is_multiple_of(NV) && J.is_multiple_of(rows) {
                     for j in (0..J).step_by(rows) {
-                        let mut block = [S::zero(); BLOCK];
-                        for k in 0..BLOCK {
+                        let mut block = [S::zero(); ABREAST];
+                        for k in 0..ABREAST {
                             block[k] = sums[g][j + k / NV][k % NV];
                         }
-                        some::<S, BLOCK, NV>(layout, tile, [g, j], &block);
+                        some::<S, ABREAST, NV>(layout, tile, [g, j], &block);
                     }
                 } else {
                     for j in 0..J {

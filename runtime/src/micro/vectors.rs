@@ -8,6 +8,9 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::simd::{Simd, Sixteenths};
 
+/// The vectors of which a function is computed at once, so that none waits for itself.
+pub(super) const ABREAST: usize = 4;
+
 /// `N` vectors, which are made only where the machine has their instructions.
 #[derive(Clone, Copy)]
 pub(super) struct Vectors<S: Simd, const N: usize>(pub(super) [S::V; N]);
