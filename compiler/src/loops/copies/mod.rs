@@ -1,9 +1,7 @@
 //! Passes from graph to graph that let vectors run and save memory.
 //!
-//! What they add are ordinary values, whose cost all that follows sees: what is the same for all rows, computed [`once`];
-//! [`divisors`] of what rows share, once too; [`sums`] over rows that end earlier; [`weights`] transposed; terms added
-//! [`inline`], without chunks that are not [`live`] then; elementwise products of arrays as they are, made [`flat`]; what is
-//! [`cheap`], computed again; and [`rows`] taken apart into components.
+//! A file is a pass, and its header says what it does; `loops/mod.rs` has their order, docs/loops.md a table of them. What
+//! they add are ordinary values, whose cost all that follows sees.
 
 #![expect(clippy::indexing_slicing, reason = "places are of a verified graph, and of lists made for it")]
 
