@@ -30,7 +30,7 @@ fn place(reader: &RowMap, written: &RowMap, axis: usize) -> Option<Place> {
 
 /// How an array that is read as `operand` by the rows that write a value (by `written`) is read by the rows that read
 /// the value (by `reader`). `None` where that is not a row map.
-fn through(reader: &RowMap, written: &RowMap, operand: &RowMap) -> Option<RowMap> {
+pub(super) fn through(reader: &RowMap, written: &RowMap, operand: &RowMap) -> Option<RowMap> {
     let moved =
         |axis: &Option<usize>| match axis.map_or(Some(Place::Axis(None)), |axis| place(reader, written, axis))? {
             Place::Axis(at) => Some(at),
@@ -171,50 +171,6 @@ pub(super) fn read_through(
     }
     let Contract { rows, out, divisor, .. } = reader;
     Some(Contract { rows: rows.clone(), operands, out: out.clone(), divisor: divisor.clone(), paths })
-}
-
-/// `reader` with every path that reads an unchanged part of its operand `k` reading that part where `writer`, which sums
-/// no rows, takes it from. `None` where there is none, rows are picked by an index, or do not align.
-pub(super) fn read_unchanged(reader: &Contract, k: usize, writer: &Contract) -> Option<Contract> {
-    let map = &reader.operands[k].map;
-    if map.index.is_some() || writer.paths.iter().all(|path| path.factors.len() > 1) {
-        return None;
-    }
-    let base = reader.operands.len();
-    let written = Writer::new(writer);
-    let mut out = reader.clone();
-    for operand in &writer.operands {
-        out.operands.push(Operand { value: operand.value, map: through(map, &writer.out, &operand.map)? });
-    }
-    let mut changed = false;
-    for path in &mut out.paths {
-        while let Some(factor) = path.factors.iter().position(|f| f.operand == k)
-            && let Some(unchanged) = unchanged(path, factor, &written, base)
-        {
-            *path = unchanged;
-            changed = true;
-        }
-    }
-    changed.then_some(out)
-}
-
-/// The path, reading the one factor that a copy by `writer` puts where it reads factor `factor`.
-fn unchanged(path: &Path, factor: usize, writer: &Writer<'_>, base: usize) -> Option<Path> {
-    let mut met = Vec::new();
-    for written in writer.meeting(&path.factors[factor].segment.hull(&path.axes)) {
-        met.extend(meet(path, factor, written, base, MAX_FACTORS + 1)?);
-        // Of many chunks that are read at once the second one tells.
-        if met.len() > 1 {
-            return None;
-        }
-    }
-    let [piece] = &mut met[..] else { return None };
-    let elements = |path: &Path| path.axes.iter().map(|a| a.size).product::<usize>();
-    let same = piece.coefficient == path.coefficient
-        && piece.factors.len() == path.factors.len()
-        && elements(piece) == elements(path);
-    piece.merge_axes();
-    (same && piece.axes.len() <= path.axes.len()).then(|| piece.clone())
 }
 
 /// `writer`, which may sum rows, with the selections, scales and sums of `reader`, which reads nothing else, applied to

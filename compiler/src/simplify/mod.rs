@@ -1,6 +1,6 @@
 //! Simplification: equality saturation from graph to graph, and extraction of the graph that costs least.
 //!
-//! Three steps: `narrow` drops chunks that nobody reads; `saturate` fills an e-graph with all that the `rules`
+//! Three steps: `narrow` drops chunks that nobody reads, once `unchanged` let readers of copies read what is copied; `saturate` fills an e-graph with all that the `rules`
 //! find; `extract` takes one op for every value that is needed. docs/simplify.md lists the rules with their equations.
 //!
 //! Invariants: the result verifies where the graph did; it has the same inputs, parameters, outputs, requirements and
@@ -30,6 +30,7 @@ mod spelling;
 #[cfg(test)]
 mod tests;
 mod trees;
+mod unchanged;
 mod variants;
 mod written;
 

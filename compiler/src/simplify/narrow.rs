@@ -1,7 +1,5 @@
 //! Chunks that nobody reads are not computed.
 //!
-//! A chunk that a value holds unchanged, as `x − mean` holds what has no mean, is first read where the value takes it from.
-//!
 //! That an element is dead is a fact of all readers of a value at once and no equality of values, so it is found here,
 //! from graph to graph, before saturation: what is read of every value is gathered from the outputs backwards, through
 //! the paths of contractions and elementwise through maps and maxima; paths that read what is never written count as
@@ -13,18 +11,18 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use rustc_hash::FxHashMap;
 use schur_ir::dim::Dim;
 use schur_ir::graph::{Contract, Factor, Graph, Op, Operand, Path, RowMap, Segment, ValueId};
 use schur_ir::irreps::{Irreps, MulIrrep};
 use schur_ir::ty::Type;
 
-use super::compose::{MAX_FACTORS, read_unchanged};
+use super::compose::MAX_FACTORS;
 use super::cost::Cost;
 use super::meet::meet;
 use super::path_algebra::is_void;
 use super::ranges::Ranges;
-use super::rules::{Action, Pass, merge_map_operands, merge_operands, row_wise};
+use super::rules::{Action, Pass, merge_map_operands, merge_operands};
+use super::unchanged::read_unchanged;
 use super::{Origin, Report, SimplifyOptions, size};
 
 /// A graph without dead values and dead chunks.
@@ -57,7 +55,7 @@ pub(super) fn narrow<'g>(graph: &'g Graph, options: &SimplifyOptions, report: &m
     let rule = |pass| options.rules.iter().find(|rule| matches!(rule.action, Action::Graph(p) if p == pass));
     let mut direct = Cow::Borrowed(graph);
     if let Some(rule) = rule(Pass::ReadUnchanged) {
-        let count = read_unchanged_parts(&mut direct);
+        let count = read_unchanged(&mut direct);
         report.rules.extend((count > 0).then_some((rule.name, count)));
     }
     let Some(rule) = rule(Pass::Narrow) else {
@@ -76,52 +74,6 @@ pub(super) fn narrow<'g>(graph: &'g Graph, options: &SimplifyOptions, report: &m
     let (graph, sources, count) = demand.emit();
     report.rules.extend((count > 0).then_some((rule.name, count)));
     Narrowed { graph: Cow::Owned(graph), sources, rule: Some(rule.name) }
-}
-
-/// Lets contractions read what their operands hold unchanged where these take it from; gives how many now do.
-fn read_unchanged_parts(graph: &mut Cow<'_, Graph>) -> usize {
-    let mut count = 0;
-    let mut copied: FxHashMap<ValueId, Ranges> = FxHashMap::default();
-    for value in 0..graph.nodes.len() {
-        let Op::Contract(reader) = &graph.nodes[value].op else { continue };
-        let mut direct: Option<Contract> = None;
-        for (k, operand) in reader.operands.iter().enumerate() {
-            let writer = match &graph.node(operand.value).op {
-                Op::Contract(c) if row_wise(c) => c,
-                Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => continue,
-            };
-            // Many readers of a value with many paths read nothing of it that may be unchanged.
-            let copied = copied.entry(operand.value).or_insert_with(|| copied_by(writer));
-            let reads = |path: &Path, f: &Factor| f.operand == k && copied.meets(&f.segment.hull(&path.axes));
-            if !reader.paths.iter().any(|path| path.factors.iter().any(|f| reads(path, f))) {
-                continue;
-            }
-            if let Some(read) = read_unchanged(direct.as_ref().unwrap_or(reader), k, writer) {
-                direct = Some(read);
-                count += 1;
-            }
-        }
-        if let Some(mut direct) = direct {
-            merge_operands(&mut direct);
-            graph.to_mut().nodes[value].op = Op::Contract(direct);
-        }
-    }
-    count
-}
-
-/// Elements among which all lie that a contraction copies and adds no product to.
-fn copied_by(writer: &Contract) -> Ranges {
-    let (copies, products): (Vec<&Path>, Vec<&Path>) = writer.paths.iter().partition(|path| path.factors.len() == 1);
-    let (mut copied, mut computed) = (Ranges::default(), Ranges::default());
-    if !copies.is_empty() {
-        for path in products {
-            // A product that lies in too many parts is not looked at: all of it may be copied.
-            let _known = computed.insert_segment(&path.out, &path.axes);
-        }
-    }
-    let hulls = copies.iter().map(|path| path.out.hull(&path.axes));
-    hulls.filter(|hull| !computed.covers(hull)).for_each(|hull| copied.insert(hull));
-    copied
 }
 
 /// After so many sweeps, all elementwise ops stay whole.

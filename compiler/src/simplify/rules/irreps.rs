@@ -10,7 +10,7 @@ use crate::simplify::path_algebra::is_run;
 use crate::simplify::written::Writer;
 
 /// `f(x − mean)`, where some chunks have no mean, reads these from `x`: what a value holds unchanged is read where it
-/// takes it from. Before saturation; see [`super::super::narrow`], which then drops these chunks.
+/// takes it from. Before saturation; see [`super::super::unchanged`].
 pub(super) static READ_UNCHANGED: Rule =
     Rule { name: "read-unchanged", exact: true, action: Action::Graph(Pass::ReadUnchanged) };
 
