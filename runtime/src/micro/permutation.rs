@@ -85,19 +85,32 @@ const fn exchange<const LANES: usize>(distance: usize) -> [[i32; MOST_LANES]; 2]
 /// As for [`Simd`].
 #[inline(always)]
 pub(super) unsafe fn transpose_square<S: Simd, const L: usize>(rows: &mut [S::V; L]) {
-    let steps = const { [exchange::<L>(1), exchange::<L>(2), exchange::<L>(4), exchange::<L>(8)] };
-    for (k, [upper, lower]) in steps.iter().enumerate() {
-        let distance = 1 << k;
-        if distance >= L {
-            return;
-        }
-        for i in (0..L).filter(|i| i & distance == 0) {
-            let (a, b) = (rows[i], rows[i + distance]);
-            // SAFETY: the caller's; the tables hold lanes of two vectors.
-            unsafe {
-                rows[i] = S::pick(a, b, upper.as_ptr());
-                rows[i + distance] = S::pick(a, b, lower.as_ptr());
-            }
+    // SAFETY: the caller's.
+    unsafe {
+        exchange_halves::<S, L, 1>(rows);
+        exchange_halves::<S, L, 2>(rows);
+        exchange_halves::<S, L, 4>(rows);
+        exchange_halves::<S, L, 8>(rows);
+    }
+}
+
+/// The exchange at distance `D`, if there is one: with loops over constants alone, so that all rows are in registers.
+///
+/// # Safety
+/// As for [`Simd`].
+#[inline(always)]
+unsafe fn exchange_halves<S: Simd, const L: usize, const D: usize>(rows: &mut [S::V; L]) {
+    if D >= L {
+        return;
+    }
+    let [upper, lower] = const { &exchange::<L>(D) };
+    for pair in 0..L / 2 {
+        let i = pair / D * 2 * D + pair % D;
+        let (a, b) = (rows[i], rows[i + D]);
+        // SAFETY: the caller's; the tables hold lanes of two vectors.
+        unsafe {
+            rows[i] = S::pick(a, b, upper.as_ptr());
+            rows[i + D] = S::pick(a, b, lower.as_ptr());
         }
     }
 }

@@ -133,23 +133,44 @@ pub(super) unsafe fn row<S: Simd, const D: usize>(out: *mut S::T, from: *const S
 pub(super) unsafe fn matrix<S: Simd, const L: usize>(out: *mut S::T, from: *const S::T, plan: &Plan<S::T>) {
     let Transpose { short, long, apart, between, .. } = plan.transpose;
     let (rows, columns) = if apart { (long, short) } else { (short, long) };
-    let (from_row, out_row) = if apart { (short, between) } else { (between, short) };
+    let strides = if apart { [between, short] } else { [short, between] };
     // SAFETY: the caller's.
     unsafe {
         let coefficient = S::splat(plan.coefficient);
-        for u in (0..rows).step_by(L) {
-            for v in (0..columns).step_by(L) {
-                let (height, width) = (L.min(rows - u), L.min(columns - v));
-                let mut square = [S::zero(); L];
-                for k in 0..height {
-                    let row = S::load_first(from.add((u + k) * from_row + v), S::first(width));
-                    square[k] = S::multiply(row, coefficient);
-                }
-                transpose_square::<S, L>(&mut square);
-                for k in 0..width {
-                    S::store_first(out.add((v + k) * out_row + u), square[k], S::first(height));
+        for v in (0..columns).step_by(L) {
+            for u in (0..rows).step_by(L) {
+                let arrays = (out.add(v * strides[0] + u), from.add(u * strides[1] + v));
+                match [L.min(rows - u), L.min(columns - v)] {
+                    part if part == [L; 2] => square::<S, L, true>(arrays, strides, coefficient, part),
+                    part => square::<S, L, false>(arrays, strides, coefficient, part),
                 }
             }
+        }
+    }
+}
+
+/// Copies the first `width` elements of the first `height` vectors of a square, at these strides in `out` and `from`; if it is whole, these
+/// are `L`, and are not asked.
+#[inline(always)]
+unsafe fn square<S: Simd, const L: usize, const IS_WHOLE: bool>(
+    (out, from): Arrays<S::T>,
+    [out_row, from_row]: [usize; 2],
+    coefficient: S::V,
+    [height, width]: [usize; 2],
+) {
+    let [height, width] = if IS_WHOLE { [L; 2] } else { [height, width] };
+    // SAFETY: the caller's.
+    unsafe {
+        let mut square = [S::zero(); L];
+        for k in 0..height {
+            let from = from.add(k * from_row);
+            let row = if IS_WHOLE { S::load(from) } else { S::load_first(from, S::first(width)) };
+            square[k] = S::multiply(row, coefficient);
+        }
+        transpose_square::<S, L>(&mut square);
+        for k in 0..width {
+            let out = out.add(k * out_row);
+            if IS_WHOLE { S::store(out, square[k]) } else { S::store_first(out, square[k], S::first(height)) }
         }
     }
 }
