@@ -143,6 +143,10 @@ impl<'a> KernelBuilder<'a> {
                 let y = self.expression(y, args, known);
                 self.multiply_add(&factors, Some(y))
             }
+            Expr::Binary(Binary::Max, x, zero) if is_zero(zero) => {
+                let x = self.expression(x, args, known);
+                self.positive_part(x)
+            }
             Expr::Binary(op, x, y) => {
                 let (x, y) = (self.expression(x, args, known), self.expression(y, args, known));
                 self.binary(*op, x, y)
@@ -185,8 +189,13 @@ impl<'a> KernelBuilder<'a> {
 
     /// 1 where the comparison holds, else 0.
     fn compare(&mut self, condition: FloatCC, x: Value, y: Value) -> Value {
-        let (one, zero) = (self.constant(1.0), self.constant(0.0));
+        let one = self.constant(1.0);
         let mask = self.b.ins().fcmp(condition, x, y);
-        self.pick(mask, one, zero)
+        self.keep(mask, one)
     }
+}
+
+/// True for the constant 0, not −0.
+fn is_zero(expr: &Expr) -> bool {
+    expr.as_constant().is_some_and(|c| c.to_bits() == 0)
 }
