@@ -37,30 +37,41 @@ pub(crate) fn interpreted(graph: &Graph, inputs: &Arrays, params: &Arrays, fuse:
     })
 }
 
-/// Checks that a part of what a graph gives is what the reference gives, whoever computes it; `case` is for people.
-pub(crate) fn check_every_level(
+/// Checks that a graph gives what the reference gives, whoever computes it; `case` is for people.
+pub(crate) fn check_every_level(case: &str, graph: &Graph, arrays: &(Arrays, Arrays), tolerance: f64) {
+    check_levels(case, &ways(), graph, arrays, tolerance);
+}
+
+/// The same, of compiled code in some ways alone.
+pub(crate) fn check_levels(
     case: &str,
+    ways: &[Way],
     graph: &Graph,
     (inputs, params): &(Arrays, Arrays),
-    part: impl Fn(&Evaluated) -> &IndexMap<String, ArrayD<f64>>,
     tolerance: f64,
 ) {
     let wanted = evaluate(graph, inputs, params).unwrap();
     let check = |level: &str, found: &Evaluated| {
-        let (apart, of) = distance(part(found), part(&wanted));
-        assert!(apart < tolerance, "{case}, {level}: `{of}` is {apart:e} off");
+        for (found, wanted) in [
+            (&found.outputs, &wanted.outputs),
+            (&found.statistics, &wanted.statistics),
+            (&found.gradients, &wanted.gradients),
+        ] {
+            let (apart, of) = distance(found, wanted);
+            assert!(apart < tolerance, "{case}, {level}: `{of}` is {apart:e} off");
+        }
     };
     for fuse in [true, false] {
         check("interpreted", &interpreted(graph, inputs, params, fuse));
     }
-    for way in ways() {
-        check(way.name, &way.run(graph, inputs, params));
+    for way in ways {
+        check(&way.name, &way.run(graph, inputs, params));
     }
 }
 
 /// A way to compile a graph and to run it.
 pub(crate) struct Way {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     options: CompileOptions,
     set: InstructionSet,
 }
@@ -97,9 +108,9 @@ pub(crate) fn ways() -> [Way; 7] {
     let generated = LoopOptions { micro_kernels: false, ..fused };
     let apart = LoopOptions { shared_bytes: 0, ..fused };
     let beyond_caches = |loops| LoopOptions { cache_bytes: 0, ..loops };
-    let way = |name, simplify: bool, loops, features, set| {
+    let way = |name: &str, simplify: bool, loops, features, set| {
         let simplify = if simplify { optimised.simplify.clone() } else { None };
-        Way { name, options: CompileOptions { simplify, loops, features, ..optimised.clone() }, set }
+        Way { name: name.into(), options: CompileOptions { simplify, loops, features, ..optimised.clone() }, set }
     };
     let (native, baseline) = (Features::Native, Features::Baseline);
     [
@@ -117,6 +128,29 @@ pub(crate) fn ways() -> [Way; 7] {
         way("optimised, portable, a kernel a product", true, apart, native, InstructionSet::Portable),
         way("plain", false, LoopOptions { fuse: false, ..generated }, baseline, InstructionSet::Portable),
     ]
+}
+
+/// Some of the ways that there are: options and instruction sets that a number picks, whatever they are together.
+pub(crate) fn any_way(number: u64) -> Way {
+    let flag = |bit: u32| number >> bit & 1 == 1;
+    let or = |bit, this, that| if flag(bit) { this } else { that };
+    let default = LoopOptions::default();
+    let loops = LoopOptions {
+        fuse: !(flag(0) && flag(1)),
+        micro_kernels: !(flag(2) && flag(3)),
+        cache_bytes: or(4, 0, default.cache_bytes),
+        shared_bytes: or(5, 0, default.shared_bytes),
+        tile_bytes: or(6, or(7, 1, 4096), default.tile_bytes),
+    };
+    let optimised = CompileOptions::default();
+    let options = CompileOptions {
+        simplify: if flag(8) { None } else { optimised.simplify.clone() },
+        features: if flag(9) { Features::Native } else { Features::Baseline },
+        loops,
+        ..optimised
+    };
+    let set = InstructionSet::ALL[(number >> 10) as usize % InstructionSet::ALL.len()];
+    Way { name: format!("way {number}"), options, set }
 }
 
 /// What compiled code makes of a graph, with the widest instructions of the machine.

@@ -166,7 +166,7 @@ impl Case {
     }
 
     fn check_compiled(&self) -> Result<(), String> {
-        let check = |way: &Way| self.check(way.name, |graph, inputs, params| way.run(graph, inputs, params)).err();
+        let check = |way: &Way| self.check(&way.name, |graph, inputs, params| way.run(graph, inputs, params)).err();
         let faults: Vec<String> = ways().iter().filter_map(check).collect();
         if faults.is_empty() { Ok(()) } else { Err(faults.join("\n")) }
     }

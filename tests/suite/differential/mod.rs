@@ -87,7 +87,7 @@ impl Runner<'_> {
     fn name(&self) -> String {
         match self {
             Runner::Interpreter { fuse } => format!("interpreted, fuse {fuse}"),
-            Runner::Code(way) => way.name.to_owned(),
+            Runner::Code(way) => way.name.clone(),
         }
     }
 
