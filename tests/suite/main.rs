@@ -1,5 +1,6 @@
 //! Tests of the whole: what must hold of every graph, checked on random ones.
 
+mod activations;
 mod bits;
 mod cache;
 mod cli;

@@ -32,6 +32,8 @@ pub(super) enum Instruction {
     Constant(f64),
     Unary(Function, Place),
     Polynomial(Polynomial, Place),
+    /// The first, times a polynomial of the second.
+    TimesPolynomial(Place, Polynomial, Place),
     /// The derivative of `x σ(x)`, given x and σ(x).
     SiluSlope(Place, Place),
     /// `x σ(u)`.
@@ -129,14 +131,14 @@ impl<'e> Parts<'e> {
         let Some((argument, polynomial, rest)) = polynomial(expr).filter(|_| self.polynomials) else {
             return Instruction::Binary(op, self.place(x), self.place(y));
         };
-        let polynomial = Instruction::Polynomial(polynomial, Place::Array(self.outputs + argument));
-        let Some((first, others)) = rest.split_first() else { return polynomial };
+        let x = Place::Array(self.outputs + argument);
+        let Some((first, others)) = rest.split_first() else { return Instruction::Polynomial(polynomial, x) };
         let mut product = self.place(first);
         for factor in others {
             let factor = self.place(factor);
             product = self.push(Instruction::Binary(Binary::Mul, product, factor));
         }
-        Instruction::Binary(Binary::Mul, product, self.push(polynomial))
+        Instruction::TimesPolynomial(product, polynomial, x)
     }
 
     /// `x` and `u` where a product is `x σ(u)`, and nothing else is made of this σ(u).
@@ -162,7 +164,8 @@ fn polynomial(expr: &Expr) -> Option<(usize, Polynomial, Vec<&Expr>)> {
         let is_of = |factor: &&Expr| matches!(factor, Expr::Const(_)) || Polynomial::argument(factor) == Some(argument);
         let (of, rest): (Vec<&Expr>, Vec<&Expr>) = all.iter().copied().partition(is_of);
         // A factor by itself is one where it is met.
-        let (_, polynomial) = Polynomial::of(&of).filter(|_| rest.is_empty() || of.len() > 1)?;
+        let is_worth_it = |found: &Polynomial| rest.is_empty() || of.len() > 1 && found.has_times();
+        let (_, polynomial) = Polynomial::of(&of).filter(|(_, polynomial)| is_worth_it(polynomial))?;
         Some((argument, polynomial, rest))
     })
 }

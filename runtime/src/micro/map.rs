@@ -148,6 +148,9 @@ unsafe fn strip<S: Simd, const N: usize>(
                     each_block!(out, blocks, (x, u) times_sigmoid);
                 }
                 Instruction::Polynomial(polynomial, x) => polynomial.run::<S>(place(x), out, blocks * N),
+                Instruction::TimesPolynomial(factors, polynomial, x) => {
+                    polynomial.run_times::<S>(place(x), place(factors), out, blocks * N);
+                }
                 Instruction::Unary(function, x) => unary::<S, N>(function, place(x), out, blocks),
                 Instruction::Binary(op, x, y) => binary::<S>(op, place(x), place(y), out, blocks * N),
                 Instruction::Select(c, x, y) => {

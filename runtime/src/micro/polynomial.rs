@@ -65,6 +65,64 @@ impl Polynomial {
             }
         }
     }
+
+    /// The same times factors, where [`has_times`](Self::has_times). A factor that is zero far from zero stays so, whatever powers of x are
+    /// infinite there: it meets one x after the other.
+    ///
+    /// # Safety
+    /// As for [`Simd`]; the arrays hold so many vectors.
+    #[inline(always)]
+    pub(super) unsafe fn run_times<S: Simd>(&self, x: *const S::T, factors: *const S::T, out: *mut S::T, count: usize) {
+        // SAFETY: the caller's.
+        unsafe {
+            match self.lowest() {
+                0 => self.times::<S, 0>(x, factors, out, count),
+                1 => self.times::<S, 1>(x, factors, out, count),
+                _ => self.times::<S, 2>(x, factors, out, count),
+            }
+        }
+    }
+
+    /// Whether the lowest power of x is one that the loops over factors have.
+    pub(super) fn has_times(&self) -> bool {
+        self.lowest() <= 2
+    }
+
+    /// The lowest power of x.
+    fn lowest(&self) -> usize {
+        let zeros = self.terms.iter().take_while(|c| **c == 0.0).count();
+        2 * zeros + usize::from(self.is_odd)
+    }
+
+    /// Factors, times x as often as `LOWEST` says, times all that is left of the polynomial.
+    #[inline(always)]
+    unsafe fn times<S: Simd, const LOWEST: usize>(
+        &self,
+        x: *const S::T,
+        factors: *const S::T,
+        out: *mut S::T,
+        count: usize,
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut terms = [S::zero(); MAX_TERMS];
+            for (term, c) in terms.iter_mut().zip(self.terms) {
+                *term = S::constant(c);
+            }
+            for v in 0..count {
+                let (x, mut product) = (S::load(x.add(v * S::LANES)), S::load(factors.add(v * S::LANES)));
+                for _ in 0..LOWEST {
+                    product = S::multiply(product, x);
+                }
+                let square = S::multiply(x, x);
+                let mut sum = terms[self.count - 1];
+                for k in (LOWEST / 2..self.count - 1).rev() {
+                    sum = S::multiply_add(sum, square, terms[k]);
+                }
+                S::store(out.add(v * S::LANES), S::multiply(product, sum));
+            }
+        }
+    }
 }
 
 /// `Σ_k of[k] x^k`, where `x` is the operand of number `argument`; none for a constant.
