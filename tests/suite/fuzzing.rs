@@ -48,11 +48,12 @@ fn mutated(rng: &mut ChaCha8Rng, seeds: &[Vec<u8>]) -> Vec<u8> {
     bytes
 }
 
-fn replay(target: Target, count: usize) {
+/// What is kept of a target, and mutations of it that follow from a seed.
+fn replay(target: Target, seed: u64, count: usize) {
     let seeds = target.seeds(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     assert!(!seeds.is_empty());
     seeds.iter().for_each(|seed| target.run(seed));
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
     for _ in 0..count {
         let mut bytes = mutated(&mut rng, &seeds);
         if target == Target::Graph && rng.random_bool(0.2) {
@@ -68,23 +69,35 @@ fn replay(target: Target, count: usize) {
 
 #[test]
 fn specs() {
-    replay(Target::Spec, 3000);
+    replay(Target::Spec, 1, 3000);
 }
 
 #[test]
 fn graphs() {
-    replay(Target::Graph, 3000);
+    replay(Target::Graph, 1, 3000);
 }
 
 #[test]
 fn checkpoints() {
-    replay(Target::Safetensors, 5000);
-    replay(Target::Msgpack, 5000);
+    replay(Target::Safetensors, 1, 5000);
+    replay(Target::Msgpack, 1, 5000);
 }
 
 #[test]
 fn models() {
-    replay(Target::Model, 300);
+    replay(Target::Model, 1, 300);
+}
+
+/// `SCHUR_FUZZ=seed` takes other mutations.
+#[test]
+#[ignore = "half a million mutations: minutes, in a release build"]
+fn half_a_million_mutations() {
+    let seed = std::env::var("SCHUR_FUZZ").map_or(2, |seed| seed.parse().expect("a number"));
+    replay(Target::Spec, seed, 90_000);
+    replay(Target::Graph, seed, 90_000);
+    replay(Target::Safetensors, seed, 150_000);
+    replay(Target::Msgpack, seed, 150_000);
+    replay(Target::Model, seed, 9_000);
 }
 
 #[test]

@@ -3,10 +3,11 @@
 //! Graphs without maps and maxima are compared element by element: for a sum of products there is a bound on what rounding
 //! in any order does. Of zeros, every sum of products is zero, whatever the coefficients.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use schur::ir::dim::{Bindings, Dim};
-use schur::ir::expr::Expr;
+use schur::ir::expr::{Binary, Expr};
 use schur::ir::graph::{Contract, Graph, Op, Path, Requirement};
 use schur::runtime::executor::{Executor, Outputs};
 use schur::runtime::reference::{Arrays, ReferenceError, evaluate, evaluate_all};
@@ -18,7 +19,7 @@ use super::super::Random;
 const MAX_WORK: usize = 1 << 18;
 
 /// True where a graph can be run at once, and all its numbers are near enough to 1 for a tolerance that knows nothing of
-/// them.
+/// them. None may be compared where some are differences of what is equal: they are rounding, or zero where terms are joined.
 pub(super) fn is_moderate(graph: &Graph) -> bool {
     let symbols = graph.nodes.iter().flat_map(|node| &node.ty.dims).flat_map(Dim::symbols);
     let sizes: Bindings = symbols.map(|symbol| (symbol.clone(), 5)).collect();
@@ -30,6 +31,33 @@ pub(super) fn is_moderate(graph: &Graph) -> bool {
     work(graph, &sizes).is_some_and(|work| work <= MAX_WORK)
         && graph.nodes.iter().all(|node| constants(&node.op))
         && graph.nodes.iter().map(|n| growth(&n.op)).product::<f64>() < 1e8
+        && !(graph.nodes.iter().any(|node| compares(&node.op)) && graph.nodes.iter().any(|node| cancels(&node.op)))
+}
+
+/// True where a map has a jump.
+fn compares(op: &Op) -> bool {
+    let is_comparison = |expr: &&Expr| matches!(expr, Expr::Binary(Binary::Gt | Binary::Eq, ..));
+    match op {
+        Op::Map(map) => {
+            let mut parts = HashSet::new();
+            map.expr.add_parts(&mut parts);
+            parts.iter().any(is_comparison)
+        }
+        Op::Input(_) | Op::Param(_) | Op::Contract(_) | Op::Max(_) | Op::Reshape(_) => false,
+    }
+}
+
+/// True where a contraction has a term and the same with the other sign.
+fn cancels(op: &Op) -> bool {
+    match op {
+        Op::Contract(Contract { paths, .. }) => paths.iter().enumerate().any(|(k, path)| {
+            let is_opposite = |other: &Path| {
+                other.coefficient.0 == -path.coefficient.0 && (&other.factors, &other.out) == (&path.factors, &path.out)
+            };
+            paths.iter().skip(k + 1).any(is_opposite)
+        }),
+        Op::Input(_) | Op::Param(_) | Op::Map(_) | Op::Max(_) | Op::Reshape(_) => false,
+    }
 }
 
 fn all_constants(expr: &Expr, near: &impl Fn(f64) -> bool) -> bool {
