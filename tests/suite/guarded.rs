@@ -24,9 +24,10 @@ use schur_ir::program::{Buffer, BufferKind, Code, KernelFn, MAX_CHUNKS, Program}
 use schur_ir::ty::DType;
 use schur_runtime::reference::{Evaluated, evaluate};
 
-use crate::levels::{distance, ways};
+use crate::levels::{Arrays, Way, any_way, distance, ways};
 use crate::random_graph::{random_arrays, random_graph, random_sizes};
 use crate::specs;
+use crate::stacks::{Case, case};
 
 /// At which end of its pages an array stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,17 +243,21 @@ fn check(name: &str, graph: &Graph, seed: u64) {
 
 /// The same, compared or not; gives how many threads called kernels of one program.
 fn run(name: &str, graph: &Graph, seed: u64, compare: bool) -> usize {
+    let arrays = random_arrays(graph, &random_sizes(graph, seed), seed);
+    let ways = ways();
+    run_on(name, graph, &arrays, &ways[seed as usize % ways.len()], compare)
+}
+
+/// The same, on arrays and in a way that are given.
+fn run_on(name: &str, graph: &Graph, (inputs, params): &(Arrays, Arrays), way: &Way, compare: bool) -> usize {
     let _turn = lock(&TURN);
     let label: &'static str = Box::leak(format!("{name}\n").into_boxed_str());
     NAME.store(label.as_ptr().cast_mut(), Ordering::SeqCst);
     NAME_LENGTH.store(label.len(), Ordering::SeqCst);
     // SAFETY: the handler does nothing but what handlers may do.
     unsafe { libc::signal(libc::SIGSEGV, told as *const () as libc::sighandler_t) };
-    let (inputs, params) = random_arrays(graph, &random_sizes(graph, seed), seed);
-    let wanted = if compare { evaluate(graph, &inputs, &params) } else { Ok(Evaluated::default()) };
+    let wanted = if compare { evaluate(graph, inputs, params) } else { Ok(Evaluated::default()) };
     let wanted = wanted.unwrap_or_else(|e| panic!("{name}: {e}\n{graph}"));
-    let ways = ways();
-    let way = &ways[seed as usize % ways.len()];
     let mut threads = 0;
     for side in [Side::Start, Side::End] {
         let program = way.program(graph);
@@ -261,7 +266,7 @@ fn run(name: &str, graph: &Graph, seed: u64, compare: bool) -> usize {
         }
         let (program, guarded) = guard(program, side);
         *GUARDED.write().unwrap() = Some(guarded);
-        let found = way.call(program, &inputs, &params);
+        let found = way.call(program, inputs, params);
         let guarded = GUARDED.write().unwrap().take();
         threads = threads.max(guarded.map_or(0, |guarded| lock(&guarded.callers).len()));
         for (found, wanted) in [(&found.outputs, &wanted.outputs), (&found.statistics, &wanted.statistics)] {
@@ -282,6 +287,14 @@ fn check_random(seeds: std::ops::Range<u64>) {
     }
 }
 
+/// Stacks of layers, as wide as models have them.
+fn check_stacks(seeds: std::ops::Range<u64>) {
+    for seed in seeds {
+        let Case { name, graph, arrays, .. } = case(seed);
+        let _ = run_on(&name, &graph, &arrays, &any_way(seed), true);
+    }
+}
+
 /// The specs of a folder, both modes, forward and with gradients.
 fn check_specs(paths: impl Iterator<Item = std::path::PathBuf>) {
     for (seed, path) in paths.enumerate() {
@@ -299,6 +312,7 @@ fn check_specs(paths: impl Iterator<Item = std::path::PathBuf>) {
 #[test]
 fn kernels_stay_inside_their_memory() {
     check_random(0..60);
+    check_stacks(0..20);
     check_specs(specs::entries("tests/specs").into_iter());
     check_specs(specs::cases().step_by(10));
 }
@@ -327,9 +341,10 @@ fn guarded_kernels_are_called_by_several_threads() {
 }
 
 #[test]
-#[ignore = "all cases and 2,000 graphs: minutes"]
+#[ignore = "all cases, 2,000 graphs and 500 stacks: minutes"]
 fn kernels_of_all_cases_stay_inside_their_memory() {
     check_random(0..2000);
+    check_stacks(0..500);
     check_specs(specs::cases());
 }
 

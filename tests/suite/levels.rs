@@ -130,8 +130,9 @@ pub(crate) fn ways() -> [Way; 7] {
     ]
 }
 
-/// Some of the ways that there are: options and instruction sets that a number picks, whatever they are together.
-pub(crate) fn any_way(number: u64) -> Way {
+/// Some of the ways that there are: options and instruction sets that a seed picks, whatever they are together.
+pub(crate) fn any_way(seed: u64) -> Way {
+    let number = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
     let flag = |bit: u32| number >> bit & 1 == 1;
     let or = |bit, this, that| if flag(bit) { this } else { that };
     let default = LoopOptions::default();
@@ -150,7 +151,7 @@ pub(crate) fn any_way(number: u64) -> Way {
         ..optimised
     };
     let set = InstructionSet::ALL[(number >> 10) as usize % InstructionSet::ALL.len()];
-    Way { name: format!("way {number}"), options, set }
+    Way { name: format!("way of {seed}"), options, set }
 }
 
 /// What compiled code makes of a graph, with the widest instructions of the machine.
