@@ -21,6 +21,7 @@
 pub mod activation;
 #[expect(clippy::arithmetic_side_effects, reason = "widths are within limits, which are checked after every layer")]
 pub mod build;
+pub mod counted;
 pub mod dim;
 #[expect(clippy::arithmetic_side_effects, reason = "expressions are put together, no numbers")]
 pub mod expr;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schur_ir::counted::Counted;
 use schur_ir::graph::OutputKind;
 use schur_ir::ty::DType;
 
@@ -82,7 +83,7 @@ pub enum Fault {
         wanted: String,
     },
     /// The last axis is not as long as the irreps' dimension.
-    #[error("has {given} elements on its last axis where its irreps have {wanted}")]
+    #[error("has {} on its last axis where its irreps have {wanted}", Counted(*.given, "element"))]
     Width {
         /// The length given.
         given: usize,

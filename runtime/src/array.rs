@@ -3,6 +3,7 @@
 //! Invariant: `data` has as many elements as `shape` says (the constructors check it), row-major; bools are 0 or 1.
 
 use ndarray::{ArrayD, IxDyn};
+use schur_ir::counted::Counted;
 use schur_ir::ty::DType;
 
 use crate::aligned::Aligned;
@@ -20,7 +21,7 @@ pub struct Array {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArrayError {
     /// The number of elements is not the shape's.
-    #[error("{given} elements do not fill the shape {shape:?}")]
+    #[error("the shape {shape:?} is not filled by {}", Counted(*.given, "element"))]
     Length {
         /// The shape asked for.
         shape: Vec<usize>,

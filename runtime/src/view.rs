@@ -121,7 +121,7 @@ mod tests {
         assert!(ArrayView::new(&[2, 2], Elements::F32(&[0.0; 4])).is_ok());
         assert!(ArrayView::new(&[usize::MAX, 2, 0], Elements::F32(&[])).is_ok());
         let error = ArrayView::new(&[2, 2], Elements::I32(&[0; 3])).unwrap_err();
-        assert_eq!(error.to_string(), "3 elements do not fill the shape [2, 2]");
+        assert_eq!(error.to_string(), "the shape [2, 2] is not filled by 3 elements");
         assert!(ArrayViewMut::new(&[usize::MAX, 2], ElementsMut::Bool(&mut [])).is_err());
     }
 

@@ -16,7 +16,7 @@ use super::cache::{CacheFolder, tell_failure};
 use super::failure::Failure;
 use super::files::named;
 use super::random;
-use super::terminal::{Progress, Terminal, count, duration, table};
+use super::terminal::{Progress, Terminal, count, counted, duration, table};
 use super::threads::Threads;
 
 /// How often a spec is compiled, and how long a call is repeated.
@@ -121,9 +121,9 @@ impl Bench {
         let mut rows = Vec::new();
         for &size in &self.rows {
             let inputs = random::inputs(&graph, size)?;
-            progress.step(format!("{size} rows, fused"));
+            progress.step(format!("{}, fused", counted(size, "row")));
             let fused = call(&mut fused, &inputs, &params)?;
-            progress.step(format!("{size} rows, unfused"));
+            progress.step(format!("{}, unfused", counted(size, "row")));
             let unfused = call(&mut unfused, &inputs, &params)?;
             let reference = reference(&graph, size, &inputs, &params, &rows, &progress)?;
             rows.push(Row { rows: size, fused, unfused, reference });
@@ -189,7 +189,7 @@ fn reference(
     measured: &[Row],
     progress: &Progress,
 ) -> Result<Option<Duration>, Failure> {
-    progress.step(format!("{size} rows, reference"));
+    progress.step(format!("{}, reference", counted(size, "row")));
     let known = measured.iter().rev().filter(|row| row.rows > 0);
     let expected = known.filter_map(|row| Some(row.reference? * size.div_ceil(row.rows) as u32)).next();
     let unmeasured = measured.iter().any(|row| row.reference.is_none() && row.rows <= size);

@@ -12,7 +12,7 @@ use schur::{Mode, Model, Type};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::terminal::{Terminal, count, table};
+use super::terminal::{Terminal, count, counted, table};
 
 /// Check a spec, and print the type and the parameters of every layer.
 ///
@@ -109,8 +109,8 @@ impl Check {
             ]
         });
         let table = table(["name", "op", "type", "", "parameters", "statistics"], 4, lines);
-        let (parameters, statistics) = (count(parameters), count(statistics));
-        let summary = format!("{}: {parameters} parameters, {statistics} running statistics", model.spec().name);
+        let (parameters, statistics) = (counted(parameters, "parameter"), counted(statistics, "running statistic"));
+        let summary = format!("{}: {parameters}, {statistics}", model.spec().name);
         let validated = validation.map_or_else(String::new, |Validation { elements, error }| {
             format!("\n validated: {} elements are equal but for rounding, {error:.1e} at most", count(elements))
         });

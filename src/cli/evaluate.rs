@@ -14,7 +14,7 @@ use super::cache::{CacheFolder, tell_failure};
 use super::failure::Failure;
 use super::files::{check_finite, named, read_inputs, read_params};
 use super::random::rotations;
-use super::terminal::{Terminal, count, duration, table};
+use super::terminal::{Terminal, count, counted, duration, table};
 use super::threads::Threads;
 
 /// How often the data are run for the time, and how many rotations act on them.
@@ -197,11 +197,11 @@ impl Report {
         });
         let head = ["output", "shape", "irreps", "largest", "equivariance error"];
         format!(
-            " {}, {}\n compiled in {}: {stages}\n ran {} rows in {}: {} rows/s\n\n{}",
+            " {}, {}\n compiled in {}: {stages}\n ran {} in {}: {} rows/s\n\n{}",
             model.spec().name,
             model.spec().dtype,
             duration(self.timings.total()),
-            count(self.rows),
+            counted(self.rows, "row"),
             duration(self.time),
             count(self.rows_per_second() as usize),
             table(head, 3, outputs),

@@ -10,7 +10,7 @@ use schur::{Mode, Model};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, counted};
 
 /// Print the chain of rules from the graph of a spec to the simplified one, and what each step saves.
 ///
@@ -76,7 +76,7 @@ fn text(explanation: &Explanation, ranges: &[(usize, usize)]) -> String {
     if let [_, others @ ..] = ranges
         && !others.is_empty()
     {
-        let part = |(from, program): &(usize, usize)| format!("from {from} rows program {program}");
+        let part = |(from, program): &(usize, usize)| format!("from {} program {program}", counted(*from, "row"));
         let _ = writeln!(text, "by size: {}", ranges.iter().map(part).collect::<Vec<_>>().join(", "));
     }
     text

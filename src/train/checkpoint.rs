@@ -10,6 +10,7 @@
 use std::path::Path;
 
 use indexmap::IndexMap;
+use schur_ir::counted::Counted;
 use schur_runtime::array::{Array, Data};
 use schur_runtime::checkpoint;
 use schur_runtime::store::ParamStore;
@@ -82,9 +83,9 @@ impl Trainer {
             return Err(fail(&"its epochs are not those of its steps").into());
         }
         if progress.step > self.steps() {
-            let (done, asked) = (progress.epochs.len(), self.settings.epochs);
+            let (done, asked) = (Counted(progress.epochs.len(), "epoch"), self.settings.epochs);
             let more = if progress.step.is_multiple_of(self.steps_an_epoch()) { "" } else { " and a part of one" };
-            return Err(fail(&format!("the run has done {done} epochs{more}, and {asked} are asked for")).into());
+            return Err(fail(&format!("the run has done {done}{more}, which is more than --epochs {asked}")).into());
         }
         (self.optimizer, self.params, self.progress) = (optimizer, params, progress);
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use schur_ir::counted::Counted;
 use schur_ir::ty::DType;
 use schur_runtime::bind::CallError;
 use schur_runtime::nearest::Nearest;
@@ -34,7 +35,7 @@ pub enum TrainError {
         fault: DataFault,
     },
     /// There are fewer rows than in a batch.
-    #[error("{set}: a batch of {batch} rows cannot be made of {rows}")]
+    #[error("{set}: a batch of {} cannot be made of {rows}", Counted(*.batch, "row"))]
     Batch {
         /// The training set.
         set: String,
@@ -78,7 +79,7 @@ pub enum DataFault {
         nearest: Nearest,
     },
     /// Arrays have unequal numbers of rows.
-    #[error("`{name}` has {given} rows, `{other}` has {wanted}")]
+    #[error("`{name}` has {}, `{other}` has {wanted}", Counted(*.given, "row"))]
     Rows {
         /// An array.
         name: String,
@@ -103,7 +104,7 @@ pub enum DataFault {
         wanted: DType,
     },
     /// The last axis of the target is not as long as the irreps' dimension.
-    #[error("the target `{name}` has {given} elements on its last axis where the irreps of the output have {wanted}")]
+    #[error("the target `{name}` has {} on its last axis where the irreps of the output have {wanted}", Counted(*.given, "element"))]
     Width {
         /// The array.
         name: String,

@@ -1,6 +1,7 @@
 //! Settings of a run as its command line spells them.
 
 use indexmap::IndexMap;
+use schur_ir::counted::Counted;
 
 /// The numbers that the steps of a run depend on, as a checkpoint names them.
 type Numbers = IndexMap<String, f64>;
@@ -55,7 +56,7 @@ fn optimizer(numbers: &Numbers) -> String {
 
 fn schedule(numbers: &Numbers) -> String {
     match numbers.get("cosine-epochs") {
-        Some(epochs) => format!("cosine over {epochs} epochs"),
+        Some(epochs) => format!("cosine over {}", Counted(*epochs as usize, "epoch")),
         None => "constant".to_owned(),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::builder::Builder;
+use crate::counted::Counted;
 use crate::irreps::{Irrep, Irreps, MulIrrep};
 use crate::spec::{Biases, Layer, Linear, Problem};
 
@@ -133,8 +134,8 @@ fn biases(layer: &Layer, biases: &Biases, irreps_out: &Irreps) -> Result<Vec<usi
         Err(Problem::new(message, "", layer.span_of("biases")))
     };
     if flags.len() != irreps_out.len() {
-        let (found, needed) = (flags.len(), irreps_out.len());
-        return fail(format!("`biases` lists {found} flags, `{irreps_out}` has {needed} chunks: one each is needed"));
+        let (found, needed) = (Counted(flags.len(), "flag"), Counted(irreps_out.len(), "chunk"));
+        return fail(format!("`biases` lists {found}, `{irreps_out}` has {needed}: one each is needed"));
     }
     let biased: Vec<usize> = (0..flags.len()).filter(|&k| flags[k]).collect();
     match biased.iter().map(|&k| irreps_out.chunks()[k]).find(|c| !c.ir.is_scalar()) {

@@ -3,6 +3,7 @@
 use super::builder::Builder;
 use super::pieces::{Part, Piece, irreps_of, zeros_of};
 use super::structure::products;
+use crate::counted::Counted;
 use crate::dim::Dim;
 use crate::expr::{Binary, Expr, Unary};
 use crate::graph::ValueId;
@@ -45,9 +46,9 @@ fn check_count(b: &Builder, layer: &Layer, acts: usize, x: ValueId) -> Result<()
         return Ok(());
     }
     let message = format!(
-        "`{}` has {acts} `acts`, its input `{irreps}` has {} chunks: one each is needed",
+        "`{}` has {acts} `acts`, its input `{irreps}` has {}: one each is needed",
         layer.name.value,
-        irreps.len()
+        Counted(irreps.len(), "chunk")
     );
     Err(Problem::new(message, "", layer.span_of("acts")))
 }
@@ -174,9 +175,10 @@ pub(super) fn gate(b: &mut Builder, layer: &Layer, options: &Gate, x: ValueId) -
     let count = |pieces: &[Piece]| pieces.iter().map(|p| p.mul).sum::<usize>();
     let gates = count(&vectors);
     let Some(extra) = count(&scalars).checked_sub(gates) else {
-        let (irreps, found) = (&b.ty(x).irreps, count(&scalars));
+        let (found, others) = (Counted(count(&scalars), "scalar"), if gates == 1 { "irrep" } else { "irreps" });
         return Err(problem(format!(
-            "`{irreps}` has {found} scalars for {gates} other irreps: each needs one as its gate"
+            "`{}` has {found} for {gates} other {others}: each needs one as its gate",
+            b.ty(x).irreps
         )));
     };
     let mut activated = |pieces: Vec<Piece>, even, odd| {

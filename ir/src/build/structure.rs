@@ -2,6 +2,7 @@
 
 use super::builder::Builder;
 use super::pieces::{Part, Piece, regrouped};
+use crate::counted::Counted;
 use crate::graph::ValueId;
 use crate::irreps::{Irrep, Irreps, MulIrrep};
 use crate::spec::{FilterRule, Layer, Problem};
@@ -70,7 +71,7 @@ pub(super) fn regroup(b: &mut Builder, x: ValueId) -> ValueId {
 pub(super) fn multiply(b: &mut Builder, layer: &Layer, inputs: &[ValueId]) -> Result<ValueId, Problem> {
     let span = layer.span_of("input");
     let &[x, y] = inputs else {
-        let message = format!("`{}` has {} inputs: `multiply` needs two", layer.name.value, inputs.len());
+        let message = format!("`{}` has {}: `multiply` needs two", layer.name.value, Counted(inputs.len(), "input"));
         return Err(Problem::new(message, "", span));
     };
     let rows = b.broadcast(&[&b.ty(x).dims, &b.ty(y).dims], &span)?;
@@ -92,7 +93,7 @@ pub(super) struct Product {
 pub(super) fn products(x: Vec<Piece>, y: Vec<Piece>, most: usize) -> Result<Product, String> {
     let count = |pieces: &[Piece]| pieces.iter().map(|p| p.mul).sum::<usize>();
     if count(&x) != count(&y) {
-        return Err(format!("{} irreps meet {}, as many are needed", count(&x), count(&y)));
+        return Err(format!("{} beside {}, as many are needed", Counted(count(&x), "irrep"), count(&y)));
     }
     let (mut parts, mut chunks, mut zero) = (Vec::new(), Vec::new(), Vec::new());
     for (a, b) in aligned(x, y)? {
@@ -102,7 +103,7 @@ pub(super) fn products(x: Vec<Piece>, y: Vec<Piece>, most: usize) -> Result<Prod
         parts.push(Part::Product(a, b));
         let degrees = a.ir.l.abs_diff(b.ir.l)..=a.ir.l.saturating_add(b.ir.l);
         if degrees.clone().count() > most.saturating_sub(chunks.len()) {
-            return Err(format!("the product has more than {most} chunks, the limit `chunks`"));
+            return Err(format!("the product has more than {}, the limit `chunks`", Counted(most, "chunk")));
         }
         // Without multiplicities, e3nn_jax lists every irrep of the product.
         for l in degrees {

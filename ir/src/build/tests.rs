@@ -283,7 +283,7 @@ fn faults_say_what_was_found_and_point_at_it() {
         (
             "2x0e",
             with("biases = [true, false]"),
-            "`a`: `biases` lists 2 flags, `2x0e` has 1 chunks: one each is needed",
+            "`a`: `biases` lists 2 flags, `2x0e` has 1 chunk: one each is needed",
             "[true, false]",
         ),
         ("2x0e", with("irreps_in = '3x0e'"), "`a`: `irreps_in` is `3x0e`, the input's irreps are `2x0e`", "'3x0e'"),
@@ -370,7 +370,7 @@ fn faults_say_what_was_found_and_point_at_it() {
         (
             "2x0e",
             "op = 'multiply'\ninput = ['x', 'e']".into(),
-            "`a` multiplies `2x0e` by `2x0e+1x0e`: 2 irreps meet 3, as many are needed",
+            "`a` multiplies `2x0e` by `2x0e+1x0e`: 2 irreps beside 3, as many are needed",
             "['x', 'e']",
         ),
         (
@@ -409,13 +409,13 @@ fn faults_say_what_was_found_and_point_at_it() {
         (
             "1o",
             "op = 'norm_activation'\nacts = []".into(),
-            "`a` has 0 `acts`, its input `1x1o` has 1 chunks: one each is needed",
+            "`a` has 0 `acts`, its input `1x1o` has 1 chunk: one each is needed",
             "[]",
         ),
         (
             "0e + 2x1o",
             "op = 'gate'".into(),
-            "`a`: `1x0e+2x1o` has 1 scalars for 2 other irreps: each needs one as its gate",
+            "`a`: `1x0e+2x1o` has 1 scalar for 2 other irreps: each needs one as its gate",
             "[[layers]]",
         ),
         (

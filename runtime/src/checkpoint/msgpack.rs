@@ -3,6 +3,8 @@
 //! The reader borrows what it reads, and never believes a length that is greater than what is left. The writer gives
 //! every value the shortest form, as Python's `msgpack` does.
 
+use schur_ir::counted::Counted;
+
 /// Why bytes are no msgpack value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MsgpackFault {
@@ -13,7 +15,7 @@ pub enum MsgpackFault {
     #[error("a value begins with 0xc1")]
     Reserved,
     /// There is more than one value.
-    #[error("{0} bytes follow its end")]
+    #[error("its end is followed by {}", Counted(*.0, "byte"))]
     Trailing(usize),
 }
 

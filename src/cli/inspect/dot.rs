@@ -6,6 +6,7 @@ use schur::Graph;
 use schur::ir::graph::{Node, Op};
 
 use super::drawing::{cut, short_name};
+use crate::cli::terminal::counted;
 
 /// The graph in Graphviz's language, types on its edges.
 pub(super) fn dot(graph: &Graph) -> String {
@@ -43,9 +44,9 @@ fn label(node: &Node) -> (&'static str, String) {
         Op::Param(param) => {
             (", shape=ellipse, style=dashed", format!("param {}", short_name(&param.name, &node.layer)))
         }
-        Op::Contract(contract) => ("", format!("contract, {} paths", contract.paths.len())),
+        Op::Contract(contract) => ("", format!("contract, {}", counted(contract.paths.len(), "path"))),
         Op::Map(map) => ("", format!("map {}", cut(&map.expr.to_string()))),
-        Op::Max(max) => ("", format!("max, {} axes stay", max.keep)),
+        Op::Max(max) => ("", format!("max, keep {}", max.keep)),
         Op::Reshape(_) => (", style=dotted", "reshape".to_owned()),
     }
 }

@@ -7,6 +7,7 @@ use schur::Graph;
 use schur::ir::graph::{Node, Op, OutputKind, ValueId};
 
 use super::layout::{Layout, Size, layout, ranks};
+use crate::cli::terminal::counted;
 
 /// Width of a character of a box's text, and of the smaller text of types.
 const LETTER: f64 = 7.0;
@@ -204,7 +205,7 @@ fn glyph(value: ValueId, node: &Node) -> Glyph {
         Op::Input(name) => (Shape::Input, "input".to_owned(), name.to_string()),
         Op::Param(param) => (Shape::Param, "param".to_owned(), short_name(&param.name, &node.layer)),
         Op::Contract(c) => {
-            let paths = format!("{} path{}", c.paths.len(), if c.paths.len() == 1 { "" } else { "s" });
+            let paths = counted(c.paths.len(), "path");
             (Shape::Op, "contract".to_owned(), if c.reduces() { format!("{paths}, sums rows") } else { paths })
         }
         Op::Map(map) => (Shape::Op, "map".to_owned(), map.expr.to_string()),

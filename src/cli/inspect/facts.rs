@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::kernels::KernelText;
 use super::stages::Compiled;
+use crate::cli::terminal::count;
 
 /// All that the page's script needs. The first `forward` values of the graph are those of the forward pass; times are
 /// those where every symbol has this size.
@@ -121,7 +122,7 @@ fn kernel_facts(kernel: &KernelText, graph: &Graph) -> Value {
 /// `12,544·N + 64`.
 pub(super) fn polynomial(dim: &Dim) -> String {
     let term = |(coefficient, symbols): (i64, &[schur::ir::dim::Symbol])| {
-        let number = super::super::terminal::count(coefficient.unsigned_abs() as usize);
+        let number = count(coefficient.unsigned_abs() as usize);
         let number = if coefficient == 1 && !symbols.is_empty() { Vec::new() } else { vec![number] };
         number.into_iter().chain(symbols.iter().map(ToString::to_string)).collect::<Vec<_>>().join("·")
     };

@@ -6,13 +6,13 @@
 use schur::compiler::simplify::Cost;
 use schur::{Mode, Pass};
 
-use super::super::failure::Failure;
-use super::super::terminal::count;
 use super::drawing::Drawing;
 use super::facts::{facts, polynomial};
 use super::html::{escape, fill, json};
 use super::stages::{Compiled, Inspected};
 use super::svg::svg;
+use crate::cli::failure::Failure;
+use crate::cli::terminal::count;
 
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str =

@@ -7,10 +7,10 @@ use schur::compiler::loops::Loops;
 use schur::compiler::simplify::{Report, SimplifyOptions};
 use schur::{CompileOptions, Graph, Listings, Mode, Model, Pass, Stage};
 
-use super::super::failure::Failure;
-use super::super::terminal::{count, table};
 use super::kernels::{KernelText, kernels};
 use super::toml::toml;
+use crate::cli::failure::Failure;
+use crate::cli::terminal::{count, counted, table};
 
 /// The size of every symbol for which a program is compiled first.
 pub(super) fn nominal() -> usize {
@@ -160,8 +160,11 @@ impl Inspected<'_> {
 /// What was done to a graph, as comments of its text form.
 fn rules(report: &Report) -> String {
     let mut text = format!(
-        "; {} iterations, {} e-nodes in {} e-classes, then {:?}\n",
-        report.iterations, report.e_nodes, report.e_classes, report.stop
+        "; {}, {} e-nodes in {} e-classes, then {:?}\n",
+        counted(report.iterations, "iteration"),
+        report.e_nodes,
+        report.e_classes,
+        report.stop
     );
     for (rule, times) in report.rules.iter().filter(|(_, times)| *times > 0) {
         let _ = writeln!(text, "; {rule}: {times}");

@@ -89,7 +89,7 @@ fn longer_training_goes_on_from_what_is_saved() {
     assert!(std::fs::read(&run.out).unwrap() == whole);
     assert!(run.refused(1, &["--resume", &run.out, "--rate", "0.5"]).contains("its --rate is 0.001, and 0.5 here"));
     let said = run.refused(1, &["--resume", &run.out, "--epochs", "3"]);
-    assert!(said.contains("the run has done 4 epochs, and 3 are asked for"), "{said}");
+    assert!(said.contains("the run has done 4 epochs, which is more than --epochs 3"), "{said}");
     // The parameters alone are where another run can start.
     let start = run.folder.path("start.safetensors");
     let params: Arrays = arrays(&run.out).into_iter().filter(|(name, _)| !name.contains("optimizer/")).collect();

@@ -68,7 +68,7 @@ fn no_byte_less_is_a_checkpoint() {
         for end in 0..whole.len() {
             assert!(parse(&whole[..end]).is_err(), "{name} cut at {end}");
         }
-        assert_eq!(message(&[&whole[..], b"\0"].concat()), "not a whole msgpack file: 1 bytes follow its end");
+        assert_eq!(message(&[&whole[..], b"\0"].concat()), "not a whole msgpack file: its end is followed by 1 byte");
     }
 }
 
@@ -135,10 +135,10 @@ fn damaged_arrays_are_refused_with_their_name() {
     assert_eq!(refusal(b"\xd4\x01\x93"), damaged);
     assert_eq!(refusal(b"\xc7\x02\x01\x93\x90"), damaged);
     assert_eq!(refusal(b"\xc7\x0b\x01\x93\x90\xa4bool\xc4\x01\0\0"), damaged);
-    let half = "the tensor `params/x`: 1 elements do not fill the shape [2]";
+    let half = "the tensor `params/x`: the shape [2] is not filled by 1 element";
     assert_eq!(refusal(&extension(&[2], "float32", &[0; 4])), half);
     let huge = refusal(&extension(&[usize::MAX, usize::MAX], "float32", &[0; 4]));
-    assert!(huge.contains("1 elements do not fill"), "{huge}");
+    assert!(huge.contains("not filled by 1 element"), "{huge}");
     let mask = "the tensor `params/x`: a mask holds 2 at element 1; only 0 and 1 are allowed";
     assert_eq!(refusal(&extension(&[2], "bool", &[1, 2])), mask);
 }
@@ -152,7 +152,7 @@ fn damaged_chunks_are_refused_with_their_name() {
     let damaged = "the array `params/x` is damaged";
     let [float, double] = ["float32", "float64"].map(|dtype| extension(&[1], dtype, &[0; 8]));
     let short = refusal(b"\x81\xa10\x03", &[b"\x81\xa10", &float]);
-    assert_eq!(short, "the tensor `params/x`: 2 elements do not fill the shape [3]");
+    assert_eq!(short, "the tensor `params/x`: the shape [3] is not filled by 2 elements");
     assert_eq!(refusal(b"\x81\xa11\x02", &[b"\x81\xa10", &float]), damaged);
     assert_eq!(refusal(b"\x81\xa10\xff", &[b"\x81\xa10", &float]), damaged);
     assert_eq!(refusal(b"\x81\xa10\x03", &[b"\x82\xa10", &float, b"\xa11", &double]), damaged);
