@@ -5,7 +5,10 @@
 //! | `params/…`, `batch_stats/…` | the model's, under their names |
 //! | `optimizer/<moment>/<name>` | the moments of the optimiser |
 //! | `progress/…` | the steps done, and the epochs, as f64 |
-//! | `settings/…` | the numbers that the steps depend on, and `target:<output>`: a run is resumed with the same ones |
+//! | `settings/…` | the numbers that the steps depend on: a run is resumed with the same ones |
+//!
+//! Among the settings are `target:<output>`, and `input:<name>` and `layer:<name>` of every part of the spec. A seed that is
+//! no `f64` is in two halves, `seed-high` and `seed-low`.
 
 use std::path::Path;
 
@@ -27,6 +30,9 @@ use crate::error::Error;
 pub fn is_state(name: &str) -> bool {
     ["optimizer/", "progress/", "settings/"].iter().any(|prefix| name.starts_with(prefix))
 }
+
+/// No larger integers are an `f64` each.
+const LARGEST_EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
 
 type Arrays = IndexMap<String, Array>;
 
@@ -91,19 +97,18 @@ impl Trainer {
         Ok(())
     }
 
-    /// The numbers that steps depend on, and what is trained.
+    /// The numbers that steps depend on, what is trained, and of which spec.
     fn fixed(&self) -> IndexMap<String, f64> {
         let settings = &self.settings;
         let mut fixed = IndexMap::from([
             ("batch", settings.batch as f64),
             ("rows", self.train.len() as f64),
-            ("seed", settings.seed as f64),
             ("rate", settings.schedule.rate),
             ("warmup", settings.schedule.warmup as f64),
         ]);
-        // A number of 64 bits is no f64.
-        if settings.seed > 1 << f64::MANTISSA_DIGITS {
-            fixed.insert("seed-low", (settings.seed as u32).into());
+        match settings.seed {
+            seed @ 0..=LARGEST_EXACT => fixed.extend([("seed", seed as f64)]),
+            seed => fixed.extend([("seed-high", (seed >> 32) as f64), ("seed-low", (seed as u32).into())]),
         }
         match settings.loss {
             Loss::Mse => fixed.insert("mse", 1.0),
@@ -122,10 +127,11 @@ impl Trainer {
         }
         fixed.extend(settings.clip.map(|clip| ("clip", clip)));
         let target = (format!("target:{}", self.train.layout().target), 1.0);
-        fixed.into_iter().map(|(name, value)| (name.to_owned(), value)).chain([target]).collect()
+        let spec = self.spec.iter().map(|(part, number)| (part.clone(), *number));
+        fixed.into_iter().map(|(name, value)| (name.to_owned(), value)).chain([target]).chain(spec).collect()
     }
 
-    /// Checks that a saved run had the same settings.
+    /// Checks that a saved run had the same settings, and the same spec.
     fn check_settings(&self, saved: &Arrays) -> Result<(), String> {
         if saved.is_empty() {
             return Err("it holds no run of training".to_owned());

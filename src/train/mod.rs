@@ -12,6 +12,7 @@ mod error;
 mod loss;
 mod optimizer;
 mod schedule;
+mod spec;
 mod told;
 mod trainer;
 

@@ -1,4 +1,4 @@
-//! Settings of a run as its command line spells them.
+//! Settings of a run as its command line spells them, and what of its spec is another.
 
 use indexmap::IndexMap;
 use schur_ir::counted::Counted;
@@ -6,8 +6,35 @@ use schur_ir::counted::Counted;
 /// The numbers that the steps of a run depend on, as a checkpoint names them.
 type Numbers = IndexMap<String, f64>;
 
-/// What is said where a saved run had other settings than this one, by the first that differs.
+/// What is said where a saved run had another spec or other settings than this one, by the first that differs.
 pub(super) fn difference(saved: &Numbers, own: &Numbers) -> Option<String> {
+    other_part(saved, own).or_else(|| other_setting(saved, own))
+}
+
+/// The input or the layer that one of the specs lacks; where they have the same, the first that is another.
+fn other_part(saved: &Numbers, own: &Numbers) -> Option<String> {
+    if part(saved, |_| true).is_none() {
+        return Some("it does not tell its spec".to_owned());
+    }
+    if let Some(lost) = part(saved, |name| !own.contains_key(name)) {
+        return Some(format!("its spec has {lost}, and this one has not"));
+    }
+    if let Some(new) = part(own, |name| !saved.contains_key(name)) {
+        return Some(format!("its spec lacks {new}"));
+    }
+    Some(format!("{} is another in its spec", part(own, |name| saved.get(name) != own.get(name))?))
+}
+
+/// The first number that is of a part of a spec, and wanted: what it is of.
+fn part(numbers: &Numbers, is_wanted: impl Fn(&str) -> bool) -> Option<String> {
+    let kinds = [("input:", "input"), ("layer:", "layer")];
+    let of = |name: &String| {
+        kinds.iter().find_map(|(prefix, kind)| Some(format!("the {kind} `{}`", name.strip_prefix(prefix)?)))
+    };
+    numbers.keys().filter(|name| is_wanted(name)).find_map(of)
+}
+
+fn other_setting(saved: &Numbers, own: &Numbers) -> Option<String> {
     let name = own.keys().chain(saved.keys()).find(|name| saved.get(*name) != own.get(*name))?;
     let spelled = |numbers: &Numbers| option(name).1(numbers);
     let (then, now) = (spelled(saved), spelled(own));
@@ -29,13 +56,20 @@ fn option(name: &str) -> (&'static str, fn(&Numbers) -> String) {
         "rate" => ("--rate", |numbers| of(numbers, "rate")),
         "warmup" => ("--warmup", |numbers| of(numbers, "warmup")),
         "clip" => ("--clip", |numbers| of(numbers, "clip")),
-        "seed" | "seed-low" => ("--seed", |numbers| of(numbers, "seed")),
+        "seed" | "seed-high" | "seed-low" => ("--seed", seed),
         _ => ("--target", target),
     }
 }
 
 fn of(numbers: &Numbers, name: &str) -> String {
     numbers.get(name).map_or("not given".to_owned(), f64::to_string)
+}
+
+fn seed(numbers: &Numbers) -> String {
+    match (numbers.get("seed-high"), numbers.get("seed-low")) {
+        (Some(high), Some(low)) => ((*high as u64) << 32 | *low as u64).to_string(),
+        _ => of(numbers, "seed"),
+    }
 }
 
 fn loss(numbers: &Numbers) -> String {

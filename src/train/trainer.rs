@@ -1,9 +1,10 @@
 //! A run: parameters, optimiser and progress, and what a step does to them.
 //!
-//! Invariant: everything that later steps depend on is in the [`Settings`], the data, and what a checkpoint holds.
+//! Invariant: everything that later steps depend on is in the spec, the [`Settings`], the data, and what a checkpoint holds.
 
 use std::num::NonZeroUsize;
 
+use indexmap::IndexMap;
 use ndarray::ArrayD;
 use schur_compiler::compile::{CompileOptions, compile};
 use schur_ir::build::Mode;
@@ -22,6 +23,7 @@ use super::error::{DataFault, TrainError};
 use super::loss::{COTANGENT, LOSS, Loss, target_input, training_graph};
 use super::optimizer::{Method, Optimizer, norm};
 use super::schedule::Schedule;
+use super::spec::parts;
 use crate::compiled;
 use crate::error::Error;
 use crate::finite::NonFinite;
@@ -96,6 +98,8 @@ pub struct Trainer {
     batch: Option<DataSet>,
     /// What the last step returned, to be written over.
     results: Option<Outputs>,
+    /// Which spec it is of.
+    pub(super) spec: IndexMap<String, f64>,
     /// The order of rows of an epoch.
     order: Option<(u64, Vec<usize>)>,
 }
@@ -131,6 +135,7 @@ impl Trainer {
             one,
             batch: None,
             results: None,
+            spec: parts(model)?,
             order: None,
         };
         trainer.predictor.error(&trainer.params, &trainer.train)?;

@@ -57,7 +57,7 @@ pub(crate) struct Train {
     /// The parameters to start from; without, they are initialised from the seed.
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     params: Option<PathBuf>,
-    /// Go on with a run that was saved; all settings must be those of the run.
+    /// Go on with a run that was saved; the spec and all settings must be those of the run.
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
     /// Where the run is saved.

@@ -11,7 +11,7 @@ use ndarray::{Array1, Array2, ArrayD, s};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use schur::train::{DataSet, Decay, Layout, Loss, Method, Schedule, Settings, Trainer, order, training_graph};
-use schur::{CompileOptions, DType, Mode, Model, ParamStore, Rotation};
+use schur::{CompileOptions, DType, Mode, Model, ParamStore, Rotation, Source};
 use schur_runtime::array::Array;
 use schur_runtime::reference::{Evaluated, evaluate};
 
@@ -290,8 +290,58 @@ fn a_run_is_resumed_with_its_own_settings_alone() {
     // As floats, these seeds are one.
     let large = |seed| Settings { seed, ..saved };
     of(large(u64::MAX)).save(&path).unwrap();
-    assert_eq!(refused(large(u64::MAX - 2)), "its `seed-low` is 4294967295, and 4294967293 here");
+    assert_eq!(refused(large(u64::MAX - 2)), "its --seed is 18446744073709551615, and 18446744073709551613 here");
     of(large(u64::MAX)).resume(&path).unwrap();
+}
+
+/// The network, as a program might write it.
+const NETWORK_AS_JSON: &str = r#"{
+    "layers": [
+        {"irreps_out": "8x0e+3x1o", "num_indexed_weights": 3, "weights": "species", "input": "x", "op": "linear", "name": "embed"},
+        {"eps": 1e-4, "op": "batch_norm", "name": "norm", "input": ["embed"]},
+        {"name": "hidden", "op": "gate", "input": "norm"},
+        {"name": "y", "op": "linear", "input": "hidden", "irreps_out": "0e + 1o", "biases": false}
+    ],
+    "inputs": {"x": {"irreps": "4x0e+2x1o", "shape": ["N"]}, "species": {"dtype": "i32", "shape": ["N"]}},
+    "outputs": ["y"], "dtype": "f64", "name": "another name"
+}"#;
+
+#[test]
+fn a_run_is_resumed_with_its_own_spec_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.safetensors");
+    let (train, test) = (network_data(40, DType::F64, 1), network_data(20, DType::F64, 2));
+    let of = |model: &Model| trainer(model, settings(Loss::Mse, Method::adam(), 0.01), &train, &test);
+    of(&model(NETWORK)).save(&path).unwrap();
+    of(&model(&NETWORK.replace("op = ", "# What it is.\nop = "))).resume(&path).unwrap();
+    of(&Model::parse(&Source::new("spec.json", NETWORK_AS_JSON).unwrap()).unwrap()).resume(&path).unwrap();
+
+    let refused = |text: &str| {
+        let refusal = of(&model(text)).resume(&path).unwrap_err().to_string();
+        refusal.split_once(" cannot be resumed: ").unwrap().1.to_owned()
+    };
+    let with = |line: &str, more: &str| refused(&NETWORK.replace(line, &format!("{line}\n{more}")));
+    assert_eq!(with("op = \"batch_norm\"", "eps = 1e-3"), "the layer `norm` is another in its spec");
+    // Steps are the same, the errors of the test set are not.
+    let average = "use_running_average = false";
+    assert_eq!(with("op = \"batch_norm\"", average), "the layer `norm` is another in its spec");
+    assert_eq!(with("op = \"gate\"", "even_act = \"tanh\""), "the layer `hidden` is another in its spec");
+    assert_eq!(with("irreps_out = \"1x0e + 1x1o\"", "biases = true"), "the layer `y` is another in its spec");
+    let config = |line: &str| NETWORK.replace("inputs.x", &format!("config.{line}\ninputs.x"));
+    let gradient = config("gradient_normalization = \"element\"");
+    assert_eq!(refused(&gradient), "the layer `embed` is another in its spec");
+    // Every output is one term, which is normalised so by either.
+    of(&model(&config("path_normalization = \"path\""))).resume(&path).unwrap();
+    let lost = "its spec has the layer `hidden`, and this one has not";
+    assert_eq!(refused(&NETWORK.replace("hidden", "gated")), lost);
+    let more = format!("{NETWORK}\n[[layers]]\nname = \"more\"\nop = \"filter\"\ninput = \"hidden\"\nlmax = 0");
+    assert_eq!(refused(&more), "its spec lacks the layer `more`");
+
+    let whole = schur::checkpoint::read(&path).unwrap();
+    let untold = whole.iter().filter(|(name, _)| !name.starts_with("settings/input:"));
+    let untold = untold.filter(|(name, _)| !name.starts_with("settings/layer:"));
+    schur::checkpoint::write(&path, untold.map(|(name, array)| (name.as_str(), array))).unwrap();
+    assert_eq!(refused(NETWORK), "it does not tell its spec");
 }
 
 #[test]
