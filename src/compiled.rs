@@ -1,5 +1,6 @@
 //! A compiled model: a program, ready to be called with arrays of any batch size.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,10 +51,15 @@ impl Timings {
     }
 }
 
-/// The executor of a program, within the memory that the options allow.
-pub(crate) fn executor(program: Program, options: &CompileOptions) -> Result<Executor, Error> {
+/// The executor of a program, within the memory that the options allow, and on so many threads at most; without, one a core.
+pub(crate) fn executor(
+    program: Program,
+    options: &CompileOptions,
+    threads: Option<NonZeroUsize>,
+) -> Result<Executor, Error> {
     let mut executor = Executor::new(Arc::new(program))?;
     executor.limit_memory(options.limits.memory.min(memory::total()));
+    threads.into_iter().for_each(|threads| executor.set_threads(threads.get()));
     Ok(executor)
 }
 
@@ -62,7 +68,7 @@ impl CompiledModel {
         let Compiled { program, others, by_size } = compiled;
         let others = others.into_iter().map(|graph| Other { graph, executor: None }).collect();
         let choice = Choice::new(&program, by_size);
-        let executor = executor(program, &options)?;
+        let executor = executor(program, &options, None)?;
         Ok(CompiledModel { executor, others, choice, options, timings })
     }
 
@@ -137,7 +143,7 @@ impl CompiledModel {
             Some(executor) => executor,
             slot @ None => {
                 let program = compile_simplified(&other.graph, &self.options, &mut |_, _| {})?;
-                slot.insert(executor(program, &self.options)?)
+                slot.insert(executor(program, &self.options, None)?)
             }
         };
         executor.set_threads(self.executor.threads());

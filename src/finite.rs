@@ -12,6 +12,7 @@ use schur_runtime::executor::{Executor, Outputs};
 use schur_runtime::store::ParamStore;
 use schur_runtime::view::{ArrayView, Elements};
 
+use crate::compiled::executor;
 use crate::error::Error;
 use crate::model::Model;
 
@@ -104,7 +105,7 @@ impl Model {
         if let Some(found) = given.or_else(stored) {
             return Ok(Some(found));
         }
-        let layers = self.layer_outputs(mode, &inputs, params, threads)?;
+        let layers = self.layer_executor(mode, threads)?.call(&inputs, params)?;
         let of = |origin, arrays: &IndexMap<std::sync::Arc<str>, Array>| {
             arrays.iter().find_map(|(name, array)| NonFinite::of(origin, name, array.view()))
         };
@@ -113,22 +114,26 @@ impl Model {
             .or_else(|| of(Origin::Gradient, &returned.gradients)))
     }
 
-    /// What every layer makes, in their order.
-    fn layer_outputs(
-        &self,
-        mode: Mode,
-        inputs: &[(&str, ArrayView<'_>)],
-        params: &ParamStore,
-        threads: Option<NonZeroUsize>,
-    ) -> Result<Outputs, Error> {
+    /// What computes the output of every layer, in their order.
+    fn layer_executor(&self, mode: Mode, threads: Option<NonZeroUsize>) -> Result<Executor, Error> {
         let outputs: Vec<Spanned<String>> = self.spec().layers.iter().map(|layer| layer.name.clone()).collect();
         let graph = self.graph_of(&ModelSpec { outputs, ..self.spec().clone() }, mode)?;
         let options = CompileOptions { simplify: None, ..CompileOptions::default() };
-        let program = compile(&graph, &options, &mut |_, _| {})?;
-        let mut executor = Executor::new(program.into())?;
-        if let Some(threads) = threads {
-            executor.set_threads(threads.get());
-        }
-        Ok(executor.call(inputs, params)?)
+        executor(compile(&graph, &options, &mut |_, _| {})?, &options, threads)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schur_ir::spec::{SpecBuilder, norm};
+
+    use super::*;
+
+    #[test]
+    fn the_search_runs_on_no_more_threads_than_it_may() {
+        let spec = SpecBuilder::new("m").input("x", ["N"], "2x1o").layer("y", norm("x")).outputs(["y"]);
+        let model = Model::new(spec).unwrap();
+        let most = |threads| model.layer_executor(Mode::Infer, NonZeroUsize::new(threads)).unwrap().threads();
+        assert_eq!([1, 2, 3].map(most), [1, 2, 3]);
     }
 }

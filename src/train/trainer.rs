@@ -322,11 +322,7 @@ fn of_row(mut error: CallError, start: usize) -> CallError {
 }
 
 fn executor(graph: &Graph, settings: &Settings, options: &CompileOptions) -> Result<Executor, Error> {
-    let mut executor = compiled::executor(compile(graph, options, &mut |_, _| {})?, options)?;
-    if let Some(threads) = settings.threads {
-        executor.set_threads(threads.get());
-    }
-    Ok(executor)
+    compiled::executor(compile(graph, options, &mut |_, _| {})?, options, settings.threads)
 }
 
 /// The name of the target, where batches can be made of the sets and both are laid out for the model and this target.
