@@ -145,6 +145,11 @@ pub use error::Error;
 pub use finite::{NonFinite, Origin, all_finite};
 pub use model::{Model, Pass};
 
+/// The program in README, which is compiled and run with the examples of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 // What arrays and maps of the interface are of.
 pub use {indexmap, ndarray};
 
