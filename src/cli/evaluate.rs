@@ -28,8 +28,10 @@ const ROTATIONS: usize = 4;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  schur evaluate examples/forces/model.toml --data examples/forces/test.safetensors
-  schur evaluate model.toml --data data.safetensors --params params.safetensors --json")]
+  schur evaluate examples/forces/model.toml \\
+      --data examples/forces/test.safetensors
+  schur evaluate model.toml --data data.safetensors \\
+      --params params.safetensors --json")]
 pub(crate) struct Evaluate {
     /// The model spec: a .toml or .json file.
     spec: PathBuf,

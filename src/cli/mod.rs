@@ -78,3 +78,21 @@ fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> {
         Command::Completions(completions) => completions.run(terminal),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// A longer line is broken, and can no longer be copied.
+    #[test]
+    fn examples_fit_a_terminal() {
+        let arguments = Arguments::command();
+        let examples = arguments.get_subcommands().filter_map(|command| command.get_after_help());
+        let lines: Vec<String> =
+            examples.flat_map(|help| help.to_string().lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+        assert!(lines.iter().any(|line| line.starts_with("  schur train ")));
+        assert_eq!(lines.iter().find(|line| line.len() > 80), None);
+    }
+}

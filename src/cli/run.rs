@@ -24,10 +24,13 @@ use super::threads::Threads;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  schur run model.toml --params p.safetensors --inputs x.safetensors --outputs y.safetensors
-  schur run model.toml --params p.safetensors --inputs x.safetensors --outputs y.safetensors \\
+  schur run model.toml --params p.safetensors \\
+      --inputs x.safetensors --outputs y.safetensors
+  schur run model.toml --params p.safetensors \\
+      --inputs x.safetensors --outputs y.safetensors \\
       --train --batch-stats updated.safetensors
-  schur run model.toml --params p.safetensors --inputs x.safetensors --outputs y.safetensors \\
+  schur run model.toml --params p.safetensors \\
+      --inputs x.safetensors --outputs y.safetensors \\
       --cotangents c.safetensors --gradients g.safetensors")]
 pub(crate) struct Run {
     /// The model spec: a .toml or .json file.

@@ -26,17 +26,20 @@ use report::Report;
 /// Train a spec on a file of data, with the loss on one of its outputs.
 ///
 /// One program computes the loss, all gradients and the updated statistics of a batch; another one predicts. All rows of
-/// both files are checked before the first step: types, shapes, indices, and that no number is NaN or infinite. At the end, a table shows the loss and the root mean square error (RMSE)
-/// of the test set epoch by epoch, and the error of the test set after a random rotation of its inputs and its target.
+/// both files are checked before the first step: types, shapes, indices, and that no number is NaN or infinite. At the
+/// end, a table shows the loss and the root mean square error (RMSE) of the test set epoch by epoch, and the error of the
+/// test set after a random rotation of its inputs and its target.
 ///
 /// The file of `--out` holds the parameters, as `schur run --params` reads them, and the state of the run. Ctrl-C finishes
 /// the step and saves; `--resume` goes on from there, to the same bits as if nothing had happened.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  schur train examples/forces/model.toml --data examples/forces/train.safetensors \\
-      --test examples/forces/test.safetensors --target forces \\
-      --rate 2e-3 --schedule cosine --epochs 60 --out forces.safetensors --curve forces.svg
+  schur train examples/forces/model.toml --target forces \\
+      --data examples/forces/train.safetensors \\
+      --test examples/forces/test.safetensors \\
+      --rate 2e-3 --schedule cosine --epochs 60 \\
+      --out forces.safetensors --curve forces.svg
   schur train model.toml --data train.safetensors --test test.safetensors \\
       --target energy=e_total --loss huber --huber-delta 0.1 --optimizer adamw \\
       --weight-decay 1e-2 --warmup 500 --clip 10 --out run.safetensors")]
