@@ -62,7 +62,7 @@ impl PartialEq for ParamStore {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The model has no such array.
-    #[error("there is no parameter `{name}`{nearest}")]
+    #[error("the model has no parameter `{name}`{nearest}")]
     Unknown {
         /// The name asked for.
         name: String,
@@ -368,7 +368,7 @@ mod tests {
         let mut store = store();
         assert_eq!(
             message(store.get("params/mix/v")),
-            "there is no parameter `params/mix/v`; did you mean `params/mix/w`?"
+            "the model has no parameter `params/mix/v`; did you mean `params/mix/w`?"
         );
         assert_eq!(
             message(store.set("params/mix/b", Array::zeros([5], DType::F32).unwrap())),
@@ -415,7 +415,7 @@ mod tests {
             let array = a.shift_remove("params/mix/b").unwrap();
             a.insert("params/mix/bias".into(), array);
         });
-        assert_eq!(message(renamed), "there is no parameter `params/mix/bias`; did you mean `params/mix/b`?");
+        assert_eq!(message(renamed), "the model has no parameter `params/mix/bias`; did you mean `params/mix/b`?");
         let wrong = of(|a| drop(a.insert("params/mix/b".into(), Array::zeros([4, 1], DType::F32).unwrap())));
         assert_eq!(message(wrong), "the parameter `params/mix/b` has the shape [4, 1] where [4] is wanted");
     }

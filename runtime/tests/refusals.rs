@@ -156,7 +156,7 @@ fn stores_of_another_model() {
     other.dtype = DType::F32;
     other.params[0].param.name = "params/mix/v".into();
     let error = store(&other).check(executor.program()).unwrap_err();
-    assert_eq!(error.to_string(), "there is no parameter `params/mix/v`; did you mean `params/mix/w`?");
+    assert_eq!(error.to_string(), "the model has no parameter `params/mix/v`; did you mean `params/mix/w`?");
 }
 
 #[test]

@@ -39,7 +39,13 @@ pub(crate) struct Bench {
     /// The model spec: a .toml or .json file.
     spec: PathBuf,
     /// The numbers of rows.
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,64,1000,10000")]
+    #[arg(
+        long,
+        value_name = "N",
+        value_delimiter = ',',
+        default_value = "1,64,1000,10000",
+        allow_negative_numbers = true
+    )]
     rows: Vec<usize>,
     /// Compile for training: batch norms use the statistics of the batch.
     #[arg(long)]

@@ -9,7 +9,7 @@ use schur::CompiledModel;
 #[derive(Debug, Args)]
 pub(crate) struct Threads {
     /// The most threads that compute; without, one a core. Results have the same bits for any number.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true)]
     threads: Option<NonZeroUsize>,
 }
 
@@ -23,4 +23,8 @@ impl Threads {
     pub(crate) fn most(&self) -> Option<NonZeroUsize> {
         self.threads
     }
+}
+
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "must be a whole number above 0".to_owned())
 }

@@ -120,7 +120,7 @@ fn names_of_any_length_make_short_messages_in_little_time() {
     checkpoint::write(&path, names.iter().map(|name| (name.as_str(), &array))).unwrap();
     let compiled = small().compile(Mode::Infer, &CompileOptions::default()).unwrap();
     let error = compiled.params(checkpoint::read(&path).unwrap()).unwrap_err();
-    assert!(error.to_string().contains("there is no parameter"));
+    assert!(error.to_string().contains("the model has no parameter"));
 }
 
 /// Damaged headers of checkpoints: lengths that lie, nesting, and sizes whose product overflows.

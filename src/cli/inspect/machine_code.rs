@@ -4,6 +4,7 @@
 //! no places.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::ops::Range;
 
 use iced_x86::{Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter, OpKind, SymbolResolver, SymbolResult};
@@ -98,12 +99,12 @@ fn target(instruction: &Instruction) -> Option<u64> {
     }
 }
 
-/// Bytes as numbers: `4 × 0.125`.
+/// Bytes as numbers: `4 × 0.125`. What is very small, as integers are that are read as floats, has an exponent.
 fn numbers(bytes: &[u8], dtype: DType) -> String {
     let all: Vec<String> = match dtype {
-        DType::F64 => bytes.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes).to_string()).collect(),
+        DType::F64 => bytes.as_chunks().0.iter().map(|bytes| number(f64::from_le_bytes(*bytes))).collect(),
         DType::F32 | DType::I32 | DType::Bool => {
-            bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes).to_string()).collect()
+            bytes.as_chunks().0.iter().map(|bytes| number(f32::from_le_bytes(*bytes))).collect()
         }
     };
     let mut runs: Vec<(&str, usize)> = Vec::new();
@@ -117,11 +118,23 @@ fn numbers(bytes: &[u8], dtype: DType) -> String {
     runs.collect::<Vec<_>>().join(", ")
 }
 
+/// `0.125`, `1`, `1e-45`.
+fn number(value: impl Debug) -> String {
+    let text = format!("{value:?}");
+    text.strip_suffix(".0").unwrap_or(&text).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use schur::compiler::codegen::MachineCode;
 
     use super::*;
+
+    #[test]
+    fn constants_are_short() {
+        let bytes: Vec<u8> = [1.0, -0.125, 1e-45, 1e30].into_iter().flat_map(f32::to_le_bytes).collect();
+        assert_eq!(numbers(&bytes, DType::F32), "1, -0.125, 1e-45, 1e30");
+    }
 
     #[test]
     fn jumps_and_constants_have_names() {

@@ -67,7 +67,7 @@ pub(crate) struct Inspect {
     #[arg(hide_possible_values = true)]
     rules: Vec<String>,
     /// Show what is compiled for calls of this size: every symbol stands for so many.
-    #[arg(long, value_name = "SIZE", default_value_t = nominal())]
+    #[arg(long, value_name = "SIZE", default_value_t = nominal(), allow_negative_numbers = true)]
     size: usize,
     /// Only the kernels whose name contains this: for the stages loops, clif and asm.
     #[arg(long, value_name = "NAME")]

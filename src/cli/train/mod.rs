@@ -67,7 +67,7 @@ pub(crate) struct Train {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// After how many epochs the run is saved; always at the end.
-    #[arg(long, value_name = "EPOCHS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "EPOCHS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     save_every: u64,
     /// Where the picture of losses and errors is written, as an SVG.
     #[arg(long, value_name = "FILE")]

@@ -197,7 +197,10 @@ fn wrong_arguments_are_told_before_anything_is_done() {
     assert!(said.contains("train.safetensors: a batch of 201 rows cannot be made of 200"), "{said}");
     assert!(said.contains("help: --batch says how many rows a batch has"), "{said}");
     assert!(run.refused(2, &["--batch", "0"]).contains("0 is not in 1.."));
-    assert!(run.refused(2, &["--seed", "-1"]).contains("invalid value '-1' for '--seed"));
+    for option in ["--seed", "--save-every", "--threads"] {
+        assert!(run.refused(2, &[option, "-1"]).contains(&format!("invalid value '-1' for '{option}")));
+    }
+    assert!(run.refused(2, &["--threads", "0"]).contains("must be a whole number above 0"));
     assert!(run.refused(2, &["--rate", "inf"]).contains("must be above 0 and finite"));
     printed(&run.arguments(&["--epochs", "1", "--optimizer", "adamw", "--weight-decay", "0"]));
     std::fs::remove_file(&run.out).unwrap();

@@ -57,6 +57,6 @@ fn gradients_of_another_type_or_name_are_refused() {
     assert_eq!(update("params/p", Data::F64(vec![1.0].into())), "the parameter `params/p` is f64 where f32 is wanted");
     assert_eq!(
         update("params/q", Data::F32(vec![1.0].into())),
-        "there is no parameter `params/q`; did you mean `params/p`?"
+        "the model has no parameter `params/q`; did you mean `params/p`?"
     );
 }
