@@ -238,13 +238,8 @@ impl Expr {
     pub fn select(condition: Expr, a: Expr, b: Expr) -> Self {
         let is_comparison = matches!(condition, Expr::Binary(Binary::Gt | Binary::Eq, ..));
         match (condition.as_constant(), a.as_constant(), b.as_constant()) {
-            (Some(c), ..) => {
-                if c != 0.0 {
-                    a
-                } else {
-                    b
-                }
-            }
+            (Some(c), ..) if c != 0.0 => a,
+            (Some(_), ..) => b,
             (None, ..) if a == b => a,
             (None, Some(1.0), Some(0.0)) if is_comparison => condition,
             (None, ..) => Expr::Select(Part::from(condition), Part::from(a), Part::from(b)),
