@@ -59,7 +59,9 @@ pub(crate) fn executor(
 ) -> Result<Executor, Error> {
     let mut executor = Executor::new(Arc::new(program))?;
     executor.limit_memory(options.limits.memory.min(memory::total()));
-    threads.into_iter().for_each(|threads| executor.set_threads(threads.get()));
+    if let Some(threads) = threads {
+        executor.set_threads(threads.get());
+    }
     Ok(executor)
 }
 

@@ -1,7 +1,7 @@
 //! Simplification: equality saturation from graph to graph, and extraction of the graph that costs least.
 //!
-//! Three steps: `narrow` drops chunks that nobody reads, once `unchanged` let readers of copies read what is copied; `saturate` fills an e-graph with all that the `rules`
-//! find; `extract` takes one op for every value that is needed. docs/simplify.md lists the rules with their equations.
+//! Three steps: `narrow` drops chunks that nobody reads, once `unchanged` let readers of copies read what is copied; `saturate`
+//! fills an e-graph with all that the `rules` find; `extract` takes one op for every value that is needed. docs/simplify.md lists the rules with their equations.
 //!
 //! Invariants: the result verifies where the graph did; it has the same inputs, parameters, outputs, requirements and
 //! types of outputs; limits on e-nodes and iterations end the search, never time, so one graph has one result.
