@@ -82,12 +82,12 @@ impl KernelBuilder<'_> {
         self.b.ins().band(mask, a)
     }
 
-    /// The larger one of x and 0; NaN where x is: in four instructions, where any maximum takes eight or so.
+    /// The larger one of x and 0; NaN where x is: in two instructions, where any maximum takes eight or so.
     pub(super) fn positive_part(&mut self, x: Value) -> Value {
         let zero = self.constant(0.0);
         let below = self.b.ins().fcmp(FloatCC::LessThanOrEqual, x, zero);
-        let others = self.b.ins().bnot(below);
-        self.keep(others, x)
+        let below = self.b.ins().bitcast(self.vector, little_endian(), below);
+        self.b.ins().band_not(x, below)
     }
 
     /// `Σ coefficients[k] x^(n-k)`, highest power first, by Horner's rule.
