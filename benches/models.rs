@@ -77,28 +77,23 @@ struct Subject {
 }
 
 impl Subject {
-    fn new(text: &str, mode: Mode, pass: Pass, rows: usize) -> Self {
+    fn new(text: &str, mode: Mode, pass: &Pass, rows: usize) -> Self {
         let model = model(text);
-        let graph = match pass {
-            Pass::Forward => model.graph(mode),
-            Pass::Joint => model.joint(mode),
-        };
+        let graph = model.graph_of(pass, mode);
         let (graph, params) = (graph.expect("the spec is right"), model.init(0).expect("parameters fit"));
-        let mut compiled = model.compile(mode, &CompileOptions::default()).expect("it compiles");
-        if pass == Pass::Joint {
-            compiled = model.compile_joint(mode, &CompileOptions::default()).expect("it compiles");
-        }
+        let compiled =
+            model.compile_observed(pass, mode, &CompileOptions::default(), &mut |_| {}).expect("it compiles");
         let program = compiled.program();
         let inputs = program.inputs.iter().map(|slot| {
             let buffer = &program.buffers[slot.buffer.index()];
             (slot.name.to_string(), array(buffer.dtype, rows, buffer.width))
         });
         let inputs = inputs.collect();
-        Subject { model, mode, pass, graph, params, inputs }
+        Subject { model, mode, pass: pass.clone(), graph, params, inputs }
     }
 
     fn compiled(&self, options: &CompileOptions) -> CompiledModel {
-        self.model.compile_observed(self.pass, self.mode, options, &mut |_| {}).expect("it compiles")
+        self.model.compile_observed(&self.pass, self.mode, options, &mut |_| {}).expect("it compiles")
     }
 
     /// Measures a call that writes to arrays which are there.
@@ -192,7 +187,7 @@ fn layers(c: &mut Criterion) {
     for (way, pass) in [("forward", Pass::Forward), ("forward and backward", Pass::Joint)] {
         let mut group = c.benchmark_group(format!("layer, {way}"));
         for (name, irreps, layer) in LAYERS {
-            let subject = Subject::new(&spec(irreps, &[layer]), Mode::Train, pass, 1000);
+            let subject = Subject::new(&spec(irreps, &[layer]), Mode::Train, &pass, 1000);
             subject.call(&mut group, BenchmarkId::new(name, 1000), &CompileOptions::default());
         }
         group.finish();
@@ -204,7 +199,7 @@ fn instruction_sets(c: &mut Criterion) {
     for (way, pass) in [("forward", Pass::Forward), ("forward and backward", Pass::Joint)] {
         let mut group = c.benchmark_group(format!("instruction sets, {way}"));
         for (name, irreps, layer) in LAYERS {
-            let subject = Subject::new(&spec(irreps, &[layer]), Mode::Train, pass, 1000);
+            let subject = Subject::new(&spec(irreps, &[layer]), Mode::Train, &pass, 1000);
             for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
                 subject.call_with(&mut group, BenchmarkId::new(name, set), set);
             }
@@ -217,7 +212,7 @@ fn instruction_sets(c: &mut Criterion) {
 fn few_rows(c: &mut Criterion) {
     let (name, irreps, layer) = LAYERS[2];
     for (way, pass) in [("forward", Pass::Forward), ("forward and backward", Pass::Joint)] {
-        let mut subject = Subject::new(&spec(irreps, &[layer]), Mode::Infer, pass, 1);
+        let mut subject = Subject::new(&spec(irreps, &[layer]), Mode::Infer, &pass, 1);
         let mut group = c.benchmark_group(format!("one row, {name}, {way}"));
         subject.call(&mut group, BenchmarkId::new("same parameters", 1), &CompileOptions::default());
         subject.change_params(&mut group, BenchmarkId::new("other parameters", 1));
@@ -228,7 +223,7 @@ fn few_rows(c: &mut Criterion) {
 fn chains(c: &mut Criterion) {
     let mut group = c.benchmark_group("chain");
     for rows in [1, 64, 1000, 10000] {
-        Subject::new(&chain(), Mode::Infer, Pass::Forward, rows).all_ways(&mut group, rows, 64);
+        Subject::new(&chain(), Mode::Infer, &Pass::Forward, rows).all_ways(&mut group, rows, 64);
     }
     group.finish();
 }
@@ -236,7 +231,7 @@ fn chains(c: &mut Criterion) {
 fn training_steps(c: &mut Criterion) {
     for (name, text) in [("chain", chain()), ("forces", forces())] {
         let mut group = c.benchmark_group(format!("training step, {name}"));
-        Subject::new(&text, Mode::Train, Pass::Joint, 256).all_ways(&mut group, 256, 256);
+        Subject::new(&text, Mode::Train, &Pass::Joint, 256).all_ways(&mut group, 256, 256);
         group.finish();
     }
 }

@@ -12,6 +12,7 @@ use schur_ir::spec::{SpecError, UnknownFormat};
 use schur_runtime::array::ArrayError;
 use schur_runtime::bind::CallError;
 use schur_runtime::checkpoint::CheckpointError;
+use schur_runtime::nearest::Nearest;
 use schur_runtime::plan::ProgramError;
 use schur_runtime::store::StoreError;
 
@@ -39,6 +40,14 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Spec(#[from] SpecError),
+    /// A gradient is wanted of what the model does not have.
+    #[error("the model has no input or parameter `{name}`{nearest}")]
+    NoLeaf {
+        /// What was named.
+        name: String,
+        /// What may have been meant.
+        nearest: Nearest,
+    },
     /// A model was not differentiated.
     #[error(transparent)]
     Autodiff(#[from] AutodiffError),
@@ -66,6 +75,10 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn no_leaf<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Self {
+        Error::NoLeaf { name: name.to_owned(), nearest: Nearest::of(name, known) }
+    }
+
     /// True where nobody but Schur is at fault.
     pub fn is_bug(&self) -> bool {
         match self {
@@ -80,8 +93,16 @@ impl Error {
                 | CompileError::Loops(_) => true,
                 CompileError::Validation(error) => error.is_bug(),
             },
-            Error::Autodiff(_) | Error::Program(_) => true,
+            Error::Autodiff(error) => match error {
+                AutodiffError::NoOutput(_)
+                | AutodiffError::NoLeaf(_)
+                | AutodiffError::NotFloat(_)
+                | AutodiffError::Repeated(_) => false,
+                AutodiffError::Graph(_) | AutodiffError::Slope(_) => true,
+            },
+            Error::Program(_) => true,
             Error::Read { .. }
+            | Error::NoLeaf { .. }
             | Error::Limit(_)
             | Error::Format(_)
             | Error::Spec(_)

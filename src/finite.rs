@@ -117,7 +117,7 @@ impl Model {
     /// What computes the output of every layer, in their order.
     fn layer_executor(&self, mode: Mode, threads: Option<NonZeroUsize>) -> Result<Executor, Error> {
         let outputs: Vec<Spanned<String>> = self.spec().layers.iter().map(|layer| layer.name.clone()).collect();
-        let graph = self.graph_of(&ModelSpec { outputs, ..self.spec().clone() }, mode)?;
+        let graph = self.build(&ModelSpec { outputs, ..self.spec().clone() }, mode)?;
         let options = CompileOptions { simplify: None, ..CompileOptions::default() };
         executor(compile(&graph, &options, &mut |_, _| {})?, &options, threads)
     }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
@@ -20,12 +21,22 @@ use crate::compiled::{CompiledModel, Timings};
 use crate::error::Error;
 
 /// What a call computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pass {
-    /// Outputs and statistics: [`Model::graph`].
+    /// Outputs and statistics.
     Forward,
-    /// These, and gradients: [`Model::joint`].
+    /// These, and gradients: the vector-Jacobian product of the float outputs, for an input `cotangent/<name>` an output, with respect to
+    /// every float input and every `params/…`.
     Joint,
+    /// The same with respect to these float inputs and parameters alone, in this order; what others would need is not computed.
+    Gradients(Vec<Arc<str>>),
+}
+
+impl Pass {
+    /// True where cotangents are taken and gradients returned.
+    pub fn has_gradients(&self) -> bool {
+        *self != Pass::Forward
+    }
 }
 
 /// A spec that was read and checked.
@@ -84,16 +95,19 @@ impl Model {
         &self.spec
     }
 
-    /// The graph of one call. Its errors point into the spec.
+    /// The graph of one call: [`Pass::Forward`]. Its errors point into the spec.
     pub fn graph(&self, mode: Mode) -> Result<Graph, Error> {
-        self.graph_of(&self.spec, mode)
+        self.build(&self.spec, mode)
     }
 
-    /// The graph of one call that returns gradients too: the vector-Jacobian product of the outputs, for an input
-    /// `cotangent/<name>` an output, with respect to every float input and every parameter.
+    /// The graph of one call that returns all gradients too: [`Pass::Joint`].
     pub fn joint(&self, mode: Mode) -> Result<Graph, Error> {
-        let graph = self.graph(mode)?;
-        Ok(vjp(&graph, &VjpOptions::new(&graph))?)
+        self.graph_of(&Pass::Joint, mode)
+    }
+
+    /// The graph of one call.
+    pub fn graph_of(&self, pass: &Pass, mode: Mode) -> Result<Graph, Error> {
+        differentiated(self.graph(mode)?, pass)
     }
 
     /// The type of every input and of every layer's value, by name.
@@ -101,7 +115,7 @@ impl Model {
         let inputs = self.spec.inputs.iter().map(|(name, input)| Spanned::new(name.clone(), input.span.clone()));
         let layers = self.spec.layers.iter().map(|layer| layer.name.clone());
         let outputs = inputs.chain(layers).collect();
-        let graph = self.graph_of(&ModelSpec { outputs, ..self.spec.clone() }, mode)?;
+        let graph = self.build(&ModelSpec { outputs, ..self.spec.clone() }, mode)?;
         let of = |name: &String| {
             let output = graph.outputs.iter().find(|output| *output.name == **name);
             output.map(|output| (name.clone(), graph.ty(output.value).clone()))
@@ -133,18 +147,34 @@ impl Model {
 
     /// Compiles for this machine.
     pub fn compile(&self, mode: Mode, options: &CompileOptions) -> Result<CompiledModel, Error> {
-        self.compile_observed(Pass::Forward, mode, options, &mut |_| {})
+        self.compile_observed(&Pass::Forward, mode, options, &mut |_| {})
     }
 
-    /// Compiles the joint graph for this machine: calls take cotangents as well, and return gradients.
+    /// Compiles the joint graph for this machine: calls take cotangents as well, and return the gradients of all float inputs and all
+    /// `params/…`.
     pub fn compile_joint(&self, mode: Mode, options: &CompileOptions) -> Result<CompiledModel, Error> {
-        self.compile_observed(Pass::Joint, mode, options, &mut |_| {})
+        self.compile_observed(&Pass::Joint, mode, options, &mut |_| {})
+    }
+
+    /// The same for the gradients of these inputs and parameters alone, which cost less: forces are those of positions, and need no
+    /// gradient of a weight.
+    ///
+    /// # Errors
+    /// Also where the model has no input or parameter of a name, where one is an index or a mask, or given twice.
+    pub fn compile_gradients(
+        &self,
+        wrt: impl IntoIterator<Item = impl Into<Arc<str>>>,
+        mode: Mode,
+        options: &CompileOptions,
+    ) -> Result<CompiledModel, Error> {
+        let wrt = wrt.into_iter().map(Into::into).collect();
+        self.compile_observed(&Pass::Gradients(wrt), mode, options, &mut |_| {})
     }
 
     /// Compiles for this machine, and shows what every stage made.
     pub fn compile_observed(
         &self,
-        pass: Pass,
+        pass: &Pass,
         mode: Mode,
         options: &CompileOptions,
         observe: &mut dyn FnMut(Stage<'_>),
@@ -152,9 +182,9 @@ impl Model {
         let clock = Instant::now();
         let mut graph = self.graph(mode)?;
         let mut timings = Timings(vec![("spec", self.reading), ("graph", clock.elapsed())]);
-        if pass == Pass::Joint {
+        if pass.has_gradients() {
             let clock = Instant::now();
-            graph = vjp(&graph, &VjpOptions::new(&graph))?;
+            graph = differentiated(graph, pass)?;
             timings.0.push(("joint", clock.elapsed()));
         }
         let compiled = compile_by_size(&graph, options, &mut |stage, time| {
@@ -164,9 +194,27 @@ impl Model {
         CompiledModel::new(compiled, options.clone(), timings)
     }
 
-    pub(crate) fn graph_of(&self, spec: &ModelSpec, mode: Mode) -> Result<Graph, Error> {
+    /// The graph of a spec that has this one's places.
+    pub(crate) fn build(&self, spec: &ModelSpec, mode: Mode) -> Result<Graph, Error> {
         Ok(build_within(spec, mode, &self.limits).map_err(|error| error.located(&self.source))?)
     }
+}
+
+/// What a pass computes, of the graph of a forward pass.
+fn differentiated(graph: Graph, pass: &Pass) -> Result<Graph, Error> {
+    let mut options = VjpOptions::new(&graph);
+    match pass {
+        Pass::Forward => return Ok(graph),
+        Pass::Joint => {}
+        Pass::Gradients(wrt) => {
+            let leaves = || graph.nodes.iter().filter_map(|node| node.op.leaf_name());
+            if let Some(name) = wrt.iter().find(|name| !leaves().any(|leaf| leaf == *name)) {
+                return Err(Error::no_leaf(name, leaves().map(|leaf| &**leaf)));
+            }
+            options.wrt.clone_from(wrt);
+        }
+    }
+    Ok(vjp(&graph, &options)?)
 }
 
 /// The text of a file; of one that is too long, no more is read than tells so.

@@ -53,7 +53,7 @@ fn model(path: &str) -> Model {
 }
 
 /// Arrays that a model takes for so many rows; cotangents too where gradients are computed.
-fn inputs(model: &Model, mode: Mode, pass: Pass, rows: usize) -> Arrays {
+fn inputs(model: &Model, mode: Mode, pass: &Pass, rows: usize) -> Arrays {
     let types = model.types(mode).unwrap();
     let array = |dtype: DType, width: usize| {
         let number = |k: usize| ((k * 2_654_435_761 + rows) % 1000) as f32 / 500.0 - 1.0;
@@ -69,7 +69,7 @@ fn inputs(model: &Model, mode: Mode, pass: Pass, rows: usize) -> Arrays {
     };
     let given = model.spec().inputs.keys().map(|name| (name.clone(), name));
     let outputs = model.spec().outputs.iter().map(|name| (format!("cotangent/{}", name.value), &name.value));
-    let outputs = outputs.take(if pass == Pass::Joint { usize::MAX } else { 0 });
+    let outputs = outputs.take(if pass.has_gradients() { usize::MAX } else { 0 });
     given.chain(outputs).map(|(name, of)| (name, array(types[of].dtype, types[of].width()))).collect()
 }
 
@@ -91,10 +91,10 @@ fn call(compiled: &mut CompiledModel, inputs: &Arrays, params: &ParamStore) -> u
 impl Subject {
     fn new(path: &str, mode: Mode, pass: Pass) -> Self {
         let model = model(path);
-        let compiled = compile(&model, mode, pass);
+        let compiled = compile(&model, mode, &pass);
         // Statistics of no rows are refused.
         let rows = ROWS.into_iter().filter(|rows| *rows > 0 || mode == Mode::Infer);
-        let inputs: Vec<Arrays> = rows.map(|rows| inputs(&model, mode, pass, rows)).collect();
+        let inputs: Vec<Arrays> = rows.map(|rows| inputs(&model, mode, &pass, rows)).collect();
         let versions: Vec<_> = (0..VERSIONS).map(|seed| Arc::new(model.init(seed).unwrap())).collect();
         let mut one = compiled.clone();
         one.set_threads(1);
@@ -125,7 +125,7 @@ impl Subject {
     }
 }
 
-fn compile(model: &Model, mode: Mode, pass: Pass) -> CompiledModel {
+fn compile(model: &Model, mode: Mode, pass: &Pass) -> CompiledModel {
     model.compile_observed(pass, mode, &CompileOptions::default(), &mut |_| {}).unwrap()
 }
 
@@ -142,7 +142,7 @@ impl Training {
         let model = model("examples/forces/model.toml");
         let layout = Arc::new(Layout::new(&model, "forces").unwrap());
         let set = |rows| {
-            let mut arrays = inputs(&model, Mode::Train, Pass::Forward, rows);
+            let mut arrays = inputs(&model, Mode::Train, &Pass::Forward, rows);
             let forces = (0..rows * 3).map(|k| ((k * 7919) % 1000) as f32 / 500.0 - 1.0).collect();
             arrays.insert("forces".into(), Array::new([rows, 3], Data::F32(forces)).unwrap());
             DataSet::new(&layout, "data", &arrays, "forces").unwrap()
@@ -204,7 +204,7 @@ struct Done {
 fn settle(threads: usize, subjects: &[Subject], training: &Training) {
     let all = || {
         let folder = tempfile::tempdir().unwrap();
-        let mut kept: Vec<_> = subjects.iter().map(|of| (compile(&of.model, of.mode, of.pass), of)).collect();
+        let mut kept: Vec<_> = subjects.iter().map(|of| (compile(&of.model, of.mode, &of.pass), of)).collect();
         for (compiled, subject) in &mut kept {
             let most = subject.inputs.len() - 1;
             let found = call(compiled, &subject.inputs[most], &subject.versions[0]);
@@ -229,7 +229,7 @@ fn work(until: Instant, seed: u64, subjects: &[Subject], training: &Training, do
                 &done.calls
             }
             85..92 => {
-                subject.call(&mut compile(&subject.model, subject.mode, subject.pass), &mut rng);
+                subject.call(&mut compile(&subject.model, subject.mode, &subject.pass), &mut rng);
                 &done.compilations
             }
             92..98 => {

@@ -25,6 +25,7 @@ class Case:
     data: pathlib.Path | None = None  # a file of inputs; otherwise they are random
     start: bool = False  # the time from spec to first result is measured as well
     chain: bool = False  # layers that can be fused
+    wrt: tuple[str, ...] = ()  # gradients with respect to these inputs alone; otherwise all
 
     @property
     def name(self) -> str:
@@ -32,15 +33,16 @@ class Case:
 
     @property
     def pass_name(self) -> str:
-        return "forward + backward" if self.gradients else "forward"
+        of = " of inputs" if self.wrt else ""
+        return f"forward + backward{of}" if self.gradients else "forward"
 
     @property
     def flops(self) -> int:
-        """The backward pass has one more product of the same size for the weights, and one for the inputs."""
-        return 2 * self.multiply_adds * (3 if self.gradients else 1)
+        """The backward pass has one more product of the same size for the inputs, and one for the weights."""
+        return 2 * self.multiply_adds * (1 + self.gradients + (self.gradients and not self.wrt))
 
     def command(self, arrays: pathlib.Path) -> dict:
-        return {"spec": json.dumps(self.spec), "train": self.train, "gradients": self.gradients, "arrays": str(arrays)}
+        return {"spec": json.dumps(self.spec), "train": self.train, "gradients": self.gradients, "wrt": self.wrt, "arrays": str(arrays)}
 
 
 def irreps(mul: int, scalars: int | None = None) -> str:
@@ -109,6 +111,22 @@ def chains() -> list[Case]:
     return cases
 
 
+def energies() -> list[Case]:
+    """An energy and its gradient with respect to the features of atoms, as molecular dynamics takes them."""
+    layers = [
+        linear("mix", "112x0e + 32x1o + 16x2e"),
+        {"name": "hidden", "op": "gate"},
+        linear("out", "64x0e + 32x1o + 16x2e"),
+        {"name": "invariants", "op": "norm"},
+        {"name": "energy", "op": "mlp", "list_neurons": [64, 1], "act": "silu", "output_activation": False},
+    ]
+    model = spec("energy", "64x0e + 32x1o + 16x2e", layers)
+    work = 64 * (112 + 64) + 2 * (3 * 32 * 32 + 5 * 16 * 16) + (64 + 32 + 16 + 1) * 64
+    return [
+        Case("energy", f"N = {rows}", model, rows, False, True, rows * work, wrt=("x",)) for rows in (100, 10000)
+    ]
+
+
 def forces() -> Case:
     model = tomllib.loads((FORCES / "model.toml").read_text())
     rows = 2508
@@ -120,4 +138,4 @@ def forces() -> Case:
 
 
 def all_cases() -> list[Case]:
-    return linears() + mlps() + batch_norms() + chains() + [forces()]
+    return linears() + mlps() + batch_norms() + chains() + energies() + [forces()]

@@ -34,7 +34,7 @@ class Case:
     def __init__(self, case: dict):
         arrays = read(case["arrays"])
         spec = json.loads(case["spec"])
-        self.reference, self.train = Reference(spec), case["train"]
+        self.reference, self.train, self.wrt = Reference(spec), case["train"], case["wrt"]
         params = {name: a for name, a in arrays.items() if name.startswith("params/")}
         statistics = {name: a for name, a in arrays.items() if name.startswith("batch_stats/")}
         floats = {name: arrays[name] for name in spec["inputs"] if arrays[name].dtype == jnp.float32}
@@ -55,7 +55,8 @@ class Case:
 
         _, pull, results = jax.vjp(run, params, floats, has_aux=True)
         d_params, d_floats = pull(cotangents)
-        return {**results, "gradient": {**d_params, **d_floats}}
+        gradients = {**d_params, **d_floats}
+        return {**results, "gradient": {name: gradients[name] for name in self.wrt or gradients}}
 
     def call(self):
         return jax.block_until_ready(self.function(*self.arguments))

@@ -66,7 +66,7 @@ def calls(case: cases.Case, peers: dict[str, Peer], arrays: pathlib.Path, rounds
     """Loads a case on all sides, checks that they agree, and times calls in turn; after Schur's, the machine's peak."""
     ours = {key: peer for key, peer in peers.items() if key.startswith("schur")}
     unfused = {key + " unfused": peer for key, peer in ours.items() if case.chain}
-    changed = {key + " changed": peer for key, peer in ours.items() if case.gradients}
+    changed = {key + " changed": peer for key, peer in ours.items() if case.gradients and not case.wrt}
     command = case.command(arrays)
     for key, peer in peers.items():
         peer("load", name=case.name, case=command)

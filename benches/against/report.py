@@ -21,6 +21,7 @@ arrays, after it was checked that they compute the same. Times are {statistic}s 
   has forward + backward with other parameters in every call, as steps of training have. An epoch is of such steps.
 - **Forward + backward** returns the outputs too, and the gradients of all parameters and inputs; of batch norms in training,
   the updated statistics as well.
+- **Forward + backward of inputs** returns the outputs and the gradients of inputs alone, which is what forces are made of.
 - **Roofline**: the larger of the flops of the contractions over the machine's multiply-add peak, and the bytes of arguments
   and results over its bandwidth to a working set of that size. The last column is this over Schur's time.
 - **Peaks** are measured in turn with the calls, on as many threads, and a case has the {peak} of its own, as its times are

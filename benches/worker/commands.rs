@@ -24,6 +24,8 @@ pub(crate) struct Case {
     train: bool,
     /// Gradients are computed as well.
     gradients: bool,
+    /// Of these inputs alone; all where there is none.
+    wrt: Vec<String>,
     /// One kernel an op, to compare with.
     #[serde(default)]
     unfused: bool,
@@ -113,10 +115,14 @@ impl Worker {
 fn compile(case: &Case) -> Result<CompiledModel, Failure> {
     let model = Model::parse(&Source::new("case.json", &*case.spec)?)?;
     let mode = if case.train { Mode::Train } else { Mode::Infer };
-    let pass = if case.gradients { Pass::Joint } else { Pass::Forward };
+    let pass = match (case.gradients, &*case.wrt) {
+        (false, _) => Pass::Forward,
+        (true, []) => Pass::Joint,
+        (true, wrt) => Pass::Gradients(wrt.iter().map(|name| name.as_str().into()).collect()),
+    };
     let loops = LoopOptions { fuse: !case.unfused, ..LoopOptions::default() };
     let options = CompileOptions { loops, ..CompileOptions::default() };
-    Ok(model.compile_observed(pass, mode, &options, &mut |_| {})?)
+    Ok(model.compile_observed(&pass, mode, &options, &mut |_| {})?)
 }
 
 /// Parameters, and all other arrays.

@@ -167,13 +167,9 @@ pub(super) fn run(data: &[u8]) {
     let (text, kinked) = spec(&mut c);
     let Ok(source) = Source::new("m.json", text.as_str()) else { return };
     let Some(model) = no_bug(Model::parse_within(&source, &limits())) else { return };
-    let graph = match pass {
-        Pass::Forward => model.graph(mode),
-        Pass::Joint => model.joint(mode),
-    };
-    let Some(graph) = no_bug(graph) else { return };
+    let Some(graph) = no_bug(model.graph_of(&pass, mode)) else { return };
     let (inputs, params) = arrays(&mut c, &graph, sizes);
-    let compiled = model.compile_observed(pass, mode, &options, &mut |_| {});
+    let compiled = model.compile_observed(&pass, mode, &options, &mut |_| {});
     let Some(mut compiled) = no_bug(compiled) else { return };
     let leaves = compiled.program().params.iter().map(|slot| slot.param.clone()).collect::<Vec<_>>();
     let store = ParamStore::from_arrays(&leaves, DType::F64, params.clone()).unwrap_or_else(|e| panic!("{e}\n{text}"));

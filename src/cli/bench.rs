@@ -9,12 +9,13 @@ use indexmap::IndexMap;
 use schur::compiler::codegen::KernelCode;
 use schur::compiler::loops::LoopOptions;
 use schur::runtime::reference::{Arrays, ReferenceError, evaluate};
-use schur::{Array, CompileOptions, CompiledModel, Graph, Mode, Model, ParamStore, Pass, Stage, Timings};
+use schur::{Array, CompileOptions, CompiledModel, Graph, Mode, Model, ParamStore, Stage, Timings};
 use serde_json::{Value, json};
 
 use super::cache::{CacheFolder, tell_failure};
 use super::failure::Failure;
 use super::files::named;
+use super::gradients::Gradients;
 use super::random;
 use super::terminal::{Progress, Terminal, count, counted, duration, table};
 use super::threads::Threads;
@@ -50,9 +51,8 @@ pub(crate) struct Bench {
     /// Compile for training: batch norms use the statistics of the batch.
     #[arg(long)]
     train: bool,
-    /// Compute gradients as well.
-    #[arg(long)]
-    gradients: bool,
+    #[command(flatten)]
+    gradients: Gradients,
     #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
@@ -106,11 +106,11 @@ impl Bench {
     pub(crate) fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
         let model = Model::from_file(&self.spec)?;
         let mode = if self.train { Mode::Train } else { Mode::Infer };
-        let pass = if self.gradients { Pass::Joint } else { Pass::Forward };
+        let pass = self.gradients.pass();
         let options = self.cache.options(terminal);
         let compile = |options: &CompileOptions| {
             let mut found = Found::default();
-            let compiled = model.compile_observed(pass, mode, options, &mut |stage| found.observe(stage))?;
+            let compiled = model.compile_observed(&pass, mode, options, &mut |stage| found.observe(stage))?;
             Ok::<_, schur::Error>((compiled, found))
         };
         let progress = terminal.progress(1 + 3 * self.rows.len());
@@ -120,10 +120,7 @@ impl Bench {
         let (mut unfused, _) = compile(&CompileOptions { loops: unfused, ..options.clone() })?;
         [&mut fused, &mut unfused].into_iter().for_each(|compiled| self.threads.limit(compiled));
         let params = model.init(0)?;
-        let graph = match pass {
-            Pass::Forward => model.graph(mode)?,
-            Pass::Joint => model.joint(mode)?,
-        };
+        let graph = model.graph_of(&pass, mode)?;
         let mut rows = Vec::new();
         for &size in &self.rows {
             let inputs = random::inputs(&graph, size)?;

@@ -10,6 +10,7 @@ use schur::{Mode, Model};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
+use super::gradients::Gradients;
 use super::terminal::{Terminal, counted};
 
 /// Print the chain of rules from the graph of a spec to the simplified one, and what each step saves.
@@ -26,9 +27,8 @@ pub(crate) struct Explain {
     /// Explain the graph for training: batch norms use the statistics of the batch.
     #[arg(long)]
     train: bool,
-    /// Explain the graph with its gradients.
-    #[arg(long)]
-    gradients: bool,
+    #[command(flatten)]
+    gradients: Gradients,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -38,7 +38,7 @@ impl Explain {
     pub(crate) fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
         let model = Model::from_file(&self.spec)?;
         let mode = if self.train { Mode::Train } else { Mode::Infer };
-        let graph = if self.gradients { model.joint(mode)? } else { model.graph(mode)? };
+        let graph = model.graph_of(&self.gradients.pass(), mode)?;
         let options = SimplifyOptions::default();
         let bug = |error: &dyn std::fmt::Display| Failure::Bug(error.to_string());
         let explanation = explain(&graph, &options).map_err(|e| bug(&e))?;

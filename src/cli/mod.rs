@@ -8,6 +8,7 @@ mod evaluate;
 mod explain;
 mod failure;
 mod files;
+mod gradients;
 mod init;
 mod inspect;
 mod random;

@@ -31,7 +31,7 @@ Examples:
       --train --batch-stats updated.safetensors
   schur run model.toml --params p.safetensors \\
       --inputs x.safetensors --outputs y.safetensors \\
-      --cotangents c.safetensors --gradients g.safetensors")]
+      --cotangents c.safetensors --gradients g.safetensors --wrt x")]
 pub(crate) struct Run {
     /// The model spec: a .toml or .json file.
     spec: PathBuf,
@@ -56,6 +56,9 @@ pub(crate) struct Run {
     /// Where the gradients are written: one array for every float input and every `params/…`, by its name.
     #[arg(long, value_name = "FILE", requires = "cotangents")]
     gradients: Option<PathBuf>,
+    /// Only the gradient with respect to this input or parameter; may be given more than once.
+    #[arg(long, value_name = "NAME", requires = "gradients")]
+    wrt: Vec<Arc<str>>,
     /// Fail where anything that is returned is NaN or infinite, and name the first layer that makes one.
     #[arg(long)]
     check_finite: bool,
@@ -74,7 +77,10 @@ impl Run {
         let options = self.cache.options(terminal);
         let mut compiled = match &self.cotangents {
             Some(path) => {
-                let compiled = model.compile_joint(mode, &options)?;
+                let compiled = match &*self.wrt {
+                    [] => model.compile_joint(mode, &options)?,
+                    wrt => model.compile_gradients(wrt.iter().cloned(), mode, &options)?,
+                };
                 inputs.extend(read_cotangents(&compiled, path)?);
                 compiled
             }

@@ -371,6 +371,35 @@ real = { shape = ["N"], dtype = "bool" }
 }
 
 #[test]
+fn the_gradients_that_are_named_are_computed_alone() {
+    let folder = Folder::new();
+    let [params, outputs, cotangents, gradients] =
+        ["p", "y", "dy", "dx"].map(|name| folder.path(&format!("{name}.safetensors")));
+    printed(&["init", FORCES, "--out", &params]);
+    let run = ["run", FORCES, "--params", &params, "--inputs", DATA, "--outputs", &outputs];
+    printed(&run);
+    write(&cotangents, &arrays(&outputs));
+    let run = [&run[..], &["--cotangents", &cotangents, "--gradients", &gradients]].concat();
+    printed(&run);
+    let all = arrays(&gradients);
+    let kernel = "params/invariants/Dense_0/kernel";
+    printed(&[&run[..], &["--wrt", "x", "--wrt", kernel]].concat());
+    let chosen = arrays(&gradients);
+    assert_eq!(chosen.len(), 2);
+    for (name, found) in &chosen {
+        let (found, wanted) = (found.to_f64(), all[name].to_f64());
+        let largest = wanted.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+        assert!((&found - &wanted).iter().all(|d| d.abs() <= 1e-5 * largest), "{name}");
+    }
+    let said = refused(1, &[&run[..], &["--wrt", "xx"]].concat());
+    assert!(said.contains("the model has no input or parameter `xx`; did you mean `x`?"), "{said}");
+    assert!(
+        refused(2, &["run", FORCES, "--params", "p", "--inputs", "x", "--outputs", "y", "--wrt", "x"])
+            .contains("--gradients")
+    );
+}
+
+#[test]
 fn init_writes_the_parameters_that_run_reads() {
     let folder = Folder::new();
     let [first, second, other] = ["first", "second", "other"].map(|name| folder.path(&format!("{name}.safetensors")));

@@ -46,18 +46,10 @@ fn bits(compiled: &mut CompiledModel, params: &ParamStore, rows: usize) -> Vec<u
     arrays.flat_map(|(_, array)| array.to_f64().iter().map(|x| x.to_bits()).collect::<Vec<_>>()).collect()
 }
 
-fn compiled(model: &Model, mode: Mode, pass: Pass) -> CompiledModel {
-    let options = CompileOptions::default();
-    let made = match pass {
-        Pass::Forward => model.compile(mode, &options),
-        Pass::Joint => model.compile_joint(mode, &options),
-    };
-    made.unwrap_or_else(|e| panic!("{e}"))
-}
-
-fn check(spec: SpecBuilder, mode: Mode, pass: Pass) {
+fn check(spec: SpecBuilder, mode: Mode, pass: &Pass) {
     let model = Model::new(spec).unwrap_or_else(|e| panic!("{e}"));
-    let kept = &mut compiled(&model, mode, pass);
+    let compiled = model.compile_observed(pass, mode, &CompileOptions::default(), &mut |_| {});
+    let kept = &mut compiled.unwrap_or_else(|e| panic!("{e}"));
     let prepared = kept.program().buffers.iter().filter(|buffer| buffer.kind == BufferKind::Prepared);
     assert!(prepared.count() > 0, "{mode:?}, {pass:?}: nothing is prepared");
     let stores = [1, 2].map(|seed| model.init(seed).unwrap_or_else(|e| panic!("{e}")));
@@ -84,7 +76,7 @@ fn check(spec: SpecBuilder, mode: Mode, pass: Pass) {
 
 #[test]
 fn the_parameters_of_every_call_are_seen() {
-    for pass in [Pass::Forward, Pass::Joint] {
+    for pass in &[Pass::Forward, Pass::Joint, Pass::Gradients(vec!["x".into()])] {
         for mode in [Mode::Infer, Mode::Train] {
             check(block(), mode, pass);
         }

@@ -22,6 +22,7 @@ use schur::{Mode, Model, Pass};
 
 use super::failure::{Failure, require_effects};
 use super::files::{require_apart, write_text};
+use super::gradients::Gradients;
 use super::terminal::Terminal;
 use difference::{Named, difference, renumbered};
 use page::page;
@@ -59,9 +60,8 @@ pub(crate) struct Inspect {
     /// Compile for training: batch norms use the statistics of the batch.
     #[arg(long)]
     train: bool,
-    /// Compile the gradients as well: for the stages after joint.
-    #[arg(long)]
-    gradients: bool,
+    #[command(flatten)]
+    gradients: Gradients,
     /// Simplify by this rule alone, beside those of normal form; may be given more than once.
     #[arg(long = "rule", value_name = "RULE", value_parser = PossibleValuesParser::new(RULES.iter().map(|rule| rule.name)))]
     #[arg(hide_possible_values = true)]
@@ -79,8 +79,9 @@ impl Inspect {
         self.check_options()?;
         let model = Model::from_file(&self.spec)?;
         let mode = if self.train { Mode::Train } else { Mode::Infer };
-        let shows_joint = self.diff.iter().flatten().any(|stage| *stage == StageName::Joint);
-        let pass = if self.gradients || shows_joint { Pass::Joint } else { Pass::Forward };
+        let shows_joint = self.stage.iter().chain(self.diff.iter().flatten()).any(|stage| *stage == StageName::Joint);
+        let chosen = self.gradients.pass();
+        let pass = if shows_joint && !chosen.has_gradients() { Pass::Joint } else { chosen };
         let kernel = self.kernel.as_deref();
         let inspected = Inspected { model: &model, mode, pass, kernel, rules: &self.rules, size: self.size };
         if let Some(stages) = &self.diff {
@@ -102,12 +103,14 @@ impl Inspect {
         let single = [self.stage.unwrap_or(StageName::Simplified)];
         let shown = self.diff.as_deref().unwrap_or(&single);
         let is_built = shown.iter().any(|stage| *stage != StageName::Spec);
+        let has_gradients = shown.iter().any(|stage| *stage == StageName::Joint || stage.is_compiled());
         let is_compiled = shown.iter().any(|stage| stage.is_compiled());
         let has_kernels = !self.dot && shown.iter().any(|stage| stage.has_kernels());
         let (compiled, kernels) = ("the stages simplified, loops, clif and asm", "the stages loops, clif and asm");
         require_effects(&[
             ("--train", self.train, is_built, "the stages after spec"),
-            ("--gradients", self.gradients, is_compiled, compiled),
+            ("--gradients", self.gradients.gradients, is_compiled, compiled),
+            ("--wrt", !self.gradients.wrt.is_empty(), has_gradients, "the stages after graph"),
             ("--rule", !self.rules.is_empty(), is_compiled, compiled),
             ("--size", self.size != nominal(), is_compiled, compiled),
             ("--kernel", self.kernel.is_some(), has_kernels, kernels),
@@ -149,7 +152,7 @@ impl Inspect {
 fn dot(inspected: &Inspected<'_>, stage: StageName) -> Result<String, Failure> {
     Ok(match stage {
         StageName::Graph => dot::dot(&inspected.model.graph(inspected.mode)?),
-        StageName::Joint => dot::dot(&inspected.model.joint(inspected.mode)?),
+        StageName::Joint => dot::dot(&inspected.graph()?),
         StageName::Simplified => dot::dot(&inspected.compiled()?.simplified),
         StageName::Spec | StageName::Loops | StageName::Clif | StageName::Asm => {
             let message = format!("`{}` is no graph: --dot draws graph, joint and simplified", stage.name());

@@ -38,7 +38,7 @@ pub(super) fn page(inspected: &Inspected<'_>) -> Result<String, Failure> {
         &[
             ("title", &escape(name)),
             ("kind", &escape(&kind(inspected, &compiled))),
-            ("source", if inspected.pass == Pass::Joint { "Joint" } else { "Graph" }),
+            ("source", if inspected.pass.has_gradients() { "Joint" } else { "Graph" }),
             ("summary", &summary(&compiled)),
             ("style", STYLE),
             ("script", SCRIPT),
@@ -57,7 +57,7 @@ fn kind(inspected: &Inspected<'_>, compiled: &Compiled) -> String {
     };
     let pass = match inspected.pass {
         Pass::Forward => "forward",
-        Pass::Joint => "forward and backward",
+        Pass::Joint | Pass::Gradients(_) => "forward and backward",
     };
     format!("{} · {mode} · {pass}", compiled.loops.dtype.name())
 }

@@ -82,10 +82,7 @@ pub(super) struct Compiled {
 impl Inspected<'_> {
     /// The graph that is compiled.
     pub(super) fn graph(&self) -> Result<Graph, Failure> {
-        Ok(match self.pass {
-            Pass::Forward => self.model.graph(self.mode)?,
-            Pass::Joint => self.model.joint(self.mode)?,
-        })
+        Ok(self.model.graph_of(&self.pass, self.mode)?)
     }
 
     /// All stages.
@@ -96,7 +93,7 @@ impl Inspected<'_> {
             simplify.rules.retain(|rule| self.rules.is_empty() || self.rules.iter().any(|name| name == rule.name));
         }
         let (mut simplified, mut all_loops, mut code) = (None, None, None);
-        self.model.compile_observed(self.pass, self.mode, &options, &mut |stage| match stage {
+        self.model.compile_observed(&self.pass, self.mode, &options, &mut |stage| match stage {
             Stage::Simplified(graph, report) => simplified = Some((graph.clone(), report.clone())),
             Stage::Loops(loops) => all_loops = Some(loops.clone()),
             Stage::Code(kernels) => code = Some(kernels.to_vec()),
@@ -114,7 +111,7 @@ impl Inspected<'_> {
         Ok(match stage {
             StageName::Spec => toml(self.model.spec()),
             StageName::Graph => self.model.graph(self.mode)?.to_string(),
-            StageName::Joint => self.model.joint(self.mode)?.to_string(),
+            StageName::Joint => self.graph()?.to_string(),
             StageName::Simplified => {
                 let compiled = self.compiled()?;
                 format!("{}\n{}", compiled.simplified, rules(&compiled.report))

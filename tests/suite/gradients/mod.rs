@@ -1,5 +1,6 @@
 //! Gradients: the joint graph, evaluated by the reference, against central differences of the forward graph.
 
+mod chosen;
 mod naming;
 mod rules;
 mod second_order;

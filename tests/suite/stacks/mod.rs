@@ -34,7 +34,8 @@ pub(crate) struct Case {
     tolerance: f64,
 }
 
-/// The stack of a seed, forward, with gradients or, in `f64`, with gradients of gradients, in inference or in training.
+/// The stack of a seed, forward, with all gradients, with those of inputs or of parameters alone or, in `f64`, with gradients of
+/// gradients, in inference or in training.
 pub(crate) fn case(seed: u64) -> Case {
     let mut stack = Stack::of_seed(seed);
     let text = stack.text();
@@ -48,6 +49,12 @@ pub(crate) fn case(seed: u64) -> Case {
             let first = joint(&forward, &options);
             options.outputs.extend(options.wrt.iter().map(|name| (OutputKind::Gradient, name.clone())));
             joint(&first, &options)
+        }
+        7 => {
+            let mut options = VjpOptions::new(&forward);
+            let inputs_alone = seed % 16 == 7;
+            options.wrt.retain(|name| name.starts_with("params/") != inputs_alone);
+            joint(&forward, &options)
         }
         _ => joint(&forward, &VjpOptions::new(&forward)),
     };

@@ -1,0 +1,27 @@
+//! Which gradients a command compiles.
+
+use std::sync::Arc;
+
+use clap::Args;
+use schur::Pass;
+
+/// The options of a command that shows or measures what is compiled.
+#[derive(Debug, Args)]
+pub(crate) struct Gradients {
+    /// Compile the gradients as well.
+    #[arg(long)]
+    pub(crate) gradients: bool,
+    /// Only the gradient with respect to this input or parameter; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) wrt: Vec<Arc<str>>,
+}
+
+impl Gradients {
+    pub(crate) fn pass(&self) -> Pass {
+        match (self.gradients, &*self.wrt) {
+            (false, []) => Pass::Forward,
+            (true, []) => Pass::Joint,
+            (_, wrt) => Pass::Gradients(wrt.to_vec()),
+        }
+    }
+}
