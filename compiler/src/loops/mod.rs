@@ -39,7 +39,8 @@ use schur_ir::ty::DType;
 use schur_ir::verify::{VerifyError, verify};
 
 use copies::{
-    Packed, cheap, cut, divisors, factors, flat, inline, live, matrices, once, rows, slopes, sums, turned, weights,
+    Packed, cheap, cut, divisors, factors, flat, inline, live, matrices, once, rows, slopes, sums, turned, units,
+    weights,
 };
 
 pub(crate) use interpret::bytes as interpreted_bytes;
@@ -122,6 +123,7 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
     let dtype = storage::float_type(&graph)?;
     storage::check_sizes(&graph)?;
     let mut packed = Packed::nothing(graph);
+    packed.then(units::drop_units(&packed.graph));
     packed.then(once::compute_once(&packed.graph));
     packed.then(divisors::divide_once(&packed.graph));
     if options.fuse {

@@ -18,6 +18,7 @@ pub(super) mod rows;
 pub(super) mod slopes;
 pub(super) mod sums;
 pub(super) mod turned;
+pub(super) mod units;
 pub(super) mod weights;
 
 use std::collections::HashMap;

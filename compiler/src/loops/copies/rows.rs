@@ -92,9 +92,14 @@ struct ApartChunk {
 impl Apart {
     fn new(of: &Type) -> Self {
         let length = period(of);
-        let times = of.irreps.len().checked_div(length).unwrap_or(1);
+        let mut times = of.irreps.len().checked_div(length).unwrap_or(1);
+        let mut list: Vec<_> = of.irreps.iter().zip(&of.zero).take(length).collect();
+        // Copies of a single chunk are one chunk, which paths run through.
+        if let [(chunk, _)] = &mut list[..] {
+            chunk.mul *= std::mem::replace(&mut times, 1);
+        }
         let (mut chunks, mut from, mut to) = (Vec::new(), 0, 0);
-        for (chunk, is_zero) in of.irreps.iter().zip(&of.zero).take(length) {
+        for (chunk, is_zero) in list {
             if chunk.ir.l > 0 && chunk.mul > 0 && !is_zero {
                 chunks.push(ApartChunk { chunk, from, to });
                 to += times * chunk.dim();
@@ -115,9 +120,7 @@ impl Apart {
                 factors: smallvec![Factor { operand: 0, segment: Segment { offset: from, strides: smallvec![d, 1] } }],
                 out: Segment { offset: to, strides: smallvec![d, 1] },
             };
-            if chunk.dim() == self.width {
-                path.axes[0].size *= self.times;
-            } else if self.times > 1 {
+            if self.times > 1 {
                 path.axes.insert(0, Axis { letter: 'v', size: self.times });
                 path.factors[0].segment.strides.insert(0, self.width);
                 path.out.strides.insert(0, chunk.dim());
