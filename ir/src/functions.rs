@@ -9,6 +9,10 @@
 pub struct Constants {
     /// Beyond these, e^x is zero or infinite.
     pub exp_range: [f64; 2],
+    /// From here on e^x is a normal number.
+    pub normal_exp: f64,
+    /// Its square is a normal number, and adds nothing to 1.
+    pub least_root: f64,
     /// ln 2 as a sum. Products of the first part and any n are exact. (As in the Cephes library, S. Moshier, 1989.)
     pub ln_2: [f64; 2],
     /// P for |r| ≤ ln 2 / 2, highest power first: the relative error of e^r is least.
@@ -22,6 +26,8 @@ pub struct Constants {
 /// Of `f32`. The relative error of e^r is 3.1e-9.
 pub const F32: Constants = Constants {
     exp_range: [-104.0, 88.8],
+    normal_exp: -87.3,
+    least_root: 1e-18,
     ln_2: [0.693_359_375, -2.121_944_4e-4],
     exp_terms: &[
         1.381_454_017_680_130_6e-3,
@@ -37,6 +43,8 @@ pub const F32: Constants = Constants {
 /// Of `f64`. The relative error of e^r is 1.6e-17.
 pub const F64: Constants = Constants {
     exp_range: [-746.0, 709.8],
+    normal_exp: -708.3,
+    least_root: 1e-153,
     ln_2: [6.931_457_519_531_25E-1, 1.428_606_820_309_417_2E-6],
     exp_terms: &[
         2.510_038_549_551_032e-8,

@@ -127,7 +127,12 @@ impl KernelBuilder<'_> {
 
     /// e^x in all lanes.
     pub(super) fn exp(&mut self, x: Value) -> Value {
-        let [low, high] = self.format().constants.exp_range.map(|bound| self.constant(bound));
+        self.exp_within(x, self.format().constants.exp_range)
+    }
+
+    /// e^x in all lanes, with 0 below a range, and infinity above.
+    fn exp_within(&mut self, x: Value, range: [f64; 2]) -> Value {
+        let [low, high] = range.map(|bound| self.constant(bound));
         let above = self.b.ins().fcmp(FloatCC::GreaterThan, x, high);
         let below = self.b.ins().fcmp(FloatCC::LessThan, x, low);
         let inside = self.pick(above, high, x);
@@ -166,7 +171,9 @@ impl KernelBuilder<'_> {
     /// 1 / (1 + e^−x) in all lanes.
     pub(super) fn sigmoid(&mut self, x: Value) -> Value {
         let negated = self.b.ins().fneg(x);
-        let power = self.exp(negated);
+        // What is not a normal number beside 1 would take a core a hundred times as long.
+        let Constants { exp_range: [_, high], normal_exp, .. } = self.format().constants;
+        let power = self.exp_within(negated, [normal_exp, high]);
         let one = self.constant(1.0);
         let sum = self.b.ins().fadd(power, one);
         self.b.ins().fdiv(one, sum)

@@ -28,14 +28,13 @@ fn polynomial<S: Simd, const N: usize>(x: Vectors<S, N>, coefficients: &[f64]) -
 /// e^x.
 #[inline(always)]
 pub(super) fn exp<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
-    exp_times(x, 1.0)
+    let [low, high] = constants::<S>().exp_range;
+    exp_times(x.between(low, high), 1.0)
 }
 
-/// e^(s x) = 2ⁿ e^r for s = ±1, where n is the multiple of 1, or of 1/16, that is nearest to s x / ln 2.
+/// e^(s x) = 2ⁿ e^r for s = ±1 and s x in the range of `exp`, where n is the multiple of 1, or of 1/16, that is nearest to s x / ln 2.
 #[inline(always)]
 fn exp_times<S: Simd, const N: usize>(x: Vectors<S, N>, s: f64) -> Vectors<S, N> {
-    let [low, high] = constants::<S>().exp_range;
-    let x = if s < 0.0 { x.between(-high, -low) } else { x.between(low, high) };
     if let Some(near) = x.sixteenths(s * LOG2_E) {
         return exp_by_sixteenths(remainder(x, near.n, s), near, s);
     }
@@ -87,10 +86,11 @@ pub(super) fn times_sigmoid<S: Simd, const N: usize>(x: Vectors<S, N>, u: Vector
     x / one_over_sigmoid(u)
 }
 
-/// 1 + e^−x.
+/// 1 + e^−x. What is not a normal number beside 1 would take a core a hundred times as long.
 #[inline(always)]
 pub(super) fn one_over_sigmoid<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
-    exp_times(x, -1.0) + x.constant(1.0)
+    let Constants { exp_range: [_, high], normal_exp, .. } = constants::<S>();
+    exp_times(x.between(-high, -normal_exp), -1.0) + x.constant(1.0)
 }
 
 /// The derivative of x σ(x).
@@ -136,7 +136,9 @@ fn exp_less_one<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
 /// ln(1 + e^x).
 #[inline(always)]
 pub(super) fn softplus<S: Simd, const N: usize>(x: Vectors<S, N>) -> Vectors<S, N> {
-    let u = exp_times(x.absolute(), -1.0);
+    let Constants { exp_range: [low, _], artanh_terms, least_root, .. } = constants::<S>();
+    let u = exp_times(x.absolute().at_most(-low), -1.0);
     let s = u / (u + x.constant(2.0));
-    polynomial(s * s, constants::<S>().artanh_terms).multiply_add(s, x.larger(x.constant(0.0)))
+    let root = s.larger(x.constant(least_root));
+    polynomial(root * root, artanh_terms).multiply_add(s, x.larger(x.constant(0.0)))
 }
