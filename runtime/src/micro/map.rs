@@ -11,6 +11,7 @@ use schur_ir::micro::{MAX_MAP_ARRAYS, Map};
 
 use super::code::{Code, Function, Instruction, MAX_INSTRUCTIONS, Place};
 use super::functions::{exp, sigmoid, silu_slope, slope_of_silu, softplus, tanh, times_sigmoid};
+use super::side_by_side;
 use super::simd::Simd;
 use super::vectors::{ABREAST, Vectors};
 
@@ -18,21 +19,23 @@ use super::vectors::{ABREAST, Vectors};
 pub(super) const MAX_ARRAYS: usize = MAX_MAP_ARRAYS;
 
 /// The most vectors that go through an instruction before the next.
-const STRIP: usize = 4 * ABREAST;
+pub(super) const STRIP: usize = 4 * ABREAST;
 
 /// A map, ready to be called.
 pub(super) struct Plan<T: 'static> {
-    map: Map,
-    code: Code,
-    /// A run of elements: `(instructions, arrays, count)`, the written arrays first.
-    run: RunFn<T>,
+    pub(super) map: Map,
+    pub(super) code: Code,
+    run: RowsFn<T>,
 }
 
-/// Computes a run of elements.
-pub(super) type RunFn<T> = unsafe fn(&Code, &[*mut T; MAX_ARRAYS], usize);
+/// The arrays, those that are written first.
+pub(super) type Arrays<T> = [*mut T; MAX_ARRAYS];
+
+/// Computes so many rows.
+pub(super) type RowsFn<T> = unsafe fn(&Plan<T>, &Arrays<T>, usize);
 
 impl<T> Plan<T> {
-    pub(super) fn new(map: &Map, run: RunFn<T>) -> Self {
+    pub(super) fn new(map: &Map, run: RowsFn<T>) -> Self {
         Plan { map: map.clone(), code: Code::new(map), run }
     }
 
@@ -42,19 +45,35 @@ impl<T> Plan<T> {
     /// As [`schur_ir::micro::MicroFn`] says, on a machine with the instruction set of `run`.
     pub(super) unsafe fn run(&self, given: *const *mut T, rows: usize) {
         let mut arrays = [std::ptr::null_mut(); MAX_ARRAYS];
-        let strides = &self.map.rows;
         // SAFETY: the caller's.
         unsafe {
-            for (k, array) in arrays.iter_mut().enumerate().take(strides.len()) {
+            for (k, array) in arrays.iter_mut().enumerate().take(self.map.rows.len()) {
                 *array = *given.add(k);
             }
-            if strides.iter().all(|stride| *stride == self.map.count) {
-                return (self.run)(&self.code, &arrays, rows * self.map.count);
-            }
+            (self.run)(self, &arrays, rows)
+        }
+    }
+}
+
+/// All rows: as one run of elements where nothing lies between them.
+///
+/// # Safety
+/// As [`schur_ir::micro::MicroFn`] says, on a machine with the instructions of `S`.
+#[inline(always)]
+pub(super) unsafe fn rows<S: Simd>(plan: &Plan<S::T>, arrays: &Arrays<S::T>, rows: usize) {
+    let Map { rows: strides, count, .. } = &plan.map;
+    // SAFETY: the caller's.
+    unsafe {
+        if strides.iter().all(|stride| stride == count) {
+            run::<S>(&plan.code, arrays, rows * count)
+        } else if side_by_side::is_worth_it(S::LANES, *count) && rows > 1 {
+            side_by_side::rows::<S>(plan, arrays, rows)
+        } else {
+            let mut arrays = *arrays;
             for _ in 0..rows {
-                (self.run)(&self.code, &arrays, self.map.count);
+                run::<S>(&plan.code, &arrays, *count);
                 for (array, stride) in arrays.iter_mut().zip(strides) {
-                    *array = array.add(*stride);
+                    *array = array.wrapping_add(*stride);
                 }
             }
         }
@@ -86,7 +105,7 @@ macro_rules! each_block {
 /// # Safety
 /// As for [`Simd`]; the arrays hold `count` elements.
 #[inline(always)]
-pub(super) unsafe fn run<S: Simd>(code: &Code, arrays: &[*mut S::T; MAX_ARRAYS], count: usize) {
+pub(super) unsafe fn run<S: Simd>(code: &Code, arrays: &Arrays<S::T>, count: usize) {
     // SAFETY: the caller's; the last vectors are copied to whole ones.
     unsafe {
         let mut registers = MaybeUninit::<[[S::V; STRIP]; MAX_INSTRUCTIONS]>::uninit();
@@ -122,12 +141,7 @@ pub(super) unsafe fn run<S: Simd>(code: &Code, arrays: &[*mut S::T; MAX_ARRAYS],
 
 /// Some blocks of `N` vectors.
 #[inline(always)]
-unsafe fn strip<S: Simd, const N: usize>(
-    code: &Code,
-    registers: *mut S::T,
-    arrays: &[*mut S::T; MAX_ARRAYS],
-    blocks: usize,
-) {
+unsafe fn strip<S: Simd, const N: usize>(code: &Code, registers: *mut S::T, arrays: &Arrays<S::T>, blocks: usize) {
     let register = |k: usize| code.written[k].map_or(registers.wrapping_add(k * STRIP * S::LANES), |to| arrays[to]);
     let place = |place: Place| match place {
         Place::Array(k) => arrays[k].cast_const(),

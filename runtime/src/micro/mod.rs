@@ -26,6 +26,7 @@ mod product;
 mod ready;
 mod rows;
 mod sets;
+mod side_by_side;
 mod silu;
 mod simd;
 mod square;

@@ -3,7 +3,6 @@
 use schur_ir::micro::Transpose;
 
 use super::InstructionSet;
-use super::code::Code;
 use super::columns;
 use super::dot;
 use super::lines;
@@ -32,8 +31,8 @@ pub(super) struct Functions<T: 'static> {
     pub(super) dot: fn(usize) -> dot::DotFn<T>,
     /// The copy of rows.
     pub(super) rows: fn(&Transpose) -> transpose::RowsFn<T>,
-    /// A run of elements of a map.
-    pub(super) map: map::RunFn<T>,
+    /// The rows of a map.
+    pub(super) map: map::RowsFn<T>,
     /// A step of a list of steps that are done row by row.
     pub(super) step: fn(Shape) -> Option<StepFn<T>>,
 }
@@ -92,8 +91,8 @@ macro_rules! functions {
             }
 
             compiled! {
-                [$(#[$features])?] (code: &Code, arrays: &[*mut $float; map::MAX_ARRAYS], count: usize)
-                map[] = map::run::<$simd>;
+                [$(#[$features])?] (plan: &map::Plan<$float>, arrays: &map::Arrays<$float>, rows: usize)
+                map[] = map::rows::<$simd>;
             }
 
             compiled! {

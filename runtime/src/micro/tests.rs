@@ -480,7 +480,7 @@ fn a_map_has_several_results() {
 
 proptest! {
     #[test]
-    fn maps_of_rows_are_what_plain_loops_compute(rows in 1usize..20, count in 1usize..90, gap in 0usize..3) {
+    fn maps_of_rows_are_what_plain_loops_compute(rows in 1usize..150, count in 1usize..90, gap in 0usize..3) {
         // silu(x) scaled by the larger of y and a constant where x is positive, else −y; y is the same for all rows.
         let (x, y) = (|| Expr::Arg(0), || Expr::Arg(1));
         let silu = x() * Expr::unary(Unary::Sigmoid, x());

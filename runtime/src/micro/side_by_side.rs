@@ -1,0 +1,84 @@
+//! Rows of few elements, which leave most of a vector empty, put side by side for a map.
+
+#![allow(clippy::needless_range_loop, reason = "loops over arrays count in several at once")]
+
+use std::mem::MaybeUninit;
+
+use super::map::{Arrays, MAX_ARRAYS, Plan, STRIP, run};
+use super::simd::Simd;
+use super::vectors::ABREAST;
+
+/// True where rows of so many elements are worth it: where the vectors that are not whole, or not enough to hide behind each other, are
+/// many beside the others.
+pub(super) fn is_worth_it(lanes: usize, count: usize) -> bool {
+    count > 0 && count < STRIP / 2 * lanes && !count.is_multiple_of(ABREAST * lanes)
+}
+
+/// Some rows of one array, with room behind the last row for what a whole vector holds beyond it.
+type Room<V> = [V; STRIP + 1];
+
+/// All rows of a map, as many at once as a strip holds.
+///
+/// # Safety
+/// As [`schur_ir::micro::MicroFn`] says, on a machine with the instructions of `S`; rows are [worth it](is_worth_it).
+#[inline(always)]
+pub(super) unsafe fn rows<S: Simd>(plan: &Plan<S::T>, arrays: &Arrays<S::T>, rows: usize) {
+    let (strides, count, outputs) = (&plan.map.rows, plan.map.count, plan.code.outputs);
+    let at_once = STRIP * S::LANES / count;
+    let mut rooms = MaybeUninit::<[Room<S::V>; MAX_ARRAYS]>::uninit();
+    let rooms = rooms.as_mut_ptr().cast::<Room<S::V>>();
+    // SAFETY: the caller's; a room holds so many rows.
+    unsafe {
+        let mut sides = [std::ptr::null_mut(); MAX_ARRAYS];
+        for first in (0..rows).step_by(at_once) {
+            let taken = at_once.min(rows - first);
+            for (k, &stride) in strides.iter().enumerate() {
+                let given = arrays[k].wrapping_add(first * stride);
+                // What all rows share is the same the next time.
+                let is_there = stride == 0 && first > 0;
+                sides[k] = if stride == count { given } else { rooms.add(k).cast() };
+                if stride != count && k >= outputs && !is_there {
+                    gather::<S>(sides[k], given, stride, count, taken);
+                }
+            }
+            run::<S>(&plan.code, &sides, taken * count);
+            for (k, &stride) in strides.iter().enumerate().take(outputs).filter(|(_, stride)| **stride != count) {
+                scatter::<S>(arrays[k].add(first * stride), sides[k], stride, count, taken);
+            }
+        }
+    }
+}
+
+/// Copies rows at a stride side by side; what follows the last one is overwritten, up to a vector.
+///
+/// # Safety
+/// As for [`Simd`]; the arrays hold these rows, and `to` a vector more.
+#[inline(always)]
+unsafe fn gather<S: Simd>(to: *mut S::T, from: *const S::T, stride: usize, count: usize, rows: usize) {
+    for r in 0..rows {
+        for at in (0..count).step_by(S::LANES) {
+            // SAFETY: the caller's.
+            unsafe {
+                let elements = S::load_first(from.add(r * stride + at), S::first(S::LANES.min(count - at)));
+                S::store(to.add(r * count + at), elements);
+            }
+        }
+    }
+}
+
+/// Copies rows that are side by side to rows at a stride.
+///
+/// # Safety
+/// As for [`Simd`]; the arrays hold these rows, and `from` a vector more.
+#[inline(always)]
+unsafe fn scatter<S: Simd>(to: *mut S::T, from: *const S::T, stride: usize, count: usize, rows: usize) {
+    for r in 0..rows {
+        for at in (0..count).step_by(S::LANES) {
+            // SAFETY: the caller's.
+            unsafe {
+                let elements = S::load(from.add(r * count + at));
+                S::store_first(to.add(r * stride + at), elements, S::first(S::LANES.min(count - at)));
+            }
+        }
+    }
+}
