@@ -50,17 +50,10 @@ impl Polynomial {
     pub(super) unsafe fn run<S: Simd>(&self, x: *const S::T, out: *mut S::T, count: usize) {
         // SAFETY: the caller's.
         unsafe {
-            let mut terms = [S::zero(); MAX_TERMS];
-            for (term, c) in terms.iter_mut().zip(self.terms) {
-                *term = S::constant(c);
-            }
+            let terms = self.constants::<S>();
             for v in 0..count {
                 let x = S::load(x.add(v * S::LANES));
-                let square = S::multiply(x, x);
-                let mut sum = terms[self.count - 1];
-                for k in (0..self.count - 1).rev() {
-                    sum = S::multiply_add(sum, square, terms[k]);
-                }
+                let sum = self.sum::<S>(&terms, S::multiply(x, x), 0);
                 S::store(out.add(v * S::LANES), if self.is_odd { S::multiply(sum, x) } else { sum });
             }
         }
@@ -105,23 +98,46 @@ impl Polynomial {
     ) {
         // SAFETY: the caller's.
         unsafe {
-            let mut terms = [S::zero(); MAX_TERMS];
-            for (term, c) in terms.iter_mut().zip(self.terms) {
-                *term = S::constant(c);
-            }
+            let terms = self.constants::<S>();
             for v in 0..count {
                 let (x, mut product) = (S::load(x.add(v * S::LANES)), S::load(factors.add(v * S::LANES)));
                 for _ in 0..LOWEST {
                     product = S::multiply(product, x);
                 }
-                let square = S::multiply(x, x);
-                let mut sum = terms[self.count - 1];
-                for k in (LOWEST / 2..self.count - 1).rev() {
-                    sum = S::multiply_add(sum, square, terms[k]);
-                }
+                let sum = self.sum::<S>(&terms, S::multiply(x, x), LOWEST / 2);
                 S::store(out.add(v * S::LANES), S::multiply(product, sum));
             }
         }
+    }
+
+    /// All terms.
+    ///
+    /// # Safety
+    /// As for [`Simd`].
+    #[inline(always)]
+    unsafe fn constants<S: Simd>(&self) -> [S::V; MAX_TERMS] {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut terms = [S::zero(); MAX_TERMS];
+            for (term, c) in terms.iter_mut().zip(self.terms) {
+                *term = S::constant(c);
+            }
+            terms
+        }
+    }
+
+    /// `Σ_k terms[k] x^(2 (k - first))` from `first` on, given x².
+    ///
+    /// # Safety
+    /// As for [`Simd`].
+    #[inline(always)]
+    unsafe fn sum<S: Simd>(&self, terms: &[S::V; MAX_TERMS], square: S::V, first: usize) -> S::V {
+        let mut sum = terms[self.count - 1];
+        for k in (first..self.count - 1).rev() {
+            // SAFETY: the caller's.
+            sum = unsafe { S::multiply_add(sum, square, terms[k]) };
+        }
+        sum
     }
 }
 
