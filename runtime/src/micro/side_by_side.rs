@@ -8,8 +8,8 @@ use super::map::{Arrays, MAX_ARRAYS, Plan, STRIP, run};
 use super::simd::Simd;
 use super::vectors::ABREAST;
 
-/// True where rows of so many elements are worth it: where the vectors that are not whole, or not enough to hide behind each other, are
-/// many beside the others.
+/// True where rows of so many elements are worth it: where a good part of a row are vectors that are not whole, or too few to go
+/// through an instruction abreast.
 pub(super) fn is_worth_it(lanes: usize, count: usize) -> bool {
     count > 0 && count < STRIP / 2 * lanes && !count.is_multiple_of(ABREAST * lanes)
 }
@@ -69,15 +69,15 @@ unsafe fn gather<S: Simd>(to: *mut S::T, from: *const S::T, stride: usize, count
 /// Copies rows that are side by side to rows at a stride.
 ///
 /// # Safety
-/// As for [`Simd`]; the arrays hold these rows, and `from` a vector more.
+/// As for [`Simd`]; the arrays hold these rows.
 #[inline(always)]
 unsafe fn scatter<S: Simd>(to: *mut S::T, from: *const S::T, stride: usize, count: usize, rows: usize) {
     for r in 0..rows {
         for at in (0..count).step_by(S::LANES) {
             // SAFETY: the caller's.
             unsafe {
-                let elements = S::load(from.add(r * count + at));
-                S::store_first(to.add(r * stride + at), elements, S::first(S::LANES.min(count - at)));
+                let mask = S::first(S::LANES.min(count - at));
+                S::store_first(to.add(r * stride + at), S::load_first(from.add(r * count + at), mask), mask);
             }
         }
     }

@@ -57,6 +57,7 @@ impl Rows {
     }
 }
 
+/// The sizes that are not 1.
 fn without_units(dims: &[Dim]) -> Vec<Dim> {
     dims.iter().filter(|dim| !dim.is_one()).cloned().collect()
 }
@@ -67,6 +68,7 @@ fn kept_dims(map: &RowMap, dims: &[Dim]) -> Vec<Dim> {
     [picked.to_vec(), without_units(rest)].concat()
 }
 
+/// A graph that is rebuilt without them.
 struct Dropping {
     rebuild: Rebuild,
     /// Values with other leading sizes than they have.
