@@ -91,7 +91,7 @@
 //!
 //! [`Model::compile_joint`] compiles the backward pass as well. A call then takes a cotangent of every output, `cotangent/<output>` of
 //! its shape, and returns the gradients of all inputs and trained parameters, under their names and of their shapes.
-//! [`Model::compile_gradients`] computes those alone that are named, and nothing that others would need:
+//! [`Model::compile_gradients`] computes those alone that are named, and nothing that others would need, as for forces:
 //!
 //! ```
 //! # use ndarray::Array2;
@@ -99,8 +99,12 @@
 //! # use schur::{CompileOptions, Mode, Model, inputs};
 //! let spec = SpecBuilder::new("energy").input("x", ["N"], "4x1o").layer("norms", norm("x"));
 //! let model = Model::new(spec.layer("energy", mlp("norms", [32, 1])).outputs(["energy"]))?;
-//! let mut compiled = model.compile_gradients(["x"], Mode::Infer, &CompileOptions::default())?;
 //! let (x, ones) = (Array2::<f32>::ones((5, 12)), Array2::<f32>::ones((5, 1)));
+//! let mut compiled = model.compile_joint(Mode::Infer, &CompileOptions::default())?;
+//! let results = compiled.run(inputs!["x" => &x, "cotangent/energy" => &ones], &model.init(0)?)?;
+//! assert_eq!(results.gradients["params/energy/Dense_0/kernel"].shape(), [4, 32]);
+//!
+//! let mut compiled = model.compile_gradients(["x"], Mode::Infer, &CompileOptions::default())?;
 //! let results = compiled.run(inputs!["x" => &x, "cotangent/energy" => &ones], &model.init(0)?)?;
 //! let forces = results.gradients["x"].ndarray::<f32>()?.mapv(|slope| -slope);
 //! assert_eq!(forces.shape(), [5, 12]);

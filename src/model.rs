@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
-use schur_compiler::autodiff::{VjpOptions, vjp};
+use schur_compiler::autodiff::{AutodiffError, VjpOptions, vjp};
 use schur_compiler::compile::{CompileOptions, Stage, compile_by_size};
 use schur_ir::build::{Mode, build_within};
 use schur_ir::graph::{Graph, Op, Param};
@@ -207,14 +207,15 @@ fn differentiated(graph: Graph, pass: &Pass) -> Result<Graph, Error> {
         Pass::Forward => return Ok(graph),
         Pass::Joint => {}
         Pass::Gradients(wrt) => {
-            let leaves = || graph.nodes.iter().filter_map(|node| node.op.leaf_name());
-            if let Some(name) = wrt.iter().find(|name| !leaves().any(|leaf| leaf == *name)) {
-                return Err(Error::no_leaf(name, leaves().map(|leaf| &**leaf)));
-            }
             options.wrt.clone_from(wrt);
         }
     }
-    Ok(vjp(&graph, &options)?)
+    let joint = vjp(&graph, &options);
+    if let Err(AutodiffError::NoLeaf(name)) = &joint {
+        let leaves = graph.nodes.iter().filter_map(|node| node.op.leaf_name());
+        return Err(Error::no_leaf(name, leaves.map(|leaf| &**leaf)));
+    }
+    Ok(joint?)
 }
 
 /// The text of a file; of one that is too long, no more is read than tells so.

@@ -42,7 +42,8 @@ class Case:
         return 2 * self.multiply_adds * (1 + self.gradients + (self.gradients and not self.wrt))
 
     def command(self, arrays: pathlib.Path) -> dict:
-        return {"spec": json.dumps(self.spec), "train": self.train, "gradients": self.gradients, "wrt": self.wrt, "arrays": str(arrays)}
+        passes = {"train": self.train, "gradients": self.gradients, "wrt": self.wrt}
+        return {"spec": json.dumps(self.spec), **passes, "arrays": str(arrays)}
 
 
 def irreps(mul: int, scalars: int | None = None) -> str:

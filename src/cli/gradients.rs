@@ -18,10 +18,11 @@ pub(crate) struct Gradients {
 
 impl Gradients {
     pub(crate) fn pass(&self) -> Pass {
-        match (self.gradients, &*self.wrt) {
-            (false, []) => Pass::Forward,
-            (true, []) => Pass::Joint,
-            (_, wrt) => Pass::Gradients(wrt.to_vec()),
-        }
+        if self.gradients || !self.wrt.is_empty() { with_respect_to(&self.wrt) } else { Pass::Forward }
     }
+}
+
+/// The gradients with respect to what `--wrt` names; all where it is not given.
+pub(crate) fn with_respect_to(wrt: &[Arc<str>]) -> Pass {
+    if wrt.is_empty() { Pass::Joint } else { Pass::Gradients(wrt.to_vec()) }
 }

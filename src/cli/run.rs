@@ -15,6 +15,7 @@ use super::files::{
     COTANGENT, Named, check_finite, named, read_cotangents, read_inputs, read_params, require_apart, require_format,
     require_safetensors, require_writable,
 };
+use super::gradients::with_respect_to;
 use super::terminal::{Terminal, duration};
 use super::threads::Threads;
 
@@ -77,10 +78,7 @@ impl Run {
         let options = self.cache.options(terminal);
         let mut compiled = match &self.cotangents {
             Some(path) => {
-                let compiled = match &*self.wrt {
-                    [] => model.compile_joint(mode, &options)?,
-                    wrt => model.compile_gradients(wrt.iter().cloned(), mode, &options)?,
-                };
+                let compiled = model.compile_observed(&with_respect_to(&self.wrt), mode, &options, &mut |_| {})?;
                 inputs.extend(read_cotangents(&compiled, path)?);
                 compiled
             }
