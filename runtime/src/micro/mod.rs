@@ -32,6 +32,7 @@ mod simd;
 mod square;
 mod steps;
 mod store;
+mod strips;
 #[cfg(test)]
 mod tests;
 mod tile;

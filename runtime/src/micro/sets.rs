@@ -16,6 +16,7 @@ use super::simd::Simd;
 use super::square;
 use super::steps::{self, Shape, Step, StepFn};
 use super::store::{Any, Form, Whole, Woven};
+use super::strips;
 use super::tile::{Layout, Tile};
 use super::tile_sums;
 use super::tiles::{TileFn, Tiles};
@@ -91,7 +92,7 @@ macro_rules! functions {
             }
 
             compiled! {
-                [$(#[$features])?] (plan: &map::Plan<$float>, arrays: &map::Arrays<$float>, rows: usize)
+                [$(#[$features])?] (plan: &map::Plan<$float>, arrays: &strips::Arrays<$float>, rows: usize)
                 map[] = map::rows::<$simd>;
             }
 

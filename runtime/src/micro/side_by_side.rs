@@ -4,8 +4,11 @@
 
 use std::mem::MaybeUninit;
 
-use super::map::{Arrays, MAX_ARRAYS, Plan, STRIP, run};
+use schur_ir::micro::{MAX_MAP_ARRAYS, Map};
+
+use super::code::Code;
 use super::simd::Simd;
+use super::strips::{Arrays, STRIP, run};
 use super::vectors::ABREAST;
 
 /// True where rows of so many elements are worth it: where a good part of a row are vectors that are not whole, or too few to go
@@ -22,14 +25,14 @@ type Room<V> = [V; STRIP + 1];
 /// # Safety
 /// As [`schur_ir::micro::MicroFn`] says, on a machine with the instructions of `S`; rows are [worth it](is_worth_it).
 #[inline(always)]
-pub(super) unsafe fn rows<S: Simd>(plan: &Plan<S::T>, arrays: &Arrays<S::T>, rows: usize) {
-    let (strides, count, outputs) = (&plan.map.rows, plan.map.count, plan.code.outputs);
+pub(super) unsafe fn rows<S: Simd>(map: &Map, code: &Code, arrays: &Arrays<S::T>, rows: usize) {
+    let (strides, count, outputs) = (&map.rows, map.count, code.outputs);
     let at_once = STRIP * S::LANES / count;
-    let mut rooms = MaybeUninit::<[Room<S::V>; MAX_ARRAYS]>::uninit();
+    let mut rooms = MaybeUninit::<[Room<S::V>; MAX_MAP_ARRAYS]>::uninit();
     let rooms = rooms.as_mut_ptr().cast::<Room<S::V>>();
     // SAFETY: the caller's; a room holds so many rows.
     unsafe {
-        let mut sides = [std::ptr::null_mut(); MAX_ARRAYS];
+        let mut sides = [std::ptr::null_mut(); MAX_MAP_ARRAYS];
         for first in (0..rows).step_by(at_once) {
             let taken = at_once.min(rows - first);
             for (k, &stride) in strides.iter().enumerate() {
@@ -41,7 +44,7 @@ pub(super) unsafe fn rows<S: Simd>(plan: &Plan<S::T>, arrays: &Arrays<S::T>, row
                     gather::<S>(sides[k], given, stride, count, taken);
                 }
             }
-            run::<S>(&plan.code, &sides, taken * count);
+            run::<S>(code, &sides, taken * count);
             for (k, &stride) in strides.iter().enumerate().take(outputs).filter(|(_, stride)| **stride != count) {
                 scatter::<S>(arrays[k].add(first * stride), sides[k], stride, count, taken);
             }
