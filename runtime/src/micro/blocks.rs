@@ -3,15 +3,14 @@
 use schur_ir::micro::{Finish, Product};
 
 use super::store::is_woven;
-use super::tile::{Layout, Tile};
+use super::tile::{LEFT_OF_ROWS, Layout, Tile};
 use super::tiles::{GetFn, Rows, TileFn, Tiles, all, has_room};
 
 /// The most vectors of columns that are in registers at once.
 const MOST_VECTORS: usize = 8;
 
-/// Those of tiles of several rows, and what is one block all the same if no more is left.
+/// Those of tiles of several rows, of which up to [`LEFT_OF_ROWS`] are one block all the same if no more are left.
 const VECTORS_OF_ROWS: usize = 2;
-const LEFT_OF_ROWS: usize = 3;
 
 /// Sums of as many terms or more are never cut in tiles of few terms.
 const MANY_TERMS: usize = 8;

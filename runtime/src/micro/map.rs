@@ -7,59 +7,42 @@ use schur_ir::micro::{MAX_MAP_ARRAYS, Map};
 
 use super::code::Code;
 use super::side_by_side;
-use super::simd::Simd;
-use super::strips::{Arrays, run};
+use super::strips::{Arrays, Functions};
 
 /// A map, ready to be called.
 pub(super) struct Plan<T: 'static> {
     map: Map,
     code: Code,
-    run: RowsFn<T>,
+    functions: Functions<T>,
 }
-
-/// Computes so many rows.
-pub(super) type RowsFn<T> = unsafe fn(&Plan<T>, &Arrays<T>, usize);
 
 impl<T> Plan<T> {
-    pub(super) fn new(map: &Map, run: RowsFn<T>) -> Self {
-        Plan { map: map.clone(), code: Code::new(map), run }
+    pub(super) fn new(map: &Map, functions: Functions<T>) -> Self {
+        Plan { map: map.clone(), code: Code::new(map), functions }
     }
 
-    /// Computes all rows.
+    /// Computes all rows: as one run of elements where nothing lies between them.
     ///
     /// # Safety
-    /// As [`schur_ir::micro::MicroFn`] says, on a machine with the instruction set of `run`.
+    /// As [`schur_ir::micro::MicroFn`] says, on a machine with the instruction set of the functions.
     pub(super) unsafe fn run(&self, given: *const *mut T, rows: usize) {
-        let mut arrays = [std::ptr::null_mut(); MAX_MAP_ARRAYS];
+        let Map { rows: strides, count, .. } = &self.map;
+        let mut arrays: Arrays<T> = [std::ptr::null_mut(); MAX_MAP_ARRAYS];
         // SAFETY: the caller's.
         unsafe {
-            for (k, array) in arrays.iter_mut().enumerate().take(self.map.rows.len()) {
+            for (k, array) in arrays.iter_mut().enumerate().take(strides.len()) {
                 *array = *given.add(k);
             }
-            (self.run)(self, &arrays, rows)
-        }
-    }
-}
-
-/// All rows: as one run of elements where nothing lies between them.
-///
-/// # Safety
-/// As [`schur_ir::micro::MicroFn`] says, on a machine with the instructions of `S`.
-#[inline(always)]
-pub(super) unsafe fn rows<S: Simd>(plan: &Plan<S::T>, arrays: &Arrays<S::T>, rows: usize) {
-    let Map { rows: strides, count, .. } = &plan.map;
-    // SAFETY: the caller's.
-    unsafe {
-        if strides.iter().all(|stride| stride == count) {
-            run::<S>(&plan.code, arrays, rows * count)
-        } else if side_by_side::is_worth_it(S::LANES, *count) && rows > 1 {
-            side_by_side::rows::<S>(&plan.map, &plan.code, arrays, rows)
-        } else {
-            let mut arrays = *arrays;
-            for _ in 0..rows {
-                run::<S>(&plan.code, &arrays, *count);
-                for (array, stride) in arrays.iter_mut().zip(strides) {
-                    *array = array.wrapping_add(*stride);
+            if strides.iter().all(|stride| stride == count) {
+                (self.functions.run)(&self.code, &arrays, rows * count)
+            } else if side_by_side::is_worth_it(self.functions.lanes, *count) && rows > 1 {
+                side_by_side::rows(&self.map, &self.code, &self.functions, &arrays, rows)
+            } else {
+                for _ in 0..rows {
+                    (self.functions.run)(&self.code, &arrays, *count);
+                    for (array, stride) in arrays.iter_mut().zip(strides) {
+                        *array = array.wrapping_add(*stride);
+                    }
                 }
             }
         }

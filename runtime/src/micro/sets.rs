@@ -3,14 +3,15 @@
 use schur_ir::micro::Transpose;
 
 use super::InstructionSet;
+use super::code::Code;
 use super::columns;
 use super::dot;
 use super::lines;
-use super::map;
 #[cfg(target_arch = "aarch64")]
 use super::neon;
 use super::outer;
 use super::portable::{self, Plain};
+use super::side_by_side;
 use super::silu::Silu;
 use super::simd::Simd;
 use super::square;
@@ -32,8 +33,8 @@ pub(super) struct Functions<T: 'static> {
     pub(super) dot: fn(usize) -> dot::DotFn<T>,
     /// The copy of rows.
     pub(super) rows: fn(&Transpose) -> transpose::RowsFn<T>,
-    /// The rows of a map.
-    pub(super) map: map::RowsFn<T>,
+    /// What maps call.
+    pub(super) map: strips::Functions<T>,
     /// A step of a list of steps that are done row by row.
     pub(super) step: fn(Shape) -> Option<StepFn<T>>,
 }
@@ -92,8 +93,14 @@ macro_rules! functions {
             }
 
             compiled! {
-                [$(#[$features])?] (plan: &map::Plan<$float>, arrays: &strips::Arrays<$float>, rows: usize)
-                map[] = map::rows::<$simd>;
+                [$(#[$features])?] (code: &Code, arrays: &strips::Arrays<$float>, count: usize)
+                run[] = strips::run::<$simd>;
+            }
+
+            compiled! {
+                [$(#[$features])?] (to: *mut $float, from: *const $float, rows: [usize; 3])
+                gather[] = side_by_side::gather::<$simd>;
+                scatter[] = side_by_side::scatter::<$simd>;
             }
 
             compiled! {
@@ -318,7 +325,7 @@ macro_rules! functions {
                 },
                 dot,
                 rows,
-                map,
+                map: strips::Functions { lanes: LANES, run, gather, scatter },
                 step,
             };
         }

@@ -7,8 +7,8 @@ use std::mem::MaybeUninit;
 use schur_ir::micro::{MAX_MAP_ARRAYS, Map};
 
 use super::code::Code;
-use super::simd::Simd;
-use super::strips::{Arrays, STRIP, run};
+use super::simd::{MOST_LANES, Simd};
+use super::strips::{Arrays, Functions, STRIP};
 use super::vectors::ABREAST;
 
 /// True where rows of so many elements are worth it: where a good part of a row are vectors that are not whole, or too few to go
@@ -18,35 +18,34 @@ pub(super) fn is_worth_it(lanes: usize, count: usize) -> bool {
 }
 
 /// Some rows of one array, with room behind the last row for what a whole vector holds beyond it.
-type Room<V> = [V; STRIP + 1];
+#[repr(align(64))]
+struct Room<T>(MaybeUninit<[T; (STRIP + 1) * MOST_LANES]>);
 
 /// All rows of a map, as many at once as a strip holds.
 ///
 /// # Safety
-/// As [`schur_ir::micro::MicroFn`] says, on a machine with the instructions of `S`; rows are [worth it](is_worth_it).
-#[inline(always)]
-pub(super) unsafe fn rows<S: Simd>(map: &Map, code: &Code, arrays: &Arrays<S::T>, rows: usize) {
+/// As [`schur_ir::micro::MicroFn`] says, on a machine with the instructions of the functions; rows are [worth it](is_worth_it).
+pub(super) unsafe fn rows<T>(map: &Map, code: &Code, functions: &Functions<T>, arrays: &Arrays<T>, rows: usize) {
     let (strides, count, outputs) = (&map.rows, map.count, code.outputs);
-    let at_once = STRIP * S::LANES / count;
-    let mut rooms = MaybeUninit::<[Room<S::V>; MAX_MAP_ARRAYS]>::uninit();
-    let rooms = rooms.as_mut_ptr().cast::<Room<S::V>>();
-    // SAFETY: the caller's; a room holds so many rows.
-    unsafe {
-        let mut sides = [std::ptr::null_mut(); MAX_MAP_ARRAYS];
-        for first in (0..rows).step_by(at_once) {
-            let taken = at_once.min(rows - first);
+    let at_once = STRIP * functions.lanes / count;
+    let mut rooms = [const { Room::<T>(MaybeUninit::uninit()) }; MAX_MAP_ARRAYS];
+    let mut sides = [std::ptr::null_mut(); MAX_MAP_ARRAYS];
+    for first in (0..rows).step_by(at_once) {
+        let taken = at_once.min(rows - first);
+        // SAFETY: the caller's; a room holds so many rows.
+        unsafe {
             for (k, &stride) in strides.iter().enumerate() {
                 let given = arrays[k].wrapping_add(first * stride);
                 // What all rows share is the same the next time.
                 let is_there = stride == 0 && first > 0;
-                sides[k] = if stride == count { given } else { rooms.add(k).cast() };
+                sides[k] = if stride == count { given } else { rooms[k].0.as_mut_ptr().cast() };
                 if stride != count && k >= outputs && !is_there {
-                    gather::<S>(sides[k], given, stride, count, taken);
+                    (functions.gather)(sides[k], given, [stride, count, taken]);
                 }
             }
-            run::<S>(code, &sides, taken * count);
+            (functions.run)(code, &sides, taken * count);
             for (k, &stride) in strides.iter().enumerate().take(outputs).filter(|(_, stride)| **stride != count) {
-                scatter::<S>(arrays[k].add(first * stride), sides[k], stride, count, taken);
+                (functions.scatter)(arrays[k].add(first * stride), sides[k], [stride, count, taken]);
             }
         }
     }
@@ -57,7 +56,7 @@ pub(super) unsafe fn rows<S: Simd>(map: &Map, code: &Code, arrays: &Arrays<S::T>
 /// # Safety
 /// As for [`Simd`]; the arrays hold these rows, and `to` a vector more.
 #[inline(always)]
-unsafe fn gather<S: Simd>(to: *mut S::T, from: *const S::T, stride: usize, count: usize, rows: usize) {
+pub(super) unsafe fn gather<S: Simd>(to: *mut S::T, from: *const S::T, [stride, count, rows]: [usize; 3]) {
     for r in 0..rows {
         for at in (0..count).step_by(S::LANES) {
             // SAFETY: the caller's.
@@ -74,7 +73,7 @@ unsafe fn gather<S: Simd>(to: *mut S::T, from: *const S::T, stride: usize, count
 /// # Safety
 /// As for [`Simd`]; the arrays hold these rows.
 #[inline(always)]
-unsafe fn scatter<S: Simd>(to: *mut S::T, from: *const S::T, stride: usize, count: usize, rows: usize) {
+pub(super) unsafe fn scatter<S: Simd>(to: *mut S::T, from: *const S::T, [stride, count, rows]: [usize; 3]) {
     for r in 0..rows {
         for at in (0..count).step_by(S::LANES) {
             // SAFETY: the caller's.

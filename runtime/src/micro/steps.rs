@@ -149,10 +149,22 @@ impl<T, const P: usize, const Q: usize> Places<T, P, Q> {
     pub(super) unsafe fn first(step: &Step<T>, arrays: &Arrays<T>) -> Self {
         // SAFETY: the caller's.
         let at = |place: &Place| unsafe { arrays.get_unchecked(place.array).add(place.offset) };
-        Places {
-            out: at(&step.out),
-            pairs: std::array::from_fn(|k| [0, 1].map(|f| at(&step.factors[2 * k + f]).cast_const())),
-            singles: std::array::from_fn(|k| at(&step.factors[2 * P + k]).cast_const()),
+        let out = at(&step.out);
+        let mut places = Places { out, pairs: [[out.cast_const(); 2]; P], singles: [out.cast_const(); Q] };
+        places.each(step, |at_factor, place| *at_factor = at(place));
+        places
+    }
+
+    /// What is to be done to where each factor is.
+    #[inline(always)]
+    fn each(&mut self, step: &Step<T>, act: impl Fn(&mut *const T, &Place)) {
+        for k in 0..P {
+            for f in 0..2 {
+                act(&mut self.pairs[k][f], &step.factors[2 * k + f]);
+            }
+        }
+        for k in 0..Q {
+            act(&mut self.singles[k], &step.factors[2 * P + k]);
         }
     }
 
@@ -216,28 +228,29 @@ impl<T, const P: usize, const Q: usize> Places<T, P, Q> {
     /// The `i`-th component. Where `D` is not 0, components follow each other after `count` elements, and the second factors of
     /// pairs have none if `SHARED`.
     #[inline(always)]
-    fn component<const D: usize, const SHARED: bool>(&self, step: &Step<T>, i: usize) -> Self {
+    fn component<const D: usize, const SHARED: bool>(mut self, step: &Step<T>, i: usize) -> Self {
         if D == 0 {
             return self.moved(step, |place| place.component * i);
         }
         let skip = step.count * i;
-        Places {
-            out: self.out.wrapping_add(skip),
-            pairs: self.pairs.map(|[x, y]| [x.wrapping_add(skip), if SHARED { y } else { y.wrapping_add(skip) }]),
-            singles: self.singles.map(|x| x.wrapping_add(skip)),
+        self.out = self.out.wrapping_add(skip);
+        for k in 0..P {
+            for f in 0..if SHARED { 1 } else { 2 } {
+                self.pairs[k][f] = self.pairs[k][f].wrapping_add(skip);
+            }
         }
+        for k in 0..Q {
+            self.singles[k] = self.singles[k].wrapping_add(skip);
+        }
+        self
     }
 
     /// Further on, by as many elements as `by` has of every place.
     #[inline(always)]
-    pub(super) fn moved(&self, step: &Step<T>, by: impl Fn(&Place) -> usize) -> Self {
-        Places {
-            out: self.out.wrapping_add(by(&step.out)),
-            pairs: std::array::from_fn(|k| {
-                std::array::from_fn(|f| self.pairs[k][f].wrapping_add(by(&step.factors[2 * k + f])))
-            }),
-            singles: std::array::from_fn(|k| self.singles[k].wrapping_add(by(&step.factors[2 * P + k]))),
-        }
+    pub(super) fn moved(mut self, step: &Step<T>, by: impl Fn(&Place) -> usize) -> Self {
+        self.out = self.out.wrapping_add(by(&step.out));
+        self.each(step, |at, place| *at = at.wrapping_add(by(place)));
+        self
     }
 }
 

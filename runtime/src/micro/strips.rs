@@ -19,6 +19,24 @@ pub(super) const STRIP: usize = 4 * ABREAST;
 /// The arrays of a map, those that are written first.
 pub(super) type Arrays<T> = [*mut T; MAX_MAP_ARRAYS];
 
+/// A run of so many elements.
+pub(super) type RunFn<T> = unsafe fn(&Code, &Arrays<T>, usize);
+
+/// Copies rows: their stride where they have one, their elements, and their number.
+pub(super) type CopyFn<T> = unsafe fn(*mut T, *const T, [usize; 3]);
+
+/// What an instruction set has for maps.
+#[derive(Clone, Copy)]
+pub(super) struct Functions<T> {
+    /// Elements of a vector.
+    pub(super) lanes: usize,
+    /// A run of elements.
+    pub(super) run: RunFn<T>,
+    /// Copies rows at a stride side by side, and back.
+    pub(super) gather: CopyFn<T>,
+    pub(super) scatter: CopyFn<T>,
+}
+
 /// Writes a function of vectors, one behind the other.
 macro_rules! each {
     ($out:ident, $count:expr, ($($x:ident),*) $value:expr) => {

@@ -2,6 +2,9 @@
 
 use schur_ir::micro::Ahead;
 
+/// The most vectors of columns of tiles of several rows.
+pub(super) const LEFT_OF_ROWS: usize = 3;
+
 /// What all register tiles of a block of columns have in common.
 #[derive(Clone, Copy)]
 pub(super) struct Layout<T> {

@@ -10,7 +10,7 @@ use super::pairs::{double, first_of_pair, in_turn, item_of};
 use super::prefetch::{Asking, lines_a_turn};
 use super::simd::Simd;
 use super::store::{Any, Form, load, store_pairs};
-use super::tile::{Layout, Tile};
+use super::tile::{LEFT_OF_ROWS, Layout, Tile};
 
 /// Register tiles: so many, one after the other.
 ///
@@ -25,16 +25,30 @@ pub(super) unsafe fn tiles<S: Simd, F: Form, const G: usize, const J: usize, con
     // SAFETY: the caller's.
     unsafe {
         // Loops of their own for each, of which none waits for what another one needs. Items that are neighbours have one because
-        // addresses take instructions, for which an Intel core has no other place than where it multiplies.
-        let are_neighbours = F::IS_WHOLE && !F::IS_LIST && G > 1 && layout.item[0] == 1;
-        match lines_a_turn(tile.ahead, G * J * NV * S::LANES) {
-            0 if are_neighbours => each::<S, F, G, J, NV, 0, true>(layout, tile, times),
-            0 => each::<S, F, G, J, NV, 0, false>(layout, tile, times),
-            // Lists are of layers that compute much for what they read.
-            lines if lines == 1 || F::IS_LIST => each::<S, F, G, J, NV, 1, false>(layout, tile, times),
-            _ => each::<S, F, G, J, NV, 2, false>(layout, tile, times),
+        // addresses take instructions, for which an Intel core has no other place than where it multiplies. Conditions that are
+        // constants are `const`, so that what is never called is never compiled.
+        let lines = if const { asks(J, NV) } { lines_a_turn(tile.ahead, G * J * NV * S::LANES) } else { 0 };
+        if lines > 1 && const { asks_twice::<S, F>(J, NV) } {
+            each::<S, F, G, J, NV, 2, false>(layout, tile, times);
+        } else if lines > 0 && const { asks(J, NV) } {
+            each::<S, F, G, J, NV, 1, false>(layout, tile, times);
+        } else if const { F::IS_WHOLE && !F::IS_LIST && G > 1 } && layout.item[0] == 1 {
+            each::<S, F, G, J, NV, 0, true>(layout, tile, times);
+        } else {
+            each::<S, F, G, J, NV, 0, false>(layout, tile, times);
         }
     }
+}
+
+/// True where tiles ask for what is ahead. Single rows are what is left of lists, and many vectors are those of a product of one row:
+/// they are done before much could be on its way.
+const fn asks(items: usize, vectors: usize) -> bool {
+    items > 1 && vectors <= LEFT_OF_ROWS
+}
+
+/// True where it may be for two lines a turn. Lists are of layers that compute much for what they read.
+const fn asks_twice<S: Simd, F: Form>(items: usize, vectors: usize) -> bool {
+    !F::IS_LIST && !S::IS_PLAIN && asks(items, vectors)
 }
 
 /// The same, that ask for so many lines of what is ahead in every turn, of items that are neighbours in `a`, or anywhere.
@@ -55,7 +69,7 @@ unsafe fn each<
     // SAFETY: the caller's.
     unsafe {
         for _ in 0..times {
-            let sums = if LINES > 0 {
+            let sums = if const { LINES > 0 } {
                 let mut asking = Asking::<LINES>::start(&*tile.ahead);
                 let sums = sums::<S, F, G, J, NV, NEIGHBOURS>(layout, tile, || asking.turn());
                 asking.stop(&mut *tile.ahead);
@@ -78,9 +92,9 @@ unsafe fn sums<S: Simd, F: Form, const G: usize, const J: usize, const NV: usize
 ) -> [[[S::V; NV]; J]; G] {
     // SAFETY: the caller's.
     unsafe {
-        if G == 1 {
+        if const { G == 1 } {
             [sums_of_group::<S, F, J, NV>(layout, tile, meanwhile); G]
-        } else if NEIGHBOURS {
+        } else if const { NEIGHBOURS } {
             sums_of_groups::<S, F, G, J, NV, 0>(layout, tile, 1, |a| a, meanwhile)
         } else {
             sums_of_groups::<S, F, G, J, NV, 0>(layout, tile, layout.item[0], opaque, meanwhile)
@@ -246,8 +260,7 @@ fn opaque<T>(pointer: *const T) -> *const T {
 /// Fewer sums than this are waited for, one term after the other.
 const FEW_SUMS: usize = 8;
 
-/// The sums of one group. Its factors, or its columns where these are far fewer, are in registers together, and not both, since
-/// there are more sums than in other tiles; a few sums are two each.
+/// The sums of one group; a few sums are two each.
 #[inline(always)]
 unsafe fn sums_of_group<S: Simd, F: Form, const J: usize, const NV: usize>(
     layout: &Layout<S::T>,
@@ -258,52 +271,26 @@ unsafe fn sums_of_group<S: Simd, F: Form, const J: usize, const NV: usize>(
     unsafe {
         let mut sums = [[S::zero(); NV]; J];
         let mut others = sums;
-        let mut term = |a: *const S::T, b: *const S::T, sums: &mut [[S::V; NV]; J]| {
-            meanwhile();
-            let item = |j: usize| S::splat(*a.add(j * layout.item[0]));
-            let column = |v: usize| load::<S, F>(b.add(v * S::LANES), v + 1 == NV, layout.last);
-            if 2 * NV <= J {
-                let mut columns = [S::zero(); NV];
-                for v in 0..NV {
-                    columns[v] = column(v);
-                }
-                for j in 0..J {
-                    let item = item(j);
-                    for v in 0..NV {
-                        sums[j][v] = S::multiply_add(item, columns[v], sums[j][v]);
-                    }
-                }
-            } else {
-                let mut items = [S::zero(); J];
-                for j in 0..J {
-                    items[j] = item(j);
-                }
-                for v in 0..NV {
-                    let column = column(v);
-                    for j in 0..J {
-                        sums[j][v] = S::multiply_add(items[j], column, sums[j][v]);
-                    }
-                }
-            }
-        };
         let [a_step, b_step] = [layout.a_k[1], layout.b_k[1]];
-        let are_two = J * NV < FEW_SUMS;
         for outer in 0..tile.k[0] {
             let (mut a, mut b) = (tile.a.add(outer * layout.a_k[0]), tile.b.add(outer * layout.b_k[0]));
             let mut left = tile.k[1];
-            while are_two && left > 1 {
-                term(a, b, &mut sums);
-                term(a.add(a_step), b.add(b_step), &mut others);
+            while const { J * NV < FEW_SUMS } && left > 1 {
+                meanwhile();
+                term::<S, F, J, NV>(layout, a, b, &mut sums);
+                meanwhile();
+                term::<S, F, J, NV>(layout, a.add(a_step), b.add(b_step), &mut others);
                 (a, b) = (a.wrapping_add(2 * a_step), b.wrapping_add(2 * b_step));
                 left -= 2;
             }
             while left > 0 {
-                term(a, b, &mut sums);
+                meanwhile();
+                term::<S, F, J, NV>(layout, a, b, &mut sums);
                 (a, b) = (a.wrapping_add(a_step), b.wrapping_add(b_step));
                 left -= 1;
             }
         }
-        if are_two {
+        if const { J * NV < FEW_SUMS } {
             for j in 0..J {
                 for v in 0..NV {
                     sums[j][v] = S::add(sums[j][v], others[j][v]);
@@ -311,5 +298,42 @@ unsafe fn sums_of_group<S: Simd, F: Form, const J: usize, const NV: usize>(
             }
         }
         sums
+    }
+}
+
+/// Adds a term to the sums of one group. Its factors, or its columns where these are far fewer, are in registers together, and not
+/// both, since there are more sums than in other tiles.
+#[inline(always)]
+unsafe fn term<S: Simd, F: Form, const J: usize, const NV: usize>(
+    layout: &Layout<S::T>,
+    a: *const S::T,
+    b: *const S::T,
+    sums: &mut [[S::V; NV]; J],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        if const { 2 * NV <= J } {
+            let mut columns = [S::zero(); NV];
+            for v in 0..NV {
+                columns[v] = load::<S, F>(b.add(v * S::LANES), v + 1 == NV, layout.last);
+            }
+            for j in 0..J {
+                let item = S::splat(*a.add(j * layout.item[0]));
+                for v in 0..NV {
+                    sums[j][v] = S::multiply_add(item, columns[v], sums[j][v]);
+                }
+            }
+        } else {
+            let mut items = [S::zero(); J];
+            for j in 0..J {
+                items[j] = S::splat(*a.add(j * layout.item[0]));
+            }
+            for v in 0..NV {
+                let column = load::<S, F>(b.add(v * S::LANES), v + 1 == NV, layout.last);
+                for j in 0..J {
+                    sums[j][v] = S::multiply_add(items[j], column, sums[j][v]);
+                }
+            }
+        }
     }
 }
