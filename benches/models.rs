@@ -11,8 +11,8 @@ use std::time::Duration;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use indexmap::IndexMap;
+use schur::runtime::InstructionSet;
 use schur::runtime::executor::Executor;
-use schur::runtime::micro::InstructionSet;
 use schur::runtime::reference::{Arrays, evaluate};
 use schur::{
     Array, ArrayView, CompileOptions, CompiledModel, DType, Data, Graph, LoopOptions, Mode, Model, ParamStore, Pass,

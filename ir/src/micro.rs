@@ -1,6 +1,6 @@
 //! Micro-kernels: the innermost loops that compiled kernels call, as plain data.
 //!
-//! Cranelift has 128-bit vectors alone, so what wants the machine's whole width is written once in the runtime, for every
+//! Cranelift has 128-bit vectors alone, so what wants the machine's whole width is written once in `schur-micro`, for every
 //! set of vector instructions, and called by compiled code through a table of [`Entry`]. A program lists what it
 //! calls as [`Micro`]s; the executor makes the table for the machine that it runs on.
 //!
@@ -15,6 +15,9 @@ use crate::ty::DType;
 mod rows;
 
 pub use rows::{MAX_ROWS_ARRAYS, MAX_ROWS_AT_ONCE, MAX_TERMS, Place, Rows, Step, Term};
+
+/// Bytes of a line of the cache, and of the widest vectors.
+pub const LINE: usize = 64;
 
 /// How a micro-kernel is called: `(plan, arguments, rows)`.
 ///

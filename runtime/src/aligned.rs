@@ -5,11 +5,9 @@ use std::ops::{Deref, DerefMut};
 
 use bytemuck::allocation::try_zeroed_vec;
 use bytemuck::{Pod, cast_slice, cast_slice_mut};
+use schur_ir::micro::LINE;
 
 use crate::pages::Pages;
-
-/// Bytes of a line of the cache, and of the widest vectors.
-pub(crate) const LINE: usize = 64;
 
 /// A fixed number of elements, the first of which begins a line of the cache, if there is memory for that. A vector that lies across
 /// two lines is read and written at the price of two; rows of whole vectors have none. Where they take 4 MiB or more, they

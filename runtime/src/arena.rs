@@ -3,7 +3,9 @@
 
 #![expect(clippy::indexing_slicing, reason = "lengths were reserved; what is wrong here must not be called")]
 
-use crate::aligned::{Aligned, LINE};
+use schur_ir::micro::LINE;
+
+use crate::aligned::Aligned;
 
 /// What every piece is aligned to.
 pub(crate) const ALIGN: usize = LINE;

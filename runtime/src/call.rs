@@ -171,7 +171,7 @@ impl<'a> Frame<'a> {
                 end,
                 chunk.number as i64,
                 scratch.as_mut_ptr(),
-                self.plan.micros.as_ptr(),
+                self.plan.micros.entries().as_ptr(),
             );
         }
     }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use schur_ir::graph::OutputKind;
 use schur_ir::program::{BufferId, BufferKind, OutputSlot, Program};
+use schur_micro::InstructionSet;
 
 use crate::arena::Arena;
 use crate::argument::{ArgumentError, Fault, Role};
@@ -24,7 +25,6 @@ use crate::array::Array;
 use crate::bind::{CallError, Inputs, bind, check_masks, check_requirements};
 use crate::call::{Frame, Scratch, Table};
 use crate::memory;
-use crate::micro::InstructionSet;
 use crate::pace::Pace;
 use crate::plan::{Plan, ProgramError};
 use crate::pool::MAX_THREADS;

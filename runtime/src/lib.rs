@@ -10,14 +10,13 @@
 //! | [`bind`], [`argument`] | the checks of a call's arrays: names, shapes, sizes of symbols, requirements |
 //! | [`plan`] | the checks of a program |
 //! | [`memory`] | how much there is, and what is refused before it is tried |
-//! | [`micro`] | the innermost loops, for every set of vector instructions |
 //! | [`nearest`] | the name that was meant |
 //! | [`mod@reference`] | what a graph means, computed plainly in f64 |
 //! | [`rotation`] | rotations and inversion acting on features |
 //!
 //! Behind the executor stand `slots` (arrays matched by name), `sizes` (all sizes of a call), `chunk` (how rows are cut),
 //! `pace` (how fast kernels are), `pool` (threads), `arena` (the memory of temporaries) and `call`, where kernels are
-//! called. `unsafe` is in `call`, in `pool` and in [`micro`] alone.
+//! called. `unsafe` is in `call` and in `pool` alone, and in the micro-kernels.
 
 #![deny(unsafe_code)]
 #![cfg_attr(
@@ -52,7 +51,6 @@ pub mod init;
 pub mod input;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod memory;
-pub mod micro;
 pub mod nearest;
 mod pace;
 mod pages;
@@ -67,3 +65,6 @@ mod slots;
 pub mod store;
 #[cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 pub mod view;
+
+#[doc(inline)]
+pub use schur_micro::InstructionSet;

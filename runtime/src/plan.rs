@@ -20,10 +20,10 @@ use schur_ir::dim::{Dim, Symbol};
 use schur_ir::graph::Requirement;
 use schur_ir::program::{Buffer, BufferId, BufferKind, KernelFn, Program, Step};
 use schur_ir::ty::DType;
+use schur_micro::{InstructionSet, Table};
 
 use crate::argument::Role;
 use crate::array::elements;
-use crate::micro::{InstructionSet, Table};
 use crate::slots::Slots;
 
 /// A program that contradicts itself: a bug of the compiler.

@@ -8,8 +8,8 @@ use indexmap::IndexMap;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use schur::compiler::compile::{Stage, compile};
+use schur::runtime::InstructionSet;
 use schur::runtime::executor::Executor;
-use schur::runtime::micro::InstructionSet;
 use schur::runtime::view::ArrayView;
 use schur::{Array, CompileOptions, Data, Mode, Model, Outputs, ParamStore, Program};
 

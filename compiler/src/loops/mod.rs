@@ -50,9 +50,6 @@ pub use kernel::{
 };
 pub use stmt::{MapStmt, MicroCall, Nest, Stmt, Write};
 
-/// Bytes of a line of the cache.
-const LINE: usize = 64;
-
 /// How the loops are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LoopOptions {

@@ -9,14 +9,14 @@
 
 #![expect(clippy::indexing_slicing, reason = "places are of the axes and accesses of one statement")]
 
-use schur_ir::micro::{self, Along, Dot, Finish, MAX_AHEAD, MAX_DOT, Micro, Product, Transpose};
+use schur_ir::micro::{self, Along, Dot, Finish, LINE, MAX_AHEAD, MAX_DOT, Micro, Product, Transpose};
 use schur_ir::program::BufferId;
 use schur_ir::ty::DType;
 
 use super::chosen::{Chosen, place};
 use super::functions::functions;
 use super::strides::{Extent, Loop, is_regular, loops};
-use super::{Ahead, Array, Kernel, LINE, Nest, RowAddress, Stmt, Write, columns, finish};
+use super::{Ahead, Array, Kernel, Nest, RowAddress, Stmt, Write, columns, finish};
 
 /// Products of one row that have fewer columns, or multiply fewer numbers, are generated code.
 const MIN_COLUMNS_OF_ROW: usize = 16;

@@ -16,6 +16,7 @@ use schur_ir::expr::Scalar;
 use schur_ir::graph::{
     Axis, Contract, Factor, Graph, Op, Operand, Output, OutputKind, Path, Requirement, RowMap, Segment, ValueId,
 };
+use schur_ir::micro::LINE;
 use schur_ir::program::{Buffer, BufferId, BufferKind, InputSlot, OutputSlot, ParamSlot, Step};
 use schur_ir::ty::{DType, Type};
 use smallvec::smallvec;
@@ -24,7 +25,7 @@ use super::layout::{Users, layout_of};
 use super::reads::{aligned_reads, root, writes_own_row};
 use super::room::Room;
 use super::schedule::Schedule;
-use super::{Array, LINE, Layout, LoopsError, Scratch, ScratchId};
+use super::{Array, Layout, LoopsError, Scratch, ScratchId};
 
 /// Where a value lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

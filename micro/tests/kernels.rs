@@ -7,9 +7,28 @@ use schur_ir::micro::{
 };
 use schur_ir::ty::DType;
 
-use super::{Float, InstructionSet, Table};
+use schur_micro::{InstructionSet, Table};
 
+#[path = "kernels/rows.rs"]
 mod rows;
+
+/// A float.
+trait Float: Copy {
+    /// The nearest to `x`.
+    fn rounded(x: f64) -> Self;
+}
+
+impl Float for f32 {
+    fn rounded(x: f64) -> Self {
+        x as f32
+    }
+}
+
+impl Float for f64 {
+    fn rounded(x: f64) -> Self {
+        x
+    }
+}
 
 /// A value that is exact in `f32`, and so are small sums of products of two.
 fn value(k: usize) -> f64 {
@@ -29,7 +48,7 @@ fn call_ahead<T: Float>(micro: &Micro, set: InstructionSet, arrays: &mut [Vec<T>
     let table = Table::new(std::slice::from_ref(micro), set);
     let mut arguments = Arguments { arrays: [std::ptr::null_mut(); MAX_ARRAYS], first: 0, ahead };
     arguments.arrays.iter_mut().zip(arrays).for_each(|(pointer, array)| *pointer = array.as_mut_ptr().cast());
-    let entry = table.entries[0];
+    let entry = table.entries()[0];
     // SAFETY: the arrays are as long as the description says, by construction.
     unsafe { (entry.run)(entry.plan, &raw mut arguments, rows as i64) }
     arguments.ahead

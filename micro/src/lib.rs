@@ -1,10 +1,29 @@
 //! Micro-kernels: the loops that need the machine's whole width, for every set of vector instructions.
 //!
-//! A micro-kernel is written once over `simd::Simd` and compiled for each set; which one is used is found out when an
-//! executor is made, or chosen by the caller. All sets compute the same numbers but for rounding.
+//! What there is to compute is plain data, [`schur_ir::micro`]. A micro-kernel is written once over `simd::Simd` and compiled
+//! for each set, in `sets`; which one is used is found out when a [`Table`] is made, or chosen by the caller. All sets compute
+//! the same numbers but for rounding.
+//!
+//! | modules | what they compute |
+//! | --- | --- |
+//! | `product`, `tiles`, `blocks`, `tile`, `tile_sums`, `store` | matrix products, cut in tiles of registers |
+//! | `square`, `outer`, `dot`, `silu` | products of a few columns, or terms, or one column, and those that an activation is taken of |
+//! | `map`, `code`, `polynomial`, `strips`, `side_by_side`, `functions`, `vectors` | expressions of elements |
+//! | `rows`, `ready`, `steps`, `lines`, `columns`, `joined` | sums of products of elements, row by row |
+//! | `transpose`, `weave`, `pairs`, `permutation` | elements in another order |
+//! | `prefetch` | what is asked of memory ahead |
+//! | `simd`, `x86`, `neon`, `portable` | vectors |
 
+#![warn(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::todo,
+    clippy::unimplemented,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
 #![expect(clippy::indexing_slicing, reason = "places are of arrays whose lengths are constants here")]
-#![allow(unsafe_code)]
 
 mod blocks;
 mod code;
@@ -33,8 +52,6 @@ mod square;
 mod steps;
 mod store;
 mod strips;
-#[cfg(test)]
-mod tests;
 mod tile;
 mod tile_sums;
 mod tiles;
@@ -104,7 +121,7 @@ impl fmt::Display for InstructionSet {
 
 /// The entries of a program's micro-kernels, and what they point to.
 #[derive(Default)]
-pub(crate) struct Table {
+pub struct Table {
     entries: Vec<Entry>,
     _plans: Vec<Box<dyn Any + Send + Sync>>,
 }
@@ -122,7 +139,7 @@ impl fmt::Debug for Table {
 
 impl Table {
     /// The entries of `micros`, in order. A set that the machine lacks stands for the widest that it has.
-    pub(crate) fn new(micros: &[Micro], set: InstructionSet) -> Self {
+    pub fn new(micros: &[Micro], set: InstructionSet) -> Self {
         let set = if set.is_available() { set } else { InstructionSet::widest() };
         let mut table = Table::default();
         for micro in micros {
@@ -161,9 +178,11 @@ impl Table {
         self._plans.push(plan);
     }
 
-    /// What kernels are given.
-    pub(crate) fn as_ptr(&self) -> *const Entry {
-        self.entries.as_ptr()
+    /// An entry a micro-kernel, in the order in which these were given; each is good as long as the table.
+    ///
+    /// An entry reads and writes what its micro-kernel's description names.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 }
 

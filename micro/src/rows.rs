@@ -4,9 +4,7 @@
 //! one reads it, and memory is met in its order. The loops of a step are in `steps.rs`, `lines.rs` and `columns.rs`; how steps
 //! are made ready, in `ready.rs`.
 
-use schur_ir::micro::{self, MAX_ROWS_ARRAYS, MAX_ROWS_AT_ONCE, Rows};
-
-use crate::aligned::LINE;
+use schur_ir::micro::{self, LINE, MAX_ROWS_ARRAYS, MAX_ROWS_AT_ONCE, Rows};
 
 use super::lines::PART;
 use super::prefetch::settle;

@@ -7,14 +7,14 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 use super::{extremes, store_past_bytes};
-use crate::micro::simd::{Simd, instructions};
+use crate::simd::{Simd, instructions};
 
 /// 8 `f32` lanes: AVX2 and FMA.
 #[derive(Clone, Copy)]
-pub(in crate::micro) struct F32x8;
+pub(crate) struct F32x8;
 /// 4 `f64` lanes: AVX2 and FMA.
 #[derive(Clone, Copy)]
-pub(in crate::micro) struct F64x4;
+pub(crate) struct F64x4;
 
 impl Simd for F32x8 {
     instructions!(

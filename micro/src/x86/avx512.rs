@@ -7,14 +7,14 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 use super::{extremes, store_past_bytes};
-use crate::micro::simd::{Simd, Sixteenths, instructions};
+use crate::simd::{Simd, Sixteenths, instructions};
 
 /// 16 `f32` lanes: AVX-512F.
 #[derive(Clone, Copy)]
-pub(in crate::micro) struct F32x16;
+pub(crate) struct F32x16;
 /// 8 `f64` lanes: AVX-512F.
 #[derive(Clone, Copy)]
-pub(in crate::micro) struct F64x8;
+pub(crate) struct F64x8;
 
 /// The number to which the last bit of a float is 1/16.
 const SIXTEENTHS: f32 = 1.5 * (1 << 19) as f32;

@@ -1,8 +1,6 @@
 //! Asking for memory ahead of its use, and what was written past the caches.
 
-use schur_ir::micro::Ahead;
-
-use crate::aligned::LINE;
+use schur_ir::micro::{Ahead, LINE};
 
 /// Asks for all that was not asked for.
 pub(super) fn rest(ahead: &mut Ahead) {
