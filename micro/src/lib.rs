@@ -139,6 +139,9 @@ impl fmt::Debug for Table {
 
 impl Table {
     /// The entries of `micros`, in order. A set that the machine lacks stands for the widest that it has.
+    ///
+    /// # Panics
+    /// If there is more in a micro-kernel than its description allows, which nothing in a checked program has.
     pub fn new(micros: &[Micro], set: InstructionSet) -> Self {
         let set = if set.is_available() { set } else { InstructionSet::widest() };
         let mut table = Table::default();

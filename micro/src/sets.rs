@@ -70,6 +70,8 @@ macro_rules! functions {
             use super::*;
 
             const LANES: usize = <$simd as Simd>::LANES;
+            /// Plain arrays are written to the caches all the same.
+            const PAST: bool = !<$simd as Simd>::IS_PLAIN;
 
             compiled! {
                 [$(#[$features])?] (layout: &Layout<$float>, tile: &mut Tile<$float>, times: usize)
@@ -112,6 +114,13 @@ macro_rules! functions {
                 match (items, groups, vectors) {
                     $(($list, $l, $w) => Some(tiles::<F, $l, $list, $w>),)*
                     $(($j, $g, $v) => Some(tiles::<F, $g, $j, $v>),)*
+                    _ => None,
+                }
+            }
+
+            fn woven(items: usize, groups: usize, vectors: usize) -> Option<TileFn<$float>> {
+                match (items, groups, vectors) {
+                    $(($j, $g, $v) => Some(tiles::<Woven, $g, $j, $v>),)*
                     _ => None,
                 }
             }
@@ -207,9 +216,9 @@ macro_rules! functions {
                     (0, false) => lines::<P, Q, 0, false>,
                     (1, false) => lines::<P, Q, 1, false>,
                     (_, false) => lines::<P, Q, 2, false>,
-                    (0, true) => lines::<P, Q, 0, true>,
-                    (1, true) => lines::<P, Q, 1, true>,
-                    (_, true) => lines::<P, Q, 2, true>,
+                    (0, true) => lines::<P, Q, 0, PAST>,
+                    (1, true) => lines::<P, Q, 1, PAST>,
+                    (_, true) => lines::<P, Q, 2, PAST>,
                 }
             }
 
@@ -315,7 +324,7 @@ macro_rules! functions {
                     // Plain arrays take any number of elements about as fast as whole vectors, which would be many functions more to
                     // compile. Where sums go nowhere but to woven vectors, the compiler sums them in that order, by half the speed.
                     whole: if <$simd as Simd>::IS_PLAIN { get::<Any> } else { get::<Whole> },
-                    woven: if <$simd as Simd>::IS_PLAIN { get::<Any> } else { get::<Woven> },
+                    woven: if <$simd as Simd>::IS_PLAIN { get::<Any> } else { woven },
                     silu,
                     pairs,
                     terms,

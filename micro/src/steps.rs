@@ -151,11 +151,11 @@ impl<T, const P: usize, const Q: usize> Places<T, P, Q> {
         let at = |place: &Place| unsafe { arrays.get_unchecked(place.array).add(place.offset) };
         let out = at(&step.out);
         let mut places = Places { out, pairs: [[out.cast_const(); 2]; P], singles: [out.cast_const(); Q] };
-        places.each(step, |at_factor, place| *at_factor = at(place));
+        places.each(step, |factor, place| *factor = at(place));
         places
     }
 
-    /// What is to be done to where each factor is.
+    /// Does something to where each factor is. By loops: of `from_fn`, each length and closure is several functions to compile.
     #[inline(always)]
     fn each(&mut self, step: &Step<T>, act: impl Fn(&mut *const T, &Place)) {
         for k in 0..P {
@@ -249,7 +249,7 @@ impl<T, const P: usize, const Q: usize> Places<T, P, Q> {
     #[inline(always)]
     pub(super) fn moved(mut self, step: &Step<T>, by: impl Fn(&Place) -> usize) -> Self {
         self.out = self.out.wrapping_add(by(&step.out));
-        self.each(step, |at, place| *at = at.wrapping_add(by(place)));
+        self.each(step, |factor, place| *factor = factor.wrapping_add(by(place)));
         self
     }
 }

@@ -28,7 +28,12 @@ pub(super) trait Form {
 /// True where so many items of a column are neighbours in `out`.
 #[inline(always)]
 pub(super) fn is_woven<T>(layout: &Layout<T>, items: usize) -> bool {
-    items % 2 == 1 && items > 1 && layout.n_stride == items && layout.item[1] == 1
+    can_be_woven(items) && layout.n_stride == items && layout.item[1] == 1
+}
+
+/// True for so many items as irreps have components.
+const fn can_be_woven(items: usize) -> bool {
+    items % 2 == 1 && items > 1
 }
 
 /// Whole vectors, in both.
@@ -82,7 +87,7 @@ impl Form for Any {
             let sums = &scaled::<S, Self, G, J, NV>(layout, tile, *sums);
             if layout.n_stride == 1 {
                 plain::<S, Self, G, J, NV>(layout, tile, sums);
-            } else if is_woven(layout, J) {
+            } else if const { can_be_woven(J) } && is_woven(layout, J) {
                 woven::<S, Self, G, J, NV>(layout, tile, sums);
             } else {
                 strided::<S, G, J, NV>(layout, tile, sums);

@@ -28,7 +28,7 @@ pub(super) unsafe fn tiles<S: Simd, F: Form, const G: usize, const J: usize, con
         // addresses take instructions, for which an Intel core has no other place than where it multiplies. Conditions that are
         // constants are `const`, so that what is never called is never compiled.
         let lines = if const { asks(J, NV) } { lines_a_turn(tile.ahead, G * J * NV * S::LANES) } else { 0 };
-        if lines > 1 && const { asks_twice::<S, F>(J, NV) } {
+        if lines > 1 && const { asks_twice::<F>(J, NV) } {
             each::<S, F, G, J, NV, 2, false>(layout, tile, times);
         } else if lines > 0 && const { asks(J, NV) } {
             each::<S, F, G, J, NV, 1, false>(layout, tile, times);
@@ -46,9 +46,9 @@ const fn asks(items: usize, vectors: usize) -> bool {
     items > 1 && vectors <= LEFT_OF_ROWS
 }
 
-/// True where it may be for two lines a turn. Lists are of layers that compute much for what they read.
-const fn asks_twice<S: Simd, F: Form>(items: usize, vectors: usize) -> bool {
-    !F::IS_LIST && !S::IS_PLAIN && asks(items, vectors)
+/// True where it may be for two lines a turn. Lists are of layers that compute much for what they read, and so are parts of vectors.
+const fn asks_twice<F: Form>(items: usize, vectors: usize) -> bool {
+    asks(items, vectors) && F::IS_WHOLE && !F::IS_LIST
 }
 
 /// The same, that ask for so many lines of what is ahead in every turn, of items that are neighbours in `a`, or anywhere.
