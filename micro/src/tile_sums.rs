@@ -27,7 +27,7 @@ pub(super) unsafe fn tiles<S: Simd, F: Form, const G: usize, const J: usize, con
         // Loops of their own for each, of which none waits for what another one needs. Items that are neighbours have one because
         // addresses take instructions, for which an Intel core has no other place than where it multiplies. Conditions that are
         // constants are `const`, so that what is never called is never compiled.
-        let lines = if const { asks(J, NV) } { lines_a_turn(tile.ahead, G * J * NV * S::LANES) } else { 0 };
+        let lines = lines_a_turn(tile.ahead, G * J * NV * S::LANES);
         if lines > 1 && const { asks_twice::<F>(J, NV) } {
             each::<S, F, G, J, NV, 2, false>(layout, tile, times);
         } else if lines > 0 && const { asks(J, NV) } {

@@ -16,7 +16,7 @@
 //!
 //! Behind the executor stand `slots` (arrays matched by name), `sizes` (all sizes of a call), `chunk` (how rows are cut),
 //! `pace` (how fast kernels are), `pool` (threads), `arena` (the memory of temporaries) and `call`, where kernels are
-//! called. `unsafe` is in `call` and in `pool` alone, and in the micro-kernels.
+//! called. `unsafe` is in `call` and in `pool` alone; what kernels call is of `schur-micro`.
 
 #![deny(unsafe_code)]
 #![cfg_attr(

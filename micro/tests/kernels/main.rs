@@ -9,7 +9,6 @@ use schur_ir::ty::DType;
 
 use schur_micro::{InstructionSet, Table};
 
-#[path = "kernels/rows.rs"]
 mod rows;
 
 /// A float.
