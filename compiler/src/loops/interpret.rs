@@ -144,9 +144,10 @@ impl Machine<'_> {
     fn map(&mut self, here: &Here<'_>, map: &MapStmt) -> Result<(), DimError> {
         let starts = map.operands.iter().map(|(o, _)| self.start(here, o)).collect::<Result<Vec<_>, _>>()?;
         let into = self.start(here, &map.out)?;
+        let mut args = Vec::with_capacity(starts.len());
         for k in 0..map.count {
-            let args: Vec<f64> =
-                map.operands.iter().zip(&starts).map(|((o, _), start)| *self.element(o, start + k)).collect();
+            args.clear();
+            args.extend(map.operands.iter().zip(&starts).map(|((o, _), start)| *self.element(o, start + k)));
             *self.element(&map.out, into + k) = map.expr.evaluate(&args);
         }
         Ok(())
@@ -160,20 +161,19 @@ impl Machine<'_> {
             Write::Set => true,
             Write::Add => here.is_first_of_chunk && nest.begins_sums(),
         };
-        let mut fresh = std::collections::HashSet::new();
-        for index in indices(&nest.axes) {
-            let along = |a: &Access| a.segment.strides.iter().zip(&index).map(|(s, k)| s * k).sum::<usize>();
+        let place = |a: &Access, start: usize, index: &[usize]| {
+            start + a.segment.strides.iter().zip(index).map(|(s, k)| s * k).sum::<usize>()
+        };
+        if sets {
+            for_each_index(&nest.axes, |index| *self.element(&nest.out, place(&nest.out, into, index)) = 0.0);
+        }
+        for_each_index(&nest.axes, |index| {
             let mut product = scale;
             for (factor, start) in nest.factors.iter().zip(&starts) {
-                product *= *self.element(factor, start + along(factor));
+                product *= *self.element(factor, place(factor, *start, index));
             }
-            let place = into + along(&nest.out);
-            let out = self.element(&nest.out, place);
-            if sets && fresh.insert(place) {
-                *out = 0.0;
-            }
-            *out += product;
-        }
+            *self.element(&nest.out, place(&nest.out, into, index)) += product;
+        });
         Ok(())
     }
 
@@ -219,15 +219,16 @@ impl Machine<'_> {
     }
 }
 
-/// All index vectors of the axes, the last running fastest.
-fn indices(axes: &[Axis]) -> impl Iterator<Item = Vec<usize>> + '_ {
-    let total: usize = axes.iter().map(|a| a.size).product();
-    (0..total).map(|mut flat| {
-        let mut index = vec![0; axes.len()];
-        for (k, axis) in axes.iter().enumerate().rev() {
-            index[k] = flat % axis.size;
-            flat /= axis.size;
+/// Calls a function for all index vectors of the axes, the last running fastest.
+fn for_each_index(axes: &[Axis], mut call: impl FnMut(&[usize])) {
+    let mut index = vec![0; axes.len()];
+    for _ in 0..axes.iter().map(|axis| axis.size).product() {
+        call(&index);
+        for (k, axis) in index.iter_mut().zip(axes).rev() {
+            *k = (*k + 1) % axis.size;
+            if *k > 0 {
+                break;
+            }
         }
-        index
-    })
+    }
 }
