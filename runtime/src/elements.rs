@@ -159,7 +159,8 @@ impl<'a> Elements<'a> {
         self.len() == 0
     }
 
-    pub(crate) fn bytes(self) -> &'a [u8] {
+    /// Their bytes, in the order of this machine.
+    pub fn bytes(self) -> &'a [u8] {
         for_all_types!(self, Elements, slice => bytemuck::cast_slice(slice))
     }
 }

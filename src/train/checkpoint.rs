@@ -7,7 +7,7 @@
 //! | `progress/…` | the steps done, and the epochs, as f64 |
 //! | `settings/…` | the numbers that the steps depend on: a run is resumed with the same ones |
 //!
-//! Among the settings are `target:<output>`, and `input:<name>` and `layer:<name>` of every part of the spec. A seed that is
+//! Among the settings are `target:<output>`, `input:<name>` and `layer:<name>` of every part of the spec, and `data`, of the rows. A seed that is
 //! no `f64` is in two halves, `seed-high` and `seed-low`.
 
 use std::path::Path;
@@ -97,7 +97,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// The numbers that steps depend on, what is trained, and of which spec.
+    /// The numbers that steps depend on, what is trained, of which spec, and on which rows.
     fn fixed(&self) -> IndexMap<String, f64> {
         let settings = &self.settings;
         let mut fixed = IndexMap::from([
@@ -126,12 +126,14 @@ impl Trainer {
             Decay::Cosine => fixed.extend([("cosine-epochs", settings.epochs as f64)]),
         }
         fixed.extend(settings.clip.map(|clip| ("clip", clip)));
+        // Another target is other data too, so it is compared first.
         let target = (format!("target:{}", self.train.layout().target), 1.0);
+        let data = ("data".to_owned(), self.data);
         let spec = self.spec.iter().map(|(part, number)| (part.clone(), *number));
-        fixed.into_iter().map(|(name, value)| (name.to_owned(), value)).chain([target]).chain(spec).collect()
+        fixed.into_iter().map(|(name, value)| (name.to_owned(), value)).chain([target, data]).chain(spec).collect()
     }
 
-    /// Checks that a saved run had the same settings, and the same spec.
+    /// Checks that a saved run had the same settings, the same spec and the same rows.
     fn check_settings(&self, saved: &Arrays) -> Result<(), String> {
         if saved.is_empty() {
             return Err("it holds no run of training".to_owned());

@@ -9,10 +9,10 @@ mod batches;
 mod checkpoint;
 mod curve;
 mod error;
+mod identity;
 mod loss;
 mod optimizer;
 mod schedule;
-mod spec;
 mod told;
 mod trainer;
 

@@ -37,6 +37,10 @@ fn part(numbers: &Numbers, is_wanted: impl Fn(&str) -> bool) -> Option<String> {
 fn other_setting(saved: &Numbers, own: &Numbers) -> Option<String> {
     let name = own.keys().chain(saved.keys()).find(|name| saved.get(*name) != own.get(*name))?;
     let spelled = |numbers: &Numbers| option(name).1(numbers);
+    if name == "data" {
+        let told = saved.contains_key(name);
+        return Some(if told { "its --data held other numbers" } else { "it does not tell its --data" }.to_owned());
+    }
     let (then, now) = (spelled(saved), spelled(own));
     if then != now {
         return Some(format!("its {} is {then}, and {now} here", option(name).0));

@@ -20,10 +20,10 @@ use smallvec::SmallVec;
 
 use super::batches::{DataSet, Layout, order};
 use super::error::{DataFault, TrainError};
+use super::identity::{parts, rows};
 use super::loss::{COTANGENT, LOSS, Loss, target_input, training_graph};
 use super::optimizer::{Method, Optimizer, norm};
 use super::schedule::Schedule;
-use super::spec::parts;
 use crate::compiled;
 use crate::error::Error;
 use crate::finite::NonFinite;
@@ -98,8 +98,9 @@ pub struct Trainer {
     batch: Option<DataSet>,
     /// What the last step returned, to be written over.
     results: Option<Outputs>,
-    /// Which spec it is of.
+    /// Which spec it is of, and which rows.
     pub(super) spec: IndexMap<String, f64>,
+    pub(super) data: f64,
     /// The order of rows of an epoch.
     order: Option<(u64, Vec<usize>)>,
 }
@@ -116,8 +117,9 @@ impl Trainer {
         options: &CompileOptions,
     ) -> Result<Self, Error> {
         let target = checked_target(model, &settings, [&train, &test])?;
-        let graph = training_graph(&model.graph(Mode::Train)?, &target, settings.loss)?;
-        let stepping = executor(&graph, &settings, options)?;
+        let [train_graph, infer_graph] = [model.graph(Mode::Train)?, model.graph(Mode::Infer)?];
+        let stepping = executor(&training_graph(&train_graph, &target, settings.loss)?, &settings, options)?;
+        let predicting = executor(&infer_graph, &settings, options)?;
         let program = stepping.program();
         let trained = program.params.iter().map(|slot| &slot.param).filter(|param| param.is_trained());
         let optimizer = Optimizer::new(settings.method, trained, program.dtype)?;
@@ -127,15 +129,16 @@ impl Trainer {
             params,
             optimizer,
             progress: Progress::default(),
+            spec: parts([&train_graph, &infer_graph]),
+            data: rows(&train),
             train,
             test,
             stepping,
             target_input: target_input(&target),
-            predictor: Predictor::new(model, target, &settings, options)?,
+            predictor: Predictor { executor: predicting, target, batch: settings.batch },
             one,
             batch: None,
             results: None,
-            spec: parts(model)?,
             order: None,
         };
         trainer.predictor.error(&trainer.params, &trainer.train)?;
@@ -277,11 +280,6 @@ struct Predictor {
 }
 
 impl Predictor {
-    fn new(model: &Model, target: String, settings: &Settings, options: &CompileOptions) -> Result<Self, Error> {
-        let executor = executor(&model.graph(Mode::Infer)?, settings, options)?;
-        Ok(Predictor { executor, target, batch: settings.batch })
-    }
-
     /// The root mean square error of a set.
     fn error(&mut self, params: &ParamStore, set: &DataSet) -> Result<f64, TrainError> {
         let (mut sum, mut count) = (0.0, 0);

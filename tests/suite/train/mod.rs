@@ -274,6 +274,8 @@ fn a_run_is_resumed_with_its_own_settings_alone() {
     assert_eq!(refused(Settings { method: sgd, ..saved }), "its --optimizer is adam, and sgd with --momentum 0 here");
     let schedule = Schedule { decay: Decay::Cosine, ..saved.schedule };
     assert_eq!(refused(Settings { schedule, ..saved }), "its --schedule is constant, and cosine over 3 epochs here");
+    let other_rows = trainer(&model, saved, &network_data(40, DType::F32, 3), &test).resume(&path).unwrap_err();
+    assert!(other_rows.to_string().ends_with(": its --data held other numbers"), "{other_rows}");
     of(Settings { epochs: 9, ..saved }).resume(&path).unwrap();
     let whole = schur::checkpoint::read(&path).unwrap();
     let mut lacking = whole.clone();
