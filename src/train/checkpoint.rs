@@ -7,8 +7,8 @@
 //! | `progress/…` | the steps done, and the epochs, as f64 |
 //! | `settings/…` | the numbers that the steps depend on: a run is resumed with the same ones |
 //!
-//! Among the settings are `target:<output>`, `input:<name>` and `layer:<name>` of every part of the spec, and `data`, of the rows. A seed that is
-//! no `f64` is in two halves, `seed-high` and `seed-low`.
+//! Among the settings are `target:<output>`, `input:<name>` and `layer:<name>` of every part of the spec, and `data`, of the rows.
+//! A seed that is no `f64` is in two halves, `seed-high` and `seed-low`.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ use super::error::TrainError;
 use super::loss::Loss;
 use super::optimizer::Method;
 use super::schedule::Decay;
-use super::told::difference;
+use super::told::{DATA, difference};
 use super::trainer::{Epoch, Progress, Trainer};
 use crate::error::Error;
 
@@ -126,9 +126,8 @@ impl Trainer {
             Decay::Cosine => fixed.extend([("cosine-epochs", settings.epochs as f64)]),
         }
         fixed.extend(settings.clip.map(|clip| ("clip", clip)));
-        // Another target is other data too, so it is compared first.
         let target = (format!("target:{}", self.train.layout().target), 1.0);
-        let data = ("data".to_owned(), self.data);
+        let data = (DATA.to_owned(), self.data);
         let spec = self.spec.iter().map(|(part, number)| (part.clone(), *number));
         fixed.into_iter().map(|(name, value)| (name.to_owned(), value)).chain([target, data]).chain(spec).collect()
     }

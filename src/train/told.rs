@@ -1,4 +1,4 @@
-//! Settings of a run as its command line spells them, and what of its spec is another.
+//! Settings of a run as its command line spells them, and what of its spec or its rows is another.
 
 use indexmap::IndexMap;
 use schur_ir::counted::Counted;
@@ -6,9 +6,12 @@ use schur_ir::counted::Counted;
 /// The numbers that the steps of a run depend on, as a checkpoint names them.
 type Numbers = IndexMap<String, f64>;
 
-/// What is said where a saved run had another spec or other settings than this one, by the first that differs.
+/// The name of the number of the rows.
+pub(super) const DATA: &str = "data";
+
+/// What is said where a saved run had another spec, other settings or other rows than this one, by the first that differs.
 pub(super) fn difference(saved: &Numbers, own: &Numbers) -> Option<String> {
-    other_part(saved, own).or_else(|| other_setting(saved, own))
+    other_part(saved, own).or_else(|| other_setting(saved, own)).or_else(|| other_rows(saved, own))
 }
 
 /// The input or the layer that one of the specs lacks; where they have the same, the first that is another.
@@ -35,18 +38,24 @@ fn part(numbers: &Numbers, is_wanted: impl Fn(&str) -> bool) -> Option<String> {
 }
 
 fn other_setting(saved: &Numbers, own: &Numbers) -> Option<String> {
-    let name = own.keys().chain(saved.keys()).find(|name| saved.get(*name) != own.get(*name))?;
+    let mut names = own.keys().chain(saved.keys()).filter(|name| *name != DATA);
+    let name = names.find(|name| saved.get(*name) != own.get(*name))?;
     let spelled = |numbers: &Numbers| option(name).1(numbers);
-    if name == "data" {
-        let told = saved.contains_key(name);
-        return Some(if told { "its --data held other numbers" } else { "it does not tell its --data" }.to_owned());
-    }
     let (then, now) = (spelled(saved), spelled(own));
     if then != now {
         return Some(format!("its {} is {then}, and {now} here", option(name).0));
     }
     let number = |numbers: &Numbers| numbers.get(name).map_or("absent".to_owned(), f64::to_string);
     Some(format!("its `{name}` is {}, and {} here", number(saved), number(own)))
+}
+
+/// Rows come last: with another target, they are others too.
+fn other_rows(saved: &Numbers, own: &Numbers) -> Option<String> {
+    match saved.get(DATA) {
+        None => Some("it does not tell its --data".to_owned()),
+        told if told == own.get(DATA) => None,
+        Some(_) => Some("its --data held other numbers".to_owned()),
+    }
 }
 
 /// The option that a number is of, and how its value is spelled.

@@ -98,8 +98,9 @@ pub struct Trainer {
     batch: Option<DataSet>,
     /// What the last step returned, to be written over.
     results: Option<Outputs>,
-    /// Which spec it is of, and which rows.
+    /// Which spec it is of.
     pub(super) spec: IndexMap<String, f64>,
+    /// Which rows it is trained on.
     pub(super) data: f64,
     /// The order of rows of an epoch.
     order: Option<(u64, Vec<usize>)>,
