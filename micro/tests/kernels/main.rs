@@ -143,16 +143,20 @@ fn check_product<const N: usize>(product: &Product, lengths: [usize; N], rows: u
     }
 }
 
-/// The arrays after a call.
+/// The arrays after a call of a product.
 fn after(product: &Product, set: InstructionSet, before: &[Vec<f64>], rows: usize) -> Vec<Vec<f64>> {
-    let micro = Micro::Product(product.clone());
-    if product.dtype == DType::F64 {
+    called(&Micro::Product(product.clone()), product.dtype, set, before, rows)
+}
+
+/// The arrays after a call of a micro-kernel whose elements are of this type.
+fn called(micro: &Micro, dtype: DType, set: InstructionSet, before: &[Vec<f64>], rows: usize) -> Vec<Vec<f64>> {
+    if dtype == DType::F64 {
         let mut arrays = before.to_vec();
-        call::<f64>(&micro, set, &mut arrays, rows);
+        call::<f64>(micro, set, &mut arrays, rows);
         arrays
     } else {
         let mut arrays: Vec<Vec<f32>> = before.iter().map(|a| a.iter().map(|x| *x as f32).collect()).collect();
-        call::<f32>(&micro, set, &mut arrays, rows);
+        call::<f32>(micro, set, &mut arrays, rows);
         arrays.into_iter().map(|array| array.into_iter().map(f64::from).collect()).collect()
     }
 }
@@ -315,16 +319,7 @@ proptest! {
         for set in available() {
             let micro = Micro::Transpose(transpose.clone());
             let out = vec![-1.0; rows * (width + 1)];
-            let found: Vec<f64> = if dtype == DType::F64 {
-                let mut arrays = [out, from.clone()];
-                call::<f64>(&micro, set, &mut arrays, rows);
-                arrays[0].clone()
-            } else {
-                let single = |a: &[f64]| a.iter().map(|x| *x as f32).collect::<Vec<f32>>();
-                let mut arrays = [single(&out), single(&from)];
-                call::<f32>(&micro, set, &mut arrays, rows);
-                arrays[0].iter().map(|x| f64::from(*x)).collect()
-            };
+            let found = called(&micro, dtype, set, &[out, from.clone()], rows).swap_remove(0);
             prop_assert_eq!(&found, &wanted, "{}", set);
         }
     }
@@ -344,17 +339,10 @@ fn check_dot(dot: &Dot, rows: usize) {
             *to = 0.5 * sum + if dot.accumulate { *to } else { 0.0 };
         }
     }
+    let before = [out, a, b];
     for set in available() {
         let micro = Micro::Dot(dot.clone());
-        let found: Vec<f64> = if dot.dtype == DType::F64 {
-            let mut arrays = [out.clone(), a.clone(), b.clone()];
-            call::<f64>(&micro, set, &mut arrays, rows);
-            arrays[0].clone()
-        } else {
-            let mut arrays = [&out, &a, &b].map(|array| array.iter().map(|x| *x as f32).collect::<Vec<f32>>());
-            call::<f32>(&micro, set, &mut arrays, rows);
-            arrays[0].iter().map(|x| f64::from(*x)).collect()
-        };
+        let found = called(&micro, dot.dtype, set, &before, rows).swap_remove(0);
         assert_eq!(found, wanted, "{set}");
     }
 }

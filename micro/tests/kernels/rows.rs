@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use schur_ir::micro::{Micro, Place, Rows, Step, Term};
 use schur_ir::ty::DType;
 
-use super::{available, call, dtypes, values};
+use super::{available, called, dtypes, values};
 
 /// The arrays after all steps, as the description says.
 fn plainly(of: &Rows, mut arrays: Vec<Vec<f64>>, rows: usize) -> Vec<Vec<f64>> {
@@ -87,15 +87,7 @@ proptest! {
         let wanted = plainly(&of, given.clone(), rows);
         for set in available() {
             let micro = Micro::Rows(of.clone());
-            let found: Vec<Vec<f64>> = if dtype == DType::F64 {
-                let mut arrays = given.clone();
-                call::<f64>(&micro, set, &mut arrays, rows);
-                arrays
-            } else {
-                let mut arrays: Vec<Vec<f32>> = given.iter().map(|a| a.iter().map(|x| *x as f32).collect()).collect();
-                call::<f32>(&micro, set, &mut arrays, rows);
-                arrays.into_iter().map(|a| a.into_iter().map(f64::from).collect()).collect()
-            };
+            let found = called(&micro, dtype, set, &given, rows);
             for (k, (found, wanted)) in found.iter().zip(&wanted).enumerate().filter(|(k, _)| !of.passing[*k]) {
                 prop_assert_eq!(found, wanted, "{}: array {}, {} rows of {} x {}", set, k, rows, d, count);
             }
