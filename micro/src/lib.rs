@@ -28,6 +28,7 @@
 mod blocks;
 mod code;
 mod columns;
+mod deal;
 mod dot;
 mod functions;
 mod joined;

@@ -308,9 +308,13 @@ macro_rules! functions {
                     };
                 }
                 match transpose.short {
+                    2 => rows_of::<2>,
                     3 => rows_of::<3>,
+                    4 => rows_of::<4>,
                     5 => rows_of::<5>,
+                    6 => rows_of::<6>,
                     7 => rows_of::<7>,
+                    8 => rows_of::<8>,
                     9 => rows_of::<9>,
                     short if short > 9 => matrices,
                     _ => plain_rows::<$float>,

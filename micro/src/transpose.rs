@@ -2,8 +2,11 @@
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers count in several arrays at once")]
 
+use std::ops::Range;
+
 use schur_ir::micro::Transpose;
 
+use super::deal::{deal, riffle};
 use super::permutation::{Permutation, transpose_square};
 use super::simd::{MOST_LANES, Simd, lanes_of};
 use super::weave::{unweave, weave};
@@ -85,44 +88,81 @@ pub(super) unsafe fn few<S: Simd, const N: usize>(out: *mut S::T, from: *const S
     }
 }
 
-/// Copies a row of `D` components in vectors.
+/// Copies a row of `D` components in whole vectors, where there are as many groups as lanes. The last ones begin before those in front of
+/// them end.
 ///
 /// # Safety
-/// As for [`Simd`]; `out` and `from` hold a row.
+/// As for [`Simd`]; `out` and `from` hold a row, and share no element.
 #[inline(always)]
 pub(super) unsafe fn row<S: Simd, const D: usize>(out: *mut S::T, from: *const S::T, plan: &Plan<S::T>) {
-    let Transpose { long, between, .. } = plan.transpose;
-    let mut u = 0;
+    let long = plan.transpose.long;
+    // SAFETY: the caller's.
+    unsafe {
+        if long < S::LANES {
+            return groups::<S, D, false>((out, from), plan, 0..long);
+        }
+        for first in (0..long).step_by(S::LANES) {
+            let first = first.min(long - S::LANES);
+            groups::<S, D, true>((out, from), plan, first..first + S::LANES);
+        }
+    }
+}
+
+/// Copies some groups of `D` neighbours: as many as lanes if they are whole, or else at most so many.
+///
+/// # Safety
+/// As for [`row`].
+#[inline(always)]
+unsafe fn groups<S: Simd, const D: usize, const IS_WHOLE: bool>(
+    (out, from): Arrays<S::T>,
+    plan: &Plan<S::T>,
+    groups: Range<usize>,
+) {
+    let Transpose { apart, between, .. } = plan.transpose;
+    let of_groups = |k: usize| (groups.start * D + k * S::LANES, lanes_of::<S>(groups.len() * D, k));
+    let of_component = |i: usize| (i * between + groups.start, groups.len());
     // SAFETY: the caller's.
     unsafe {
         let coefficient = S::splat(plan.coefficient);
-        while u < long {
-            let count = S::LANES.min(long - u);
-            let (part, all) = (S::first(count), S::first(S::LANES));
-            let woven = |k: usize| S::first(lanes_of::<S>(count * D, k));
-            let mut vectors = [S::zero(); D];
-            if plan.transpose.apart {
-                for k in 0..D {
-                    let mask = if count == S::LANES { all } else { woven(k) };
-                    vectors[k] = S::multiply(S::load_first(from.wrapping_add(u * D + k * S::LANES), mask), coefficient);
-                }
-                let components = unweave::<S, D>(&vectors);
-                for i in 0..D {
-                    S::store_first(out.add(i * between + u), components[i], part);
-                }
-            } else {
-                for i in 0..D {
-                    vectors[i] = S::multiply(S::load_first(from.add(i * between + u), part), coefficient);
-                }
-                let vectors = weave::<S, D>(&vectors);
-                for k in (0..D).take_while(|k| k * S::LANES < count * D) {
-                    let mask = if count == S::LANES { all } else { woven(k) };
-                    S::store_first(out.add(u * D + k * S::LANES), vectors[k], mask);
-                }
-            }
-            u += count;
+        let mut vectors = [S::zero(); D];
+        for k in 0..D {
+            let (at, count) = if apart { of_groups(k) } else { of_component(k) };
+            vectors[k] = S::multiply(load::<S, IS_WHOLE>(from.wrapping_add(at), count), coefficient);
+        }
+        let vectors = if apart { components::<S, D>(&vectors) } else { neighbours::<S, D>(&vectors) };
+        for k in 0..D {
+            let (at, count) = if apart { of_component(k) } else { of_groups(k) };
+            store::<S, IS_WHOLE>(out.wrapping_add(at), vectors[k], count);
         }
     }
+}
+
+/// The components of groups of `D` neighbours.
+#[inline(always)]
+unsafe fn components<S: Simd, const D: usize>(groups: &[S::V; D]) -> [S::V; D] {
+    // SAFETY: the caller's.
+    unsafe { if D.is_multiple_of(2) { deal::<S, D>(groups) } else { unweave::<S, D>(groups) } }
+}
+
+/// The groups of neighbours of `D` components.
+#[inline(always)]
+unsafe fn neighbours<S: Simd, const D: usize>(components: &[S::V; D]) -> [S::V; D] {
+    // SAFETY: the caller's.
+    unsafe { if D.is_multiple_of(2) { riffle::<S, D>(components) } else { weave::<S, D>(components) } }
+}
+
+/// The first `count` lanes, which are all if the vector is whole.
+#[inline(always)]
+unsafe fn load<S: Simd, const IS_WHOLE: bool>(from: *const S::T, count: usize) -> S::V {
+    // SAFETY: the caller's.
+    unsafe { if IS_WHOLE { S::load(from) } else { S::load_first(from, S::first(count)) } }
+}
+
+/// The first `count` lanes, which are all if the vector is whole.
+#[inline(always)]
+unsafe fn store<S: Simd, const IS_WHOLE: bool>(to: *mut S::T, v: S::V, count: usize) {
+    // SAFETY: the caller's.
+    unsafe { if IS_WHOLE { S::store(to, v) } else { S::store_first(to, v, S::first(count)) } }
 }
 
 /// Copies a matrix in squares of vectors.
@@ -163,14 +203,11 @@ unsafe fn square<S: Simd, const L: usize, const IS_WHOLE: bool>(
     unsafe {
         let mut square = [S::zero(); L];
         for k in 0..height {
-            let from = from.add(k * from_row);
-            let row = if IS_WHOLE { S::load(from) } else { S::load_first(from, S::first(width)) };
-            square[k] = S::multiply(row, coefficient);
+            square[k] = S::multiply(load::<S, IS_WHOLE>(from.add(k * from_row), width), coefficient);
         }
         transpose_square::<S, L>(&mut square);
         for k in 0..width {
-            let out = out.add(k * out_row);
-            if IS_WHOLE { S::store(out, square[k]) } else { S::store_first(out, square[k], S::first(height)) }
+            store::<S, IS_WHOLE>(out.add(k * out_row), square[k], height);
         }
     }
 }
