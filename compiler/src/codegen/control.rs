@@ -26,6 +26,10 @@ pub(super) struct Moving {
 /// What a loop repeats: given the moving values and the state of its turn, it returns the next state.
 pub(super) type Body<'f, 'a> = &'f mut dyn FnMut(&mut KernelBuilder<'a>, &[Value], &[Value]) -> Vec<Value>;
 
+/// So many multiply-adds, or operations of an expression, are emitted without a loop: it takes longer to count turns, and to move places,
+/// than to do a few of them.
+const MAX_UNROLLED_WORK: usize = 16;
+
 fn args(values: &[Value]) -> Vec<BlockArg> {
     values.iter().copied().map(BlockArg::Value).collect()
 }
@@ -56,6 +60,33 @@ impl<'a> KernelBuilder<'a> {
                 self.start(done);
                 self.b.block_params(done).to_vec()
             }
+        }
+    }
+
+    /// As [`repeat`](Self::repeat), each turn being so much work; a loop of little work in all is unrolled.
+    pub(super) fn repeat_or_unroll(
+        &mut self,
+        (count, work): (Count, usize),
+        moving: &[Moving],
+        state: &[Value],
+        body: Body<'_, 'a>,
+    ) -> Vec<Value> {
+        match count {
+            Count::Static(turns) if turns.saturating_mul(work) <= MAX_UNROLLED_WORK => {
+                (0..turns).fold(state.to_vec(), |state, turn| {
+                    let places: Vec<Value> = moving.iter().map(|m| self.moved(m, turn)).collect();
+                    body(self, &places, &state)
+                })
+            }
+            Count::Static(_) | Count::Dynamic(_) => self.repeat(count, moving, state, body),
+        }
+    }
+
+    /// Where a value is after so many turns.
+    pub(super) fn moved(&mut self, moving: &Moving, turns: usize) -> Value {
+        match turns as i64 * moving.step {
+            0 => moving.value,
+            by => self.b.ins().iadd_imm_s(moving.value, by),
         }
     }
 

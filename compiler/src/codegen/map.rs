@@ -57,7 +57,7 @@ impl<'a> KernelBuilder<'a> {
         let mut places = places.to_vec();
         for (count, vectors, lanes) in [(turns, unrolled, lanes), (left, 1, lanes), (rest, 1, 1)] {
             let moving = self.moving_elements(map, &places, vectors * lanes);
-            self.repeat(count, &moving, &[], &mut |cx, places, _| {
+            self.repeat_or_unroll((count, vectors * map.expr.size()), &moving, &[], &mut |cx, places, _| {
                 (0..vectors).for_each(|k| cx.elements(map, places, k * lanes, lanes));
                 Vec::new()
             });
@@ -74,7 +74,7 @@ impl<'a> KernelBuilder<'a> {
     /// Where a place is after all turns of a loop.
     fn after(&mut self, count: Count, moving: &Moving) -> Value {
         match count {
-            Count::Static(n) => self.b.ins().iadd_imm_s(moving.value, n as i64 * moving.step),
+            Count::Static(n) => self.moved(moving, n),
             Count::Dynamic(n) => {
                 let bytes = self.b.ins().imul_imm_s(n, moving.step);
                 self.b.ins().iadd(moving.value, bytes)

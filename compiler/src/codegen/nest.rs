@@ -117,6 +117,28 @@ impl Emit<'_> {
         }
     }
 
+    /// How often loop `k` runs at most.
+    fn most(&self, k: usize) -> usize {
+        match self.loops[k].extent {
+            Extent::Rows => usize::MAX,
+            Extent::Axis(size) => size,
+        }
+    }
+
+    /// The multiply-adds of so many accumulators in these loops.
+    fn work<'k>(&self, accumulators: usize, loops: impl IntoIterator<Item = &'k usize>) -> usize {
+        loops.into_iter().fold(accumulators, |work, &k| work.saturating_mul(self.most(k)))
+    }
+
+    /// The multiply-adds of a turn of the `depth`-th loop around.
+    fn work_around(&self, cx: &KernelBuilder<'_>, depth: usize) -> usize {
+        let vectors = match self.plan.vectors {
+            Vectors::None => 1,
+            Vectors::Along(k) | Vectors::Dot(k) => self.most(k) / cx.lanes + self.most(k) % cx.lanes,
+        };
+        self.work(vectors, self.plan.outer[depth + 1..].iter().chain(&self.plan.block).chain(&self.plan.summed))
+    }
+
     /// The places, moving along loop `k` by `step` elements a turn.
     fn moving(&self, places: &[Value], k: usize, step: usize) -> Vec<Moving> {
         let bytes = |stride: &usize| (stride * step * self.size) as i64;
@@ -125,17 +147,14 @@ impl Emit<'_> {
 
     /// The places `count` elements further along loop `k`.
     fn advanced(&self, cx: &mut KernelBuilder<'_>, places: &[Value], k: usize, count: usize) -> Vec<Value> {
-        let move_by = |(&place, stride): (&Value, &usize)| {
-            if count * stride == 0 { place } else { cx.b.ins().iadd_imm_s(place, (count * stride * self.size) as i64) }
-        };
-        places.iter().zip(&self.loops[k].strides).map(move_by).collect()
+        self.moving(places, k, 1).iter().map(|moving| cx.moved(moving, count)).collect()
     }
 
     /// The loops around the register tile, from the `depth`-th on.
     fn outer<'a>(&self, cx: &mut KernelBuilder<'a>, depth: usize, places: &[Value]) {
         let Some(&k) = self.plan.outer.get(depth) else { return self.vectors(cx, places) };
-        let count = self.count(cx, k);
-        cx.repeat(count, &self.moving(places, k, 1), &[], &mut |cx, places, _| {
+        let turns = (self.count(cx, k), self.work_around(cx, depth));
+        cx.repeat_or_unroll(turns, &self.moving(places, k, 1), &[], &mut |cx, places, _| {
             self.outer(cx, depth + 1, places);
             Vec::new()
         });
@@ -160,7 +179,8 @@ impl Emit<'_> {
             done += left * lanes;
         }
         let places = self.advanced(cx, places, k, done);
-        cx.repeat(Count::Static(size - done), &self.moving(&places, k, 1), &[], &mut |cx, places, _| {
+        let turns = (Count::Static(size - done), self.work(1, self.plan.block.iter().chain(&self.plan.summed)));
+        cx.repeat_or_unroll(turns, &self.moving(&places, k, 1), &[], &mut |cx, places, _| {
             self.blocks(cx, places, 1, 1);
             Vec::new()
         });
@@ -237,16 +257,15 @@ impl Emit<'_> {
         let lanes = cx.lanes;
         let wide = Tile { width: lanes, ..tile };
         let zeros = self.zeros(cx, wide);
-        let moving = self.moving(places, k, lanes);
-        let sums = cx.repeat(Count::Static(size / lanes), &moving, &zeros, &mut |cx, places, sums| {
-            self.sum(cx, 0, places, wide, sums)
-        });
+        let work = self.work(zeros.len(), &self.plan.summed);
+        let (moving, turns) = (self.moving(places, k, lanes), (Count::Static(size / lanes), work));
+        let sums =
+            cx.repeat_or_unroll(turns, &moving, &zeros, &mut |cx, places, sums| self.sum(cx, 0, places, wide, sums));
         let sums: Vec<Value> = sums.into_iter().map(|sum| cx.sum_of_lanes(sum)).collect();
         let rest = self.advanced(cx, places, k, size / lanes * lanes);
-        let moving = self.moving(&rest, k, 1);
-        let sums = cx.repeat(Count::Static(size % lanes), &moving, &sums, &mut |cx, places, sums| {
-            self.sum(cx, 0, places, tile, sums)
-        });
+        let (moving, turns) = (self.moving(&rest, k, 1), (Count::Static(size % lanes), work));
+        let sums =
+            cx.repeat_or_unroll(turns, &moving, &sums, &mut |cx, places, sums| self.sum(cx, 0, places, tile, sums));
         self.store(cx, places[0], tile, &sums);
     }
 
@@ -266,8 +285,8 @@ impl Emit<'_> {
         sums: &[Value],
     ) -> Vec<Value> {
         let Some(&k) = self.plan.summed.get(depth) else { return self.products(cx, places, tile, Some(sums)) };
-        let count = self.count(cx, k);
-        cx.repeat(count, &self.moving(places, k, 1), sums, &mut |cx, places, sums| {
+        let turns = (self.count(cx, k), self.work(sums.len(), &self.plan.summed[depth + 1..]));
+        cx.repeat_or_unroll(turns, &self.moving(places, k, 1), sums, &mut |cx, places, sums| {
             self.sum(cx, depth + 1, places, tile, sums)
         })
     }

@@ -58,14 +58,14 @@ impl<'a> KernelBuilder<'a> {
         self.each_row(&[out], &mut |cx, places| {
             let zero = cx.constant(0.0);
             let wide = Moving { value: places[0], step: (lanes * size) as i64 };
-            cx.repeat(Count::Static(count / lanes), &[wide], &[], &mut |cx, p, _| {
+            cx.repeat_or_unroll((Count::Static(count / lanes), 1), &[wide], &[], &mut |cx, p, _| {
                 cx.b.ins().store(flags, zero, p[0], 0);
                 Vec::new()
             });
             let rest = cx.b.ins().iadd_imm_s(places[0], (count / lanes * lanes * size) as i64);
             let narrow = Moving { value: rest, step: size as i64 };
             let lane = cx.b.ins().extractlane(zero, 0);
-            cx.repeat(Count::Static(count % lanes), &[narrow], &[], &mut |cx, p, _| {
+            cx.repeat_or_unroll((Count::Static(count % lanes), 1), &[narrow], &[], &mut |cx, p, _| {
                 cx.b.ins().store(flags, lane, p[0], 0);
                 Vec::new()
             });
@@ -78,7 +78,7 @@ impl<'a> KernelBuilder<'a> {
         let (load, own, store) = (self.load_flags(value.array), self.load_flags(out.array), self.store_flags());
         self.each_row(&[out, value], &mut |cx, places| {
             let moving = [Moving { value: places[0], step: size }, Moving { value: places[1], step: size }];
-            cx.repeat(Count::Static(count), &moving, &[], &mut |cx, p, _| {
+            cx.repeat_or_unroll((Count::Static(count), 1), &moving, &[], &mut |cx, p, _| {
                 let scalar = cx.scalar;
                 let best = cx.b.ins().load(scalar, own, p[0], 0);
                 let x = cx.b.ins().load(scalar, load, p[1], 0);
