@@ -33,6 +33,15 @@ struct Tile {
     blocked: usize,
     vectors: usize,
     width: usize,
+    /// The first lanes of the accumulators are not written.
+    skipped: usize,
+}
+
+impl Tile {
+    /// So many vectors, in one block.
+    fn of_vectors(vectors: usize, width: usize) -> Tile {
+        Tile { blocked: 1, vectors, width, skipped: 0 }
+    }
 }
 
 impl<'a> KernelBuilder<'a> {
@@ -160,28 +169,35 @@ impl Emit<'_> {
         });
     }
 
-    /// The loop over vectors: pairs of vectors, then the vectors left over, then the elements left over.
+    /// The loop over vectors: pairs of vectors, then the vectors left over, then the elements left over, each by itself or, of sums, in a
+    /// vector that begins before the one in front of it ends.
     fn vectors<'a>(&self, cx: &mut KernelBuilder<'a>, places: &[Value]) {
-        let Vectors::Along(k) = self.plan.vectors else { return self.blocks(cx, places, 1, 1) };
-        let Extent::Axis(size) = self.loops[k].extent else { return self.blocks(cx, places, 1, 1) };
+        let one = Tile::of_vectors(1, 1);
+        let Vectors::Along(k) = self.plan.vectors else { return self.blocks(cx, places, one) };
+        let Extent::Axis(size) = self.loops[k].extent else { return self.blocks(cx, places, one) };
         let lanes = cx.lanes;
         let pair = self.vectors_a_turn(size / lanes);
         let main = size / (pair * lanes);
         cx.repeat(Count::Static(main), &self.moving(places, k, pair * lanes), &[], &mut |cx, places, _| {
-            self.blocks(cx, places, pair, lanes);
+            self.blocks(cx, places, Tile::of_vectors(pair, lanes));
             Vec::new()
         });
         let mut done = main * pair * lanes;
         let left = (size - done) / lanes;
         if left > 0 {
             let places = self.advanced(cx, places, k, done);
-            self.blocks(cx, &places, left, lanes);
+            self.blocks(cx, &places, Tile::of_vectors(left, lanes));
             done += left * lanes;
         }
+        let rest = size - done;
+        if rest > 1 && !self.plan.summed.is_empty() {
+            let places = self.advanced(cx, places, k, size - lanes);
+            return self.blocks(cx, &places, Tile { skipped: lanes - rest, ..Tile::of_vectors(1, lanes) });
+        }
         let places = self.advanced(cx, places, k, done);
-        let turns = (Count::Static(size - done), self.work(1, self.plan.block.iter().chain(&self.plan.summed)));
+        let turns = (Count::Static(rest), self.work(1, self.plan.block.iter().chain(&self.plan.summed)));
         cx.repeat_or_unroll(turns, &self.moving(&places, k, 1), &[], &mut |cx, places, _| {
-            self.blocks(cx, places, 1, 1);
+            self.blocks(cx, places, one);
             Vec::new()
         });
     }
@@ -199,9 +215,9 @@ impl Emit<'_> {
     }
 
     /// The loop over blocks of rows (or of another loop), then what is left over.
-    fn blocks<'a>(&self, cx: &mut KernelBuilder<'a>, places: &[Value], vectors: usize, width: usize) {
-        let tile = |blocked| Tile { blocked, vectors, width };
-        let Some(k) = self.plan.block else { return self.tile(cx, places, tile(1)) };
+    fn blocks<'a>(&self, cx: &mut KernelBuilder<'a>, places: &[Value], one: Tile) {
+        let tile = |blocked| Tile { blocked, ..one };
+        let Some(k) = self.plan.block else { return self.tile(cx, places, one) };
         match self.count(cx, k) {
             Count::Static(size) => {
                 let block = BLOCK.min(size);
@@ -349,11 +365,11 @@ impl Emit<'_> {
             for vector in 0..tile.vectors {
                 let sum = sums[blocked * tile.vectors + vector];
                 let at = (blocked * block_stride + vector * vector_stride * tile.width) * self.size;
-                if tile.width > 1 && vector_stride == 1 {
+                if tile.width > 1 && vector_stride == 1 && tile.skipped == 0 {
                     self.write(cx, place, at, sum, self.scale);
                 } else if tile.width > 1 {
                     let sum = self.scale.map_or(sum, |scale| cx.b.ins().fmul(sum, scale));
-                    for lane in 0..tile.width {
+                    for lane in tile.skipped..tile.width {
                         let element = cx.b.ins().extractlane(sum, lane as u8);
                         self.write(cx, place, at + lane * vector_stride * self.size, element, None);
                     }
