@@ -30,6 +30,9 @@ pub(super) type Body<'f, 'a> = &'f mut dyn FnMut(&mut KernelBuilder<'a>, &[Value
 /// than to do a few of them.
 const MAX_UNROLLED_WORK: usize = 16;
 
+/// The most turns at once of a loop that is unrolled in part.
+const MAX_TURNS_AT_ONCE: usize = 4;
+
 fn args(values: &[Value]) -> Vec<BlockArg> {
     values.iter().copied().map(BlockArg::Value).collect()
 }
@@ -63,7 +66,8 @@ impl<'a> KernelBuilder<'a> {
         }
     }
 
-    /// As [`repeat`](Self::repeat), each turn being so much work; a loop of little work in all is unrolled.
+    /// As [`repeat`](Self::repeat), each turn being so much work; a loop of little work in all is unrolled, and one of little work a turn in
+    /// part.
     pub(super) fn repeat_or_unroll(
         &mut self,
         (count, work): (Count, usize),
@@ -71,15 +75,41 @@ impl<'a> KernelBuilder<'a> {
         state: &[Value],
         body: Body<'_, 'a>,
     ) -> Vec<Value> {
+        let at_once = MAX_UNROLLED_WORK / work.max(1);
         match count {
-            Count::Static(turns) if turns.saturating_mul(work) <= MAX_UNROLLED_WORK => {
-                (0..turns).fold(state.to_vec(), |state, turn| {
-                    let places: Vec<Value> = moving.iter().map(|m| self.moved(m, turn)).collect();
-                    body(self, &places, &state)
-                })
+            Count::Static(turns) if turns <= at_once => self.unroll(turns, moving, state, body),
+            Count::Static(turns) if at_once > 1 => {
+                self.unroll_in_part(turns, at_once.min(MAX_TURNS_AT_ONCE), moving, state, body)
             }
             Count::Static(_) | Count::Dynamic(_) => self.repeat(count, moving, state, body),
         }
+    }
+
+    /// A loop of so many turns at once, and those that are left.
+    fn unroll_in_part(
+        &mut self,
+        turns: usize,
+        at_once: usize,
+        moving: &[Moving],
+        state: &[Value],
+        body: Body<'_, 'a>,
+    ) -> Vec<Value> {
+        let left = turns % at_once;
+        let steps: Vec<Moving> = moving.iter().map(|m| Moving { step: m.step * at_once as i64, ..*m }).collect();
+        let state = self.repeat(Count::Static(turns / at_once), &steps, state, &mut |cx, places, state| {
+            let moving: Vec<Moving> = moving.iter().zip(places).map(|(m, &value)| Moving { value, ..*m }).collect();
+            cx.unroll(at_once, &moving, state, body)
+        });
+        let rest: Vec<Moving> = moving.iter().map(|m| Moving { value: self.moved(m, turns - left), ..*m }).collect();
+        self.unroll(left, &rest, &state, body)
+    }
+
+    /// So many turns without a loop.
+    fn unroll(&mut self, turns: usize, moving: &[Moving], state: &[Value], body: Body<'_, 'a>) -> Vec<Value> {
+        (0..turns).fold(state.to_vec(), |state, turn| {
+            let places: Vec<Value> = moving.iter().map(|m| self.moved(m, turn)).collect();
+            body(self, &places, &state)
+        })
     }
 
     /// Where a value is after so many turns.
