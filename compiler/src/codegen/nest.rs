@@ -126,24 +126,16 @@ impl Emit<'_> {
         }
     }
 
-    /// How often loop `k` runs at most.
-    fn most(&self, k: usize) -> usize {
-        match self.loops[k].extent {
-            Extent::Rows => usize::MAX,
-            Extent::Axis(size) => size,
-        }
-    }
-
     /// The multiply-adds of so many accumulators in these loops.
     fn work<'k>(&self, accumulators: usize, loops: impl IntoIterator<Item = &'k usize>) -> usize {
-        loops.into_iter().fold(accumulators, |work, &k| work.saturating_mul(self.most(k)))
+        loops.into_iter().fold(accumulators, |work, &k| work.saturating_mul(self.loops[k].turns()))
     }
 
     /// The multiply-adds of a turn of the `depth`-th loop around.
     fn work_around(&self, cx: &KernelBuilder<'_>, depth: usize) -> usize {
         let vectors = match self.plan.vectors {
             Vectors::None => 1,
-            Vectors::Along(k) | Vectors::Dot(k) => self.most(k) / cx.lanes + self.most(k) % cx.lanes,
+            Vectors::Along(k) | Vectors::Dot(k) => self.loops[k].turns() / cx.lanes + self.loops[k].turns() % cx.lanes,
         };
         self.work(vectors, self.plan.outer[depth + 1..].iter().chain(&self.plan.block).chain(&self.plan.summed))
     }

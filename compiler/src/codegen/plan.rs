@@ -42,10 +42,7 @@ pub(super) fn plan(loops: &[Loop], lanes: usize) -> Plan {
     let taken = |k: usize| Some(k) == block || matches!(vectors, Vectors::Along(v) | Vectors::Dot(v) if v == k);
     let free = |summed: bool| (0..loops.len()).filter(move |&k| loops[k].summed == summed && !taken(k));
     let mut summed: Vec<usize> = free(true).collect();
-    summed.sort_by_key(|&k| match loops[k].extent {
-        Extent::Axis(size) => size,
-        Extent::Rows => usize::MAX,
-    });
+    summed.sort_by_key(|&k| loops[k].turns());
     Plan { vectors, block, outer: free(false).collect(), summed }
 }
 
@@ -79,9 +76,5 @@ fn choose_block(loops: &[Loop], vectors: Vectors) -> Option<usize> {
         |k: usize| (1..loops[k].strides.len()).any(|f| loops[along].strides[f] == 1 && loops[k].strides[f] == 0);
     let candidates: Vec<usize> =
         (0..loops.len()).filter(|&k| k != along && !loops[k].summed && sums && reuses(k)).collect();
-    let size = |k: usize| match loops[k].extent {
-        Extent::Rows => usize::MAX,
-        Extent::Axis(size) => size,
-    };
-    candidates.into_iter().rev().max_by_key(|&k| size(k))
+    candidates.into_iter().rev().max_by_key(|&k| loops[k].turns())
 }

@@ -204,26 +204,19 @@ fn ordered([x, y]: [Along; 2]) -> [Along; 2] {
 fn columns(loops: &[Loop], [a, b]: [usize; 2]) -> Option<usize> {
     let fits = |l: &Loop| {
         let strides = [0, a, b].map(|array| l.strides[array]);
-        l.extent != Extent::Rows && strides[2] == 1 && columns::are_columns(size(l), strides)
+        l.extent != Extent::Rows && strides[2] == 1 && columns::are_columns(l.turns(), strides)
     };
-    (0..loops.len()).filter(|&k| fits(&loops[k])).min_by_key(|&k| columns::order(size(&loops[k]), loops[k].strides[0]))
+    (0..loops.len()).filter(|&k| fits(&loops[k])).min_by_key(|&k| columns::order(loops[k].turns(), loops[k].strides[0]))
 }
 
 /// The rows of the product, at most two loops: those of the batch outside, components inside. The others go around.
 fn rows(mut loops: Vec<&Loop>, n_stride: usize) -> (Vec<&Loop>, Vec<&Loop>) {
     let woven = |l: &&Loop| l.strides[0] == 1 && l.extent == Extent::Axis(n_stride);
-    loops.sort_by_key(|l| (!woven(l), l.extent != Extent::Rows, std::cmp::Reverse(size(l))));
+    loops.sort_by_key(|l| (!woven(l), l.extent != Extent::Rows, std::cmp::Reverse(l.turns())));
     let outer = loops.split_off(loops.len().min(2));
     // Two loops: components are the fewer. One loop: a list.
-    loops.sort_by_key(|l| (woven(l), std::cmp::Reverse(size(l))));
+    loops.sort_by_key(|l| (woven(l), std::cmp::Reverse(l.turns())));
     (loops, outer)
-}
-
-fn size(l: &Loop) -> usize {
-    match l.extent {
-        Extent::Rows => usize::MAX,
-        Extent::Axis(size) => size,
-    }
 }
 
 /// The nest as sums of neighbours for a single column of each turn of the loops around.
@@ -237,7 +230,7 @@ fn dot(nest: &Nest, loops: &[Loop], dtype: DType) -> Option<Chosen> {
     let components = axes.iter().copied().find(|l| short > 1 && !l.summed && is_component(l));
     let rest: Vec<&Loop> = axes.iter().copied().filter(|l| l.axis != terms.axis).collect();
     let outer: Vec<&Loop> = rest.into_iter().filter(|l| components.is_none_or(|i| i.axis != l.axis)).collect();
-    let elements = size(terms) * short;
+    let elements = terms.turns() * short;
     let fits = rows.strides[0] > 0
         && rows.strides[a] > 0
         && rows.strides[b] == 0
@@ -246,12 +239,12 @@ fn dot(nest: &Nest, loops: &[Loop], dtype: DType) -> Option<Chosen> {
         && (short == 1 || components.is_some())
         && DOT_COMPONENTS.contains(&short)
         && (MIN_DOT..=MAX_DOT).contains(&elements)
-        && outer.iter().map(|l| size(l)).product::<usize>() <= MAX_DOTS;
+        && outer.iter().map(|l| l.turns()).product::<usize>() <= MAX_DOTS;
     let dot = Dot {
         dtype,
         rows: [rows.strides[0], rows.strides[a]],
         short,
-        terms: size(terms),
+        terms: terms.turns(),
         b_stride: terms.strides[b],
         out_stride: components.map_or(0, |l| l.strides[0]),
         coefficient: nest.coefficient.0,
@@ -266,11 +259,11 @@ fn transpose(nest: &Nest, loops: &[Loop], dtype: DType) -> Option<Chosen> {
     let (rows, axes): (Vec<&Loop>, Vec<&Loop>) = loops.iter().partition(|l| l.extent == Extent::Rows);
     let pairs = axes.iter().flat_map(|short| axes.iter().map(move |long| (*short, *long)));
     let (short, long, (apart, between)) = pairs.filter_map(|(x, y)| Some((x, y, exchanged(x, y)?))).next()?;
-    if nest.write != Write::Set || size(long) < columns::MIN_COLUMNS || axes.iter().any(|l| l.summed) {
+    if nest.write != Write::Set || long.turns() < columns::MIN_COLUMNS || axes.iter().any(|l| l.summed) {
         return None;
     }
     let rows = rows.first().map_or([0, 0], |l| [l.strides[0], l.strides[1]]);
-    let (short_size, long_size, coefficient) = (size(short), size(long), nest.coefficient.0);
+    let (short_size, long_size, coefficient) = (short.turns(), long.turns(), nest.coefficient.0);
     let transpose = Transpose { dtype, rows, short: short_size, long: long_size, apart, between, coefficient };
     let outer = axes.iter().filter(|l| l.axis != short.axis && l.axis != long.axis).filter_map(|l| l.axis).collect();
     Some(Chosen { micro: Micro::Transpose(transpose), arrays: vec![0, 1], outer, by_row: false })
@@ -278,7 +271,7 @@ fn transpose(nest: &Nest, loops: &[Loop], dtype: DType) -> Option<Chosen> {
 
 /// Where two loops of a copy exchange their places: true where groups of `short` neighbours come apart, and how far.
 fn exchanged(short: &Loop, long: &Loop) -> Option<(bool, usize)> {
-    let (d, mul) = (size(short), size(long));
+    let (d, mul) = (short.turns(), long.turns());
     let fits = |apart: usize, together: usize| {
         let in_groups = short.strides[together] == 1 && long.strides[together] == d;
         in_groups && long.strides[apart] == 1 && short.strides[apart] >= mul && d <= mul

@@ -25,6 +25,16 @@ pub(crate) struct Loop {
     pub(crate) axis: Option<usize>,
 }
 
+impl Loop {
+    /// How often it runs; without bound where it goes over rows.
+    pub(crate) fn turns(&self) -> usize {
+        match self.extent {
+            Extent::Rows => usize::MAX,
+            Extent::Axis(size) => size,
+        }
+    }
+}
+
 /// The loops of a nest. Rows are a loop only where every access moves by a constant from row to row.
 pub(crate) fn loops(nest: &Nest, rows: bool) -> Vec<Loop> {
     let accesses: Vec<&Access> = nest.accesses().collect();
