@@ -22,6 +22,8 @@ pub mod activation;
 #[expect(clippy::arithmetic_side_effects, reason = "widths are within limits, which are checked after every layer")]
 pub mod build;
 pub mod counted;
+#[expect(clippy::arithmetic_side_effects, reason = "no part has more rows than there are")]
+pub mod cut;
 pub mod dim;
 #[expect(clippy::arithmetic_side_effects, reason = "expressions are put together, no numbers")]
 pub mod expr;

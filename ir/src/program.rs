@@ -6,7 +6,7 @@
 //! with. A step reads only buffers that are inputs, parameters, or written by earlier steps. A kernel adds to a partial
 //! buffer only between a step that fills or begins it and the last one that combines it, and no step touches what it is
 //! combined into meanwhile; where it was begun, one kernel adds to it, once, and sets what a chunk adds to first. A kernel
-//! that adds to none gives the same for any cut of its rows in parts of [`part_rows`].
+//! that adds to none gives the same for any cut of its rows in parts of [`Cut::in_parts`](crate::cut::Cut::in_parts).
 //!
 //! The first [`Parts::prologue`] steps depend on parameters alone: they read parameters and what they wrote
 //! themselves, and their rows are constant. Prepared buffers are written by them and by no later step, and are all that
@@ -89,27 +89,6 @@ impl Buffer {
 /// for any number of threads.
 pub const MAX_CHUNKS: usize = 8;
 
-/// The rows of a chunk at least, so that partial sums pay. Where rows are much work, or sums large, [others](Kernel::chunk) hold.
-pub const CHUNK_ROWS: usize = 96;
-
-/// The rows of every chunk but the last, for a kernel over `rows` rows in tiles of `tile`, which has at least so many in a
-/// chunk: it depends on nothing else, and at most [`MAX_CHUNKS`] chunks cover the rows. There are up to 1, 2, 4 or 8, which as many
-/// threads share evenly; four have 64 rows or more, eight [`CHUNK_ROWS`], since more copies take longer to add.
-pub fn chunk_rows(rows: usize, tile: usize, least: usize) -> usize {
-    let most = [(MAX_CHUNKS, CHUNK_ROWS), (4, 64), (2, 0)];
-    let fits = most.into_iter().find(|(chunks, of)| rows >= chunks.saturating_mul(least.max(*of)));
-    part_rows(rows.max(least), fits.map_or(1, |(chunks, _)| chunks), tile)
-}
-
-/// The rows of every part but the last where `rows` rows are cut in up to so many parts: whole tiles where a part has many
-/// of them, and else as many rows as products and sums over rows take at a time, since parts of one size are worth more.
-pub fn part_rows(rows: usize, parts: usize, tile: usize) -> usize {
-    const MANY: usize = 8;
-    let (even, tile) = (rows.div_ceil(parts.max(1)).max(1), tile.max(1));
-    let at_a_time = [12, 8].into_iter().find(|rows| tile.is_multiple_of(*rows)).unwrap_or(tile);
-    even.next_multiple_of(if even >= tile.saturating_mul(MANY) { tile } else { at_a_time })
-}
-
 /// How a kernel is called: `(buffers, sizes, begin, end, chunk, scratch, micro)`.
 ///
 /// - `buffers`: one pointer a buffer of the program, in order;
@@ -144,7 +123,7 @@ pub struct Kernel {
     pub rows: Dim,
     /// Rows a tile.
     pub tile: usize,
-    /// No chunk of rows but the last has fewer, where it sums over rows.
+    /// About so many rows has a chunk at least, where it sums over rows ([`Cut::in_chunks`](crate::cut::Cut::in_chunks)).
     pub chunk: usize,
     /// Bytes of scratch that a call needs.
     pub scratch: usize,

@@ -19,7 +19,7 @@ use schur_ir::program::{BufferId, BufferKind, MAX_CHUNKS, Program, Step};
 use schur_ir::ty::DType;
 
 use crate::arena::ALIGN;
-use crate::chunk::{Chunk, Cut};
+use crate::chunk::{Chunk, Chunks};
 use crate::pace::{FIRST_PART, MEASURED_ROWS, Pace};
 use crate::plan::Plan;
 use crate::pool::share;
@@ -102,10 +102,10 @@ impl<'a> Frame<'a> {
     fn run_kernel(&self, k: usize, scratch: &mut Scratch<'_>, pace: &mut Pace) {
         let (kernel, rows) = (&self.program.kernels[k], self.sizes.rows[k]);
         let measured = scratch.threads > 1 && rows >= MEASURED_ROWS && !kernel.serial;
-        let fixed = (self.plan.sums[k] || kernel.serial).then(|| Cut::fixed(kernel, rows));
+        let fixed = (self.plan.sums[k] || kernel.serial).then(|| Chunks::fixed(kernel, rows));
         let (mut chunks_done, mut rows_done) = (0, 0);
         if measured && pace.is_unknown() {
-            let first = fixed.clone().unwrap_or_else(|| Cut::free(kernel, 0..rows, FIRST_PART)).chunk(0);
+            let first = fixed.clone().unwrap_or_else(|| Chunks::free(kernel, 0..rows, FIRST_PART)).get(0);
             let clock = Instant::now();
             first.iter().for_each(|first| self.run_chunk(k, first, scratch.of_caller()));
             (chunks_done, rows_done) = (1, first.map_or(0, |first| first.rows.end));
@@ -114,7 +114,7 @@ impl<'a> Frame<'a> {
         let parts = if measured { pace.parts(rows - rows_done, scratch.threads) } else { 1 };
         let (cut, from) = match fixed {
             Some(fixed) => (fixed, chunks_done),
-            None => (Cut::free(kernel, rows_done..rows, parts), 0),
+            None => (Chunks::free(kernel, rows_done..rows, parts), 0),
         };
         if parts > 1 && cut.count() > from + 1 {
             let (rows, time) = self.run_shared(k, &cut, from, scratch);
@@ -122,7 +122,7 @@ impl<'a> Frame<'a> {
             return;
         }
         let clock = measured.then(Instant::now);
-        (from..).map_while(|k| cut.chunk(k)).for_each(|chunk| self.run_chunk(k, &chunk, scratch.of_caller()));
+        (from..).map_while(|k| cut.get(k)).for_each(|chunk| self.run_chunk(k, &chunk, scratch.of_caller()));
         if let Some(clock) = clock {
             pace.learn(rows - rows_done, clock.elapsed());
         }
@@ -130,13 +130,13 @@ impl<'a> Frame<'a> {
 
     /// Runs the chunks of a cut from one on, each on the thread that takes it ([`Shares`]); gives how many rows the caller
     /// did, and how long that took.
-    fn run_shared(&self, kernel: usize, cut: &Cut, from: usize, scratch: &mut Scratch<'_>) -> (usize, Duration) {
+    fn run_shared(&self, kernel: usize, cut: &Chunks, from: usize, scratch: &mut Scratch<'_>) -> (usize, Duration) {
         let shares = Shares::new(from..cut.count(), scratch.threads);
         let (rows, nanoseconds) = (AtomicUsize::new(0), AtomicU64::new(0));
         let shared = Shared { frame: self, scratch };
         share(shared.scratch.threads, &|thread| {
             let clock = (thread == 0).then(Instant::now);
-            while let Some(chunk) = shares.take(thread).and_then(|k| cut.chunk(k)) {
+            while let Some(chunk) = shares.take(thread).and_then(|k| cut.get(k)) {
                 // SAFETY: threads have numbers of their own, and each chunk is taken once.
                 unsafe { shared.run_chunk(kernel, &chunk, thread) };
                 if thread == 0 {
@@ -183,7 +183,7 @@ impl<'a> Frame<'a> {
         }
         let steps = &self.program.steps[self.plan.writers[at].clone()];
         let chunks = steps.iter().map(|step| match step {
-            Step::Run(kernel) => Cut::fixed(&self.program.kernels[*kernel], self.sizes.rows[*kernel]).count(),
+            Step::Run(kernel) => Chunks::fixed(&self.program.kernels[*kernel], self.sizes.rows[*kernel]).count(),
             Step::Fill(..) | Step::Begin(_) | Step::Combine { .. } => 0,
         });
         chunks.max().unwrap_or(0)
@@ -244,7 +244,7 @@ struct Shared<'s, 'a, 'b> {
 
 // SAFETY: what is not `Sync` are pointers to arrays and scratch. Threads use them by `run_chunk` alone, whose contract says
 // how they keep apart; a kernel without sums over rows writes nothing but its rows, and one with sums has chunks that
-// are numbered, each with a copy of its own (`Cut`).
+// are numbered, each with a copy of its own (`Chunks`).
 unsafe impl Sync for Shared<'_, '_, '_> {}
 
 impl Shared<'_, '_, '_> {

@@ -7,9 +7,10 @@ mod support;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use schur_ir::cut::{CHUNK_ROWS, Cut};
 use schur_ir::graph::OutputKind;
 use schur_ir::micro::Entry;
-use schur_ir::program::{BufferId, BufferKind, CHUNK_ROWS, MAX_CHUNKS, Parts, Program, Step, chunk_rows};
+use schur_ir::program::{BufferId, BufferKind, MAX_CHUNKS, Parts, Program, Step};
 use schur_ir::ty::DType;
 use schur_runtime::array::{Array, Data};
 use schur_runtime::executor::Outputs;
@@ -36,9 +37,10 @@ fn expected(n: usize) -> Outputs {
     let x = rough(2 * n);
     let y = x.iter().enumerate().map(|(k, x)| x * 2.0 + (k / 2 % 4) as f32);
     let mut sum = [0.0; 2];
-    for (k, chunk) in x.chunks(2 * chunk_rows(n, 3, CHUNK_ROWS)).enumerate() {
+    let cut = Cut::in_chunks(n, 3, CHUNK_ROWS);
+    for (k, rows) in (0..).map_while(|k| Some((k, cut.part(k)?))) {
         let mut part = [0.0; 2];
-        chunk.iter().enumerate().for_each(|(i, x)| part[i % 2] += x);
+        x[2 * rows.start..2 * rows.end].iter().enumerate().for_each(|(i, x)| part[i % 2] += x);
         sum = if k == 0 { part } else { [sum[0] + part[0], sum[1] + part[1]] };
     }
     Outputs {
@@ -74,7 +76,7 @@ fn rows_are_cut_in_even_parts_and_none_is_run_without_rows() {
     assert_eq!(cut(0), []);
     assert_eq!(cut(1), [(0, 0, 1)]);
     assert_eq!(cut(191), [(0, 0, 191)]);
-    assert_eq!(cut(193), [(0, 0, 99), (1, 99, 193)]);
+    assert_eq!(cut(193), [(0, 0, 96), (1, 96, 193)]);
     assert_eq!(cut(5000).len(), MAX_CHUNKS);
 }
 

@@ -4,10 +4,11 @@
 #![expect(clippy::indexing_slicing, reason = "a place beyond its array is a bug that must show; as documented")]
 
 use indexmap::IndexMap;
+use schur_ir::cut::Cut;
 use schur_ir::dim::{Bindings, Dim, DimError};
 use schur_ir::graph::Axis;
 use schur_ir::memory::{self, MemoryError};
-use schur_ir::program::{BufferId, BufferKind, MAX_CHUNKS, Step, chunk_rows};
+use schur_ir::program::{BufferId, BufferKind, MAX_CHUNKS, Step};
 
 use super::{Access, Array, Kernel, Loops, MapStmt, Nest, Pick, RowAddress, RowTerm, Stmt, Write};
 
@@ -99,21 +100,22 @@ impl Machine<'_> {
     fn run(&mut self, kernel: &Kernel) -> Result<(), DimError> {
         let sizes = kernel.rows.iter().map(|d| d.evaluate(self.bindings)).collect::<Result<Vec<_>, _>>()?;
         let rows: usize = sizes.iter().product();
-        let chunk = if kernel.serial { rows.max(1) } else { chunk_rows(rows, kernel.tile, kernel.chunk) };
+        let cut = if kernel.serial { Cut::whole(rows) } else { Cut::in_chunks(rows, kernel.tile, kernel.chunk) };
         for buffer in kernel.body.iter().filter_map(|stmt| stmt.written().array.memory()) {
             let copies = &mut self.copies[buffer.index()];
-            *copies = rows.div_ceil(chunk).max(*copies);
+            *copies = cut.count().max(*copies);
         }
         self.scratch = vec![f64::NAN; kernel.scratch_width() * kernel.tile];
-        for row in 0..rows {
+        let chunks = (0..).map_while(|chunk| Some((chunk, cut.part(chunk)?)));
+        for (chunk, start, row) in chunks.flat_map(|(k, rows)| rows.clone().map(move |row| (k, rows.start, row))) {
             let mut rest = row;
             let mut coordinates = vec![0; sizes.len()];
             for (coordinate, size) in coordinates.iter_mut().zip(&sizes).rev() {
                 *coordinate = rest % size;
                 rest /= size;
             }
-            let (in_tile, is_first_of_chunk) = (row % kernel.tile, row % chunk == 0);
-            let here = Here { kernel, coordinates, row, in_tile, chunk: row / chunk, is_first_of_chunk };
+            let (in_tile, is_first_of_chunk) = (row % kernel.tile, row == start);
+            let here = Here { kernel, coordinates, row, in_tile, chunk, is_first_of_chunk };
             for stmt in &kernel.body {
                 self.statement(&here, stmt)?;
             }

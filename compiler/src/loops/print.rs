@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use schur_ir::cut::CHUNK_ROWS;
 use schur_ir::dim::Dim;
 use schur_ir::graph::Axis;
-use schur_ir::program::{BufferKind, CHUNK_ROWS, Step};
+use schur_ir::program::{BufferKind, Step};
 use schur_ir::ty::DisplayDims;
 
 use super::{Access, Array, Kernel, Layout, Loops, MicroCall, Nest, Pick, RowAddress, RowTerm, Stmt, Write};

@@ -5,9 +5,10 @@
 
 use std::collections::HashSet;
 
+use schur_ir::cut::CHUNK_ROWS;
 use schur_ir::dim::Dim;
 use schur_ir::graph::{Contract, Graph, Op, ValueId};
-use schur_ir::program::{Buffer, BufferKind, CHUNK_ROWS};
+use schur_ir::program::{Buffer, BufferKind};
 
 use super::{Array, Kernel, Nest, Stmt};
 
@@ -39,11 +40,12 @@ pub(super) fn of_kernel(kernel: &Kernel, buffers: &[Buffer]) -> usize {
     bytes(kernel, buffers, |_| true)
 }
 
-/// The rows that no chunk but the last has fewer of: few where they are work enough for a thread, and more where sums are
-/// large. Adding partial sums takes as long as computing some dozens of rows where they come from the third cache, and less
-/// where they stay in the second.
+/// About how many rows a chunk has at least: few where they are work enough for a thread, and more where sums are large.
+/// Adding partial sums takes as long as computing some dozens of rows where they come from the third cache, and less where
+/// they stay in the second, as two of `HELD` bytes do.
 pub(super) fn chunk(kernel: &Kernel, buffers: &[Buffer]) -> usize {
     const BYTES_A_ROW: usize = 4096;
+    const HELD: usize = 512 * 1024;
     const MOST: usize = 480;
     const LEAST: usize = 32;
     // Some microseconds.
@@ -53,7 +55,8 @@ pub(super) fn chunk(kernel: &Kernel, buffers: &[Buffer]) -> usize {
         return CHUNK_ROWS;
     }
     let work = WORK.div_ceil(multiply_adds_a_row(kernel).max(1));
-    (sums / BYTES_A_ROW).max(work.clamp(LEAST, CHUNK_ROWS)).min(MOST)
+    let large = sums / if sums > HELD { BYTES_A_ROW } else { BYTES_A_ROW * 3 / 2 };
+    large.max(work.clamp(LEAST, CHUNK_ROWS)).min(MOST)
 }
 
 /// The multiply-adds of all products for every row.
@@ -118,7 +121,7 @@ output "dx" = %5
     #[test]
     fn chunks_have_fewer_rows_where_rows_are_much_work() {
         let chunks = |width: usize| kernels(&layer(width)).first().map(|&(_, chunk)| chunk);
-        assert_eq!([16, 64, 128].map(chunks), [Some(96), Some(43), Some(32)]);
+        assert_eq!([16, 64, 128, 256].map(chunks), [Some(96), Some(43), Some(32), Some(42)]);
     }
 
     #[test]

@@ -6,13 +6,13 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use schur_ir::cut::CHUNK_ROWS;
 use schur_ir::dim::Dim;
 use schur_ir::expr::Scalar;
 use schur_ir::graph::{Init, OutputKind, Param, Requirement};
 use schur_ir::micro::Entry;
 use schur_ir::program::{
-    Buffer, BufferId, BufferKind, CHUNK_ROWS, Code, InputSlot, Kernel, KernelFn, OutputSlot, ParamSlot, Parts, Program,
-    Step,
+    Buffer, BufferId, BufferKind, Code, InputSlot, Kernel, KernelFn, OutputSlot, ParamSlot, Parts, Program, Step,
 };
 use schur_ir::ty::DType;
 use schur_runtime::executor::Executor;
