@@ -10,8 +10,9 @@
 //! | `square`, `outer`, `dot`, `silu` | products of a few columns, or terms, or one column, and those that an activation is taken of |
 //! | `map`, `code`, `polynomial`, `strips`, `side_by_side`, `functions`, `vectors` | expressions of elements |
 //! | `rows`, `ready`, `steps`, `lines`, `columns`, `joined` | sums of products of elements, row by row |
-//! | `transpose`, `weave`, `pairs`, `permutation` | elements in another order |
+//! | `transpose`, `weave`, `deal`, `pairs`, `permutation` | elements in another order |
 //! | `prefetch` | what is asked of memory ahead |
+//! | `wide` | plain loops of callers |
 //! | `simd`, `x86`, `neon`, `portable` | vectors |
 
 #![warn(
@@ -59,6 +60,7 @@ mod tiles;
 mod transpose;
 mod vectors;
 mod weave;
+mod wide;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -69,6 +71,7 @@ use schur_ir::micro::{Arguments, Entry, Micro, MicroFn};
 use schur_ir::ty::DType;
 
 use sets::Float;
+pub use wide::Loop;
 
 /// A set of vector instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

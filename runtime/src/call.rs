@@ -8,10 +8,8 @@
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
-use std::ops::AddAssign;
 use std::ptr;
 use std::slice;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -21,6 +19,7 @@ use schur_ir::ty::DType;
 use crate::arena::ALIGN;
 use crate::chunk::{Chunk, Chunks};
 use crate::pace::{FIRST_PART, MEASURED_ROWS, Pace};
+use crate::partial::{self, Float};
 use crate::plan::Plan;
 use crate::pool::share;
 use crate::shares::Shares;
@@ -204,8 +203,8 @@ impl<'a> Frame<'a> {
     fn fill(&mut self, id: BufferId, value: f64, at: usize, threads: usize) {
         let copies = self.begin(id, at);
         match self.program.buffers[id.index()].dtype {
-            DType::F32 => fill(self.floats::<f32>(id, copies), value as f32, threads),
-            DType::F64 => fill(self.floats::<f64>(id, copies), value, threads),
+            DType::F32 => partial::fill(self.floats::<f32>(id, copies), value as f32, threads),
+            DType::F64 => partial::fill(self.floats::<f64>(id, copies), value, threads),
             DType::I32 | DType::Bool => unreachable!("the plan refuses to fill what is no float"),
         }
     }
@@ -218,7 +217,7 @@ impl<'a> Frame<'a> {
         let terms: *const [T] = self.floats::<T>(from, copies);
         let sum = self.floats::<T>(into, 1);
         // SAFETY: another array than that of `into`, as was asked first.
-        combine(unsafe { &*terms }, sum, threads);
+        partial::combine(unsafe { &*terms }, sum, threads);
     }
 
     /// The first copies of a buffer that is written.
@@ -281,58 +280,4 @@ impl<'a> Scratch<'a> {
         // SAFETY: the first piece; all are exclusively borrowed with `self`.
         unsafe { slice::from_raw_parts_mut(self.base, self.each) }
     }
-}
-
-/// The elements that one thread fills or combines at a time; fewer than two of these are not worth a thread.
-const PART: usize = 1 << 14;
-
-/// Does something with every part of a slice, on several threads where it is long.
-fn in_parts<T: Send>(slice: &mut [T], work: usize, threads: usize, one: impl Fn(usize, &mut [T]) + Sync) {
-    if threads <= 1 || work < 8 * PART || slice.len() < 2 * PART {
-        return one(0, slice);
-    }
-    let parts = Mutex::new(slice.chunks_mut(PART).enumerate());
-    share(threads, &|_| {
-        loop {
-            let part = parts.lock().map_or(None, |mut parts| parts.next());
-            let Some((k, part)) = part else { break };
-            one(k * PART, part);
-        }
-    });
-}
-
-fn fill<T: Float>(slice: &mut [T], value: T, threads: usize) {
-    in_parts(slice, slice.len(), threads, |_, part| part.fill(value));
-}
-
-/// `sum = Σ terms`, element by element, in their order.
-fn combine<T: Float>(terms: &[T], sum: &mut [T], threads: usize) {
-    let length = sum.len().max(1);
-    in_parts(sum, terms.len(), threads, |start, part| {
-        if terms.is_empty() {
-            part.fill(T::default());
-        }
-        for (k, term) in terms.chunks_exact(length).enumerate() {
-            let term = &term[start..][..part.len()];
-            if k == 0 {
-                part.copy_from_slice(term);
-            } else {
-                part.iter_mut().zip(term).for_each(|(sum, x)| *sum += *x);
-            }
-        }
-    });
-}
-
-/// A float that arrays hold.
-trait Float: Copy + Default + AddAssign + Send + Sync {
-    /// Its name.
-    const DTYPE: DType;
-}
-
-impl Float for f32 {
-    const DTYPE: DType = DType::F32;
-}
-
-impl Float for f64 {
-    const DTYPE: DType = DType::F64;
 }

@@ -54,8 +54,9 @@ pub mod memory;
 pub mod nearest;
 mod pace;
 mod pages;
+mod partial;
 pub mod plan;
-mod pool;
+pub mod pool;
 pub mod reference;
 pub mod rotation;
 mod shares;
@@ -67,4 +68,4 @@ pub mod store;
 pub mod view;
 
 #[doc(inline)]
-pub use schur_micro::InstructionSet;
+pub use schur_micro::{InstructionSet, Loop};

@@ -4,12 +4,13 @@
 //! has not come. One caller has the helpers at a time; whoever else offers work meanwhile does it alone. A helper without
 //! work watches for some for a while, and then sleeps.
 //!
-//! Invariant: a job is read only by helpers that are counted in the [`Gate`], and its owner does not go on before their
+//! Invariant: a job is read only by helpers that are counted in the `Gate`, and its owner does not go on before their
 //! number is zero and the gate is shut.
 
 #![allow(unsafe_code)]
 
 use std::hint::spin_loop;
+use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
@@ -24,6 +25,17 @@ const LOOKS: usize = 2000;
 const PATIENCE: usize = 2000;
 /// The largest number of threads that share work.
 pub(crate) const MAX_THREADS: usize = 256;
+
+/// Does something with every item, on up to so many threads; which of them does which is open.
+pub fn each<I>(threads: usize, items: impl Iterator<Item = I> + Send, one: impl Fn(I) + Sync) {
+    if threads <= 1 {
+        return items.for_each(one);
+    }
+    let items = Mutex::new(items);
+    // The lock is let go before an item is worked on.
+    let next = || items.lock().map_or(None, |mut items| items.next());
+    share(threads, &|_| iter::from_fn(next).for_each(&one));
+}
 
 /// Does `work` on this thread, as number 0, and on up to `threads - 1` others at the same time, with numbers below
 /// `threads`; returns when all of them have returned. Which of them come is open: `work` takes from what is left to do.

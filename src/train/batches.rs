@@ -12,7 +12,7 @@ use schur_ir::expr::Scalar;
 use schur_ir::graph::{Init, Param};
 use schur_ir::ty::Type;
 use schur_runtime::argument::{ArgumentError, Fault, Role};
-use schur_runtime::array::{Array, Data};
+use schur_runtime::array::Array;
 use schur_runtime::bind::CallError;
 use schur_runtime::init::draws;
 use schur_runtime::nearest::Nearest;
@@ -220,18 +220,10 @@ fn other_width(array: &Array, ty: &Type) -> Option<(usize, usize)> {
 
 /// Some rows of an array, in this order.
 fn gather(array: &Array, rows: &[usize]) -> Array {
-    let width = array.len() / array.shape()[0].max(1);
-    fn take<T: Copy>(values: &[T], width: usize, rows: &[usize]) -> impl Iterator<Item = T> {
-        rows.iter().flat_map(move |row| &values[row * width..][..width]).copied()
-    }
-    let data = match array.data() {
-        Data::F32(values) => Data::F32(take(values, width, rows).collect()),
-        Data::F64(values) => Data::F64(take(values, width, rows).collect()),
-        Data::I32(values) => Data::I32(take(values, width, rows).collect()),
-        Data::Bool(values) => Data::Bool(take(values, width, rows).collect()),
-    };
     let shape: Vec<usize> = [rows.len()].into_iter().chain(array.shape()[1..].iter().copied()).collect();
-    Array::new(shape, data).expect("whole rows were taken")
+    let mut taken = Array::zeros(shape, array.dtype()).expect("rows of an array fit in memory");
+    gather_over(array, rows, &mut taken);
+    taken
 }
 
 /// Writes some rows of an array, in this order, over an array of as many such rows.

@@ -15,6 +15,7 @@ mod optimizer;
 mod schedule;
 mod told;
 mod trainer;
+mod update;
 
 pub use batches::{DataSet, Layout, order};
 pub use checkpoint::is_state;

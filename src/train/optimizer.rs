@@ -3,7 +3,6 @@
 //! Arithmetic is in the model's element type, as optax's is; what is the same for all elements is computed in `f64`. Moments
 //! go by the names of the parameters, with their shapes.
 
-use std::ops::{Add, Div, Mul, Sub};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -12,7 +11,9 @@ use schur_ir::graph::{Init, Param};
 use schur_ir::ty::DType;
 use schur_runtime::array::Array;
 use schur_runtime::store::{ParamStore, StoreError};
-use schur_runtime::view::{Elements, ElementsMut};
+use schur_runtime::view::Elements;
+
+use super::update::{Adam, Arrays, Float, Sgd, sum_of_squares, update};
 
 /// How gradients become changes of the parameters; `g` is a gradient, `p` its parameter, `t` the step, from 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,10 +64,11 @@ pub struct Optimizer {
     dtype: DType,
     params: Vec<Param>,
     moments: IndexMap<&'static str, ParamStore>,
+    threads: usize,
 }
 
 impl Optimizer {
-    /// An optimiser of these parameters; all moments are zero.
+    /// An optimiser of these parameters, on one thread; all moments are zero.
     pub fn new<'a>(
         method: Method,
         params: impl IntoIterator<Item = &'a Param>,
@@ -76,7 +78,12 @@ impl Optimizer {
         let params: Vec<Param> = params.into_iter().map(zeros).collect();
         let moment = |name: &&'static str| Ok((*name, ParamStore::init(&params, dtype, 0)?));
         let moments = method.moments().iter().map(moment).collect::<Result<_, StoreError>>()?;
-        Ok(Optimizer { method, dtype, params, moments })
+        Ok(Optimizer { method, dtype, params, moments, threads: 1 })
+    }
+
+    /// Lets updates of large parameters use up to so many threads. They give the same bits for any number.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.threads = threads;
     }
 
     /// The moments by name, each with an array for every parameter.
@@ -123,7 +130,7 @@ impl Optimizer {
         scale: f64,
     ) -> Result<(), StoreError> {
         let wrong = |given| StoreError::DType { name: name.to_owned(), given, wanted: T::DTYPE };
-        let gradient = T::read(gradient.view().elements()).ok_or_else(|| wrong(gradient.dtype()))?;
+        let g = T::read(gradient.view().elements()).ok_or_else(|| wrong(gradient.dtype()))?;
         let mut moments = self.moments.values_mut();
         let mut moment = || match moments.next() {
             Some(store) => Ok(T::write(store.get_mut(name)?.into_elements())),
@@ -131,28 +138,27 @@ impl Optimizer {
         };
         let moments = (moment()?, moment()?);
         let params = params.get_mut(name)?;
+        if gradient.shape() != params.shape() {
+            let (given, wanted) = (gradient.shape().to_vec(), params.shape().to_vec());
+            return Err(StoreError::Shape { name: name.to_owned(), given, wanted });
+        }
         let given = params.dtype();
-        let params = T::write(params.into_elements()).ok_or_else(|| wrong(given))?;
-        let each = params.iter_mut().zip(gradient);
+        let p = T::write(params.into_elements()).ok_or_else(|| wrong(given))?;
         let [rate, scale] = [rate, scale].map(T::of);
         match (self.method, moments) {
             (Method::Sgd { momentum }, (Some(trace), None)) => {
                 let momentum = T::of(momentum);
-                for ((p, g), trace) in each.zip(trace) {
-                    *trace = scale * *g + momentum * *trace;
-                    *p = *p - rate * *trace;
-                }
+                update(Arrays { p, g, moments: [trace] }, Sgd { rate, scale, momentum }, self.threads);
             }
             (Method::Adam { b1, b2, eps, weight_decay }, (Some(mu), Some(nu))) => {
-                let unbiased = |b: f64| 1.0 / (1.0 - b.powf(t as f64));
-                let [r1, r2, c1, c2] = [unbiased(b1), unbiased(b2), 1.0 - b1, 1.0 - b2].map(T::of);
-                let [b1, b2, eps, weight_decay] = [b1, b2, eps, weight_decay].map(T::of);
-                for (((p, g), mu), nu) in each.zip(mu).zip(nu) {
-                    let g = scale * *g;
-                    *mu = b1 * *mu + c1 * g;
-                    *nu = b2 * *nu + c2 * (g * g);
-                    *p = *p - rate * (*mu * r1 / ((*nu * r2).sqrt() + eps) + weight_decay * *p);
-                }
+                let [eps, weight_decay] = [eps, weight_decay].map(T::of);
+                let of_both = |f: &dyn Fn(f64) -> f64| [b1, b2].map(|b| T::of(f(b)));
+                let [b, c, r] = [of_both(&|b| b), of_both(&|b| 1.0 - b), of_both(&|b| 1.0 / (1.0 - b.powf(t as f64)))];
+                update(
+                    Arrays { p, g, moments: [mu, nu] },
+                    Adam { rate, scale, b, c, r, eps, weight_decay },
+                    self.threads,
+                );
             }
             (Method::Sgd { .. } | Method::Adam { .. }, _) => return Err(wrong(self.dtype)),
         }
@@ -168,64 +174,4 @@ pub fn norm(gradients: &IndexMap<Arc<str>, Array>) -> f64 {
         Elements::I32(_) | Elements::Bool(_) => 0.0,
     };
     gradients.values().map(squares).sum::<f64>().sqrt()
-}
-
-/// In eight sums at a time, which do not wait for each other.
-fn sum_of_squares<T: Copy + Into<f64>>(elements: &[T]) -> f64 {
-    let (eights, rest) = elements.as_chunks::<8>();
-    let mut sums = [0.0; 8];
-    for eight in eights {
-        sums.iter_mut().zip(eight).for_each(|(sum, x)| *sum += (*x).into() * (*x).into());
-    }
-    sums.into_iter().chain(rest.iter().map(|x| (*x).into() * (*x).into())).sum()
-}
-
-/// An element of a parameter.
-trait Float: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> {
-    const DTYPE: DType;
-    /// The nearest number.
-    fn of(value: f64) -> Self;
-    fn sqrt(self) -> Self;
-    fn read(elements: Elements<'_>) -> Option<&[Self]>;
-    fn write(elements: ElementsMut<'_>) -> Option<&mut [Self]>;
-}
-
-impl Float for f32 {
-    const DTYPE: DType = DType::F32;
-
-    fn of(value: f64) -> Self {
-        value as f32
-    }
-
-    fn sqrt(self) -> Self {
-        self.sqrt()
-    }
-
-    fn read(elements: Elements<'_>) -> Option<&[Self]> {
-        if let Elements::F32(slice) = elements { Some(slice) } else { None }
-    }
-
-    fn write(elements: ElementsMut<'_>) -> Option<&mut [Self]> {
-        if let ElementsMut::F32(slice) = elements { Some(slice) } else { None }
-    }
-}
-
-impl Float for f64 {
-    const DTYPE: DType = DType::F64;
-
-    fn of(value: f64) -> Self {
-        value
-    }
-
-    fn sqrt(self) -> Self {
-        self.sqrt()
-    }
-
-    fn read(elements: Elements<'_>) -> Option<&[Self]> {
-        if let Elements::F64(slice) = elements { Some(slice) } else { None }
-    }
-
-    fn write(elements: ElementsMut<'_>) -> Option<&mut [Self]> {
-        if let ElementsMut::F64(slice) = elements { Some(slice) } else { None }
-    }
 }

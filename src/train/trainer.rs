@@ -123,7 +123,8 @@ impl Trainer {
         let predicting = executor(&infer_graph, &settings, options)?;
         let program = stepping.program();
         let trained = program.params.iter().map(|slot| &slot.param).filter(|param| param.is_trained());
-        let optimizer = Optimizer::new(settings.method, trained, program.dtype)?;
+        let mut optimizer = Optimizer::new(settings.method, trained, program.dtype)?;
+        optimizer.set_threads(stepping.threads());
         let one = Array::from_f64(&ArrayD::ones(vec![1]), program.dtype);
         let mut trainer = Trainer {
             settings,

@@ -46,15 +46,19 @@ fn steps_are_optaxs() {
 }
 
 #[test]
-fn gradients_of_another_type_or_name_are_refused() {
+fn gradients_of_another_type_shape_or_name_are_refused() {
     let param = Param { name: "params/p".into(), shape: vec![1], init: Init::Constant(Scalar(0.0)) };
     let mut params = ParamStore::init([&param], DType::F32, 0).unwrap();
     let mut optimizer = Optimizer::new(Method::adam(), [&param], DType::F32).unwrap();
-    let mut update = |name: &str, data| {
-        let gradients = IndexMap::from([(name.into(), Array::new([1], data).unwrap())]);
+    let mut update = |name: &str, data: Data| {
+        let gradients = IndexMap::from([(name.into(), Array::new([data.len()], data).unwrap())]);
         optimizer.update(&mut params, &gradients, 1, 0.1, 1.0).unwrap_err().to_string()
     };
     assert_eq!(update("params/p", Data::F64(vec![1.0].into())), "the parameter `params/p` is f64 where f32 is wanted");
+    assert_eq!(
+        update("params/p", Data::F32(vec![1.0; 2].into())),
+        "the parameter `params/p` has the shape [2] where [1] is wanted"
+    );
     assert_eq!(
         update("params/q", Data::F32(vec![1.0].into())),
         "the model has no parameter `params/q`; did you mean `params/p`?"
