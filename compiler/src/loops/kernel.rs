@@ -47,7 +47,7 @@ pub struct Kernel {
     pub rows: Vec<Dim>,
     /// Rows a tile.
     pub tile: usize,
-    /// No chunk of rows but the last has fewer.
+    /// About so many rows has a chunk at least, where it sums over rows.
     pub chunk: usize,
     /// True where the rows must be computed in order, as one chunk.
     pub serial: bool,

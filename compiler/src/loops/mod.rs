@@ -14,6 +14,7 @@ mod body;
 mod chosen;
 mod columns;
 mod copies;
+mod direct;
 mod elementwise;
 mod finish;
 mod functions;
@@ -160,6 +161,7 @@ pub(crate) fn lower_verified(graph: &Graph, options: &LoopOptions) -> Result<Loo
     let mut micros = Vec::new();
     if options.micro_kernels {
         for kernel in &mut kernels {
+            direct::read_and_write(kernel);
             select::select(kernel, dtype, &mut micros);
             together::gather(kernel, &storage.buffers, dtype, &mut micros);
         }

@@ -90,6 +90,18 @@ impl Stmt {
             Stmt::Max { value, out, .. } => vec![out, value],
         }
     }
+
+    /// The same, to be changed.
+    pub(super) fn accesses_mut(&mut self) -> Vec<&mut Access> {
+        match self {
+            Stmt::Zero { out, .. } => vec![out],
+            Stmt::Nest(nest) => std::iter::once(&mut nest.out).chain(&mut nest.factors).collect(),
+            Stmt::Map(map) => {
+                std::iter::once(&mut map.out).chain(map.operands.iter_mut().map(|(access, _)| access)).collect()
+            }
+            Stmt::Max { value, out, .. } => vec![out, value],
+        }
+    }
 }
 
 /// `out[…] (+)= coefficient / divisor · Σ factor[…] · factor[…]`, summed over the axes that `out` lacks.
