@@ -83,7 +83,10 @@ mod tests {
         assert_eq!([63, 64, 255].map(|rows| cut(rows, 24, 32)), [vec![63], vec![36, 28], vec![132, 123]]);
         assert_eq!(cut(256, 24, 32), [60, 72, 60, 64]);
         assert_eq!([767, 768].map(|rows| cut(rows, 24, 32).len()), [4, 8]);
-        assert_eq!([(1000, 256), (2000, 256), (300, 480)].map(|(rows, least)| cut(rows, 12, least).len()), [2, 4, 1]);
+        assert_eq!(
+            (cut(1000, 12, 256), cut(2000, 60, 256), cut(300, 60, 480)),
+            (vec![504, 496], vec![480, 540, 480, 500], vec![300])
+        );
     }
 
     proptest! {
@@ -93,6 +96,9 @@ mod tests {
             let free = Cut::in_parts(start..start + rows, parts, tile);
             let chunks = Cut::in_chunks(rows, tile, least);
             prop_assert!(free.count() <= parts.max(1) && chunks.count() <= MAX_CHUNKS);
+            // Whole units are shared: the even share of a chunk has `least` rows, and a chunk less than a unit fewer.
+            prop_assert!(chunks.count() <= 1 || rows / chunks.count() >= least);
+            prop_assert!(chunks.count() <= 1 || sizes(&chunks).iter().rev().skip(1).all(|size| size + chunks.unit > least));
             for (cut, start) in [(free, start), (chunks, 0), (Cut::whole(rows), 0)] {
                 let all: Vec<_> = (0..).map_while(|k| cut.part(k)).collect();
                 prop_assert_eq!(all.len(), cut.count());

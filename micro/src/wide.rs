@@ -12,8 +12,8 @@ pub trait Loop {
 }
 
 impl InstructionSet {
-    /// Runs a loop, compiled for this set; for the widest where the machine lacks it. Nothing is contracted to other
-    /// operations, so all sets give the same bits.
+    /// Runs a loop, compiled for this set; as for [`InstructionSet::Portable`] where the machine lacks it. Nothing is contracted to
+    /// other operations, so all sets give the same bits.
     pub fn run<L: Loop>(self, work: L) -> L::Found {
         match self {
             #[cfg(target_arch = "x86_64")]

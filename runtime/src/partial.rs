@@ -4,24 +4,17 @@
 
 use std::ops::AddAssign;
 
-use schur_ir::ty::DType;
 use schur_micro::{InstructionSet, Loop};
 
+use crate::elements::Element;
 use crate::pool;
 
 /// A float that is summed.
-pub(crate) trait Float: Copy + Default + AddAssign + Send + Sync {
-    /// Its name.
-    const DTYPE: DType;
-}
+pub(crate) trait Float: Element + Copy + Default + AddAssign + Send + Sync {}
 
-impl Float for f32 {
-    const DTYPE: DType = DType::F32;
-}
+impl Float for f32 {}
 
-impl Float for f64 {
-    const DTYPE: DType = DType::F64;
-}
+impl Float for f64 {}
 
 /// The elements that one thread fills or combines at a time; fewer than two of these are not worth a thread.
 const PART: usize = 1 << 14;

@@ -130,10 +130,10 @@ impl Optimizer {
         scale: f64,
     ) -> Result<(), StoreError> {
         let wrong = |given| StoreError::DType { name: name.to_owned(), given, wanted: T::DTYPE };
-        let g = T::read(gradient.view().elements()).ok_or_else(|| wrong(gradient.dtype()))?;
+        let g = T::slice(gradient.data()).ok_or_else(|| wrong(gradient.dtype()))?;
         let mut moments = self.moments.values_mut();
         let mut moment = || match moments.next() {
-            Some(store) => Ok(T::write(store.get_mut(name)?.into_elements())),
+            Some(store) => Ok(T::slice_mut(store.get_mut(name)?.into_elements())),
             None => Ok::<_, StoreError>(None),
         };
         let moments = (moment()?, moment()?);
@@ -143,7 +143,7 @@ impl Optimizer {
             return Err(StoreError::Shape { name: name.to_owned(), given, wanted });
         }
         let given = params.dtype();
-        let p = T::write(params.into_elements()).ok_or_else(|| wrong(given))?;
+        let p = T::slice_mut(params.into_elements()).ok_or_else(|| wrong(given))?;
         let [rate, scale] = [rate, scale].map(T::of);
         match (self.method, moments) {
             (Method::Sgd { momentum }, (Some(trace), None)) => {

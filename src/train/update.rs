@@ -2,8 +2,8 @@
 
 use std::ops::{Add, Div, Mul, Sub};
 
-use schur_ir::ty::DType;
-use schur_runtime::view::{Elements, ElementsMut};
+use schur_runtime::input::Element;
+use schur_runtime::view::ElementsMut;
 use schur_runtime::{InstructionSet, Loop, pool};
 
 /// The elements that a thread takes at a time; fewer than two of these are not worth another.
@@ -11,58 +11,46 @@ const PART: usize = 1 << 13;
 
 /// An element of a parameter.
 pub(super) trait Float:
-    Copy + Into<f64> + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Send + Sync
+    Element
+    + Copy
+    + Into<f64>
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Send
+    + Sync
 {
-    const DTYPE: DType;
     /// The nearest number.
     fn of(value: f64) -> Self;
     fn sqrt(self) -> Self;
-    fn read(elements: Elements<'_>) -> Option<&[Self]>;
-    fn write(elements: ElementsMut<'_>) -> Option<&mut [Self]>;
+    /// The elements, where they have this type.
+    fn slice_mut(elements: ElementsMut<'_>) -> Option<&mut [Self]>;
 }
 
-impl Float for f32 {
-    const DTYPE: DType = DType::F32;
+macro_rules! float {
+    ($($float:ty => $variant:ident;)*) => {$(
+        impl Float for $float {
+            #[inline(always)]
+            fn of(value: f64) -> Self {
+                value as $float
+            }
 
-    #[inline(always)]
-    fn of(value: f64) -> Self {
-        value as f32
-    }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                self.sqrt()
+            }
 
-    #[inline(always)]
-    fn sqrt(self) -> Self {
-        self.sqrt()
-    }
-
-    fn read(elements: Elements<'_>) -> Option<&[Self]> {
-        if let Elements::F32(slice) = elements { Some(slice) } else { None }
-    }
-
-    fn write(elements: ElementsMut<'_>) -> Option<&mut [Self]> {
-        if let ElementsMut::F32(slice) = elements { Some(slice) } else { None }
-    }
+            fn slice_mut(elements: ElementsMut<'_>) -> Option<&mut [Self]> {
+                if let ElementsMut::$variant(slice) = elements { Some(slice) } else { None }
+            }
+        }
+    )*};
 }
 
-impl Float for f64 {
-    const DTYPE: DType = DType::F64;
-
-    #[inline(always)]
-    fn of(value: f64) -> Self {
-        value
-    }
-
-    #[inline(always)]
-    fn sqrt(self) -> Self {
-        self.sqrt()
-    }
-
-    fn read(elements: Elements<'_>) -> Option<&[Self]> {
-        if let Elements::F64(slice) = elements { Some(slice) } else { None }
-    }
-
-    fn write(elements: ElementsMut<'_>) -> Option<&mut [Self]> {
-        if let ElementsMut::F64(slice) = elements { Some(slice) } else { None }
-    }
+float! {
+    f32 => F32;
+    f64 => F64;
 }
 
 /// Parameters, their gradients, and so many moments, all of one length.

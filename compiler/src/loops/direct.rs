@@ -7,6 +7,7 @@
 #![expect(clippy::indexing_slicing, reason = "places are of the statements and arrays of a kernel")]
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 
 use super::functions::is_costly;
 use super::stmt::Write;
@@ -23,10 +24,11 @@ struct Copied {
 pub(super) fn read_and_write(kernel: &mut Kernel) {
     let mut statements = Statements::new(&mut kernel.body);
     let is_needed: Vec<bool> = (0..statements.body.len()).map(|at| !statements.do_without(at)).collect();
-    let mut needed = is_needed.iter();
-    kernel.body.retain(|_| needed.next() == Some(&true));
-    let mut needed = is_needed.iter();
-    kernel.values.retain(|_| needed.next() == Some(&true));
+    if is_needed.iter().all(|needed| *needed) {
+        return;
+    }
+    let statements = kernel.body.drain(..).zip(kernel.values.drain(..)).zip(is_needed);
+    (kernel.body, kernel.values) = statements.filter(|(_, needed)| *needed).map(|(statement, _)| statement).collect();
     drop_scratch(kernel);
 }
 
@@ -65,11 +67,12 @@ impl<'k> Statements<'k> {
     fn read_through(&mut self, at: usize, copied: &Copied) -> bool {
         let is_of_memory = copied.from.array.memory().is_some() && copied.to.array.memory().is_none();
         let is_read = |k: usize| self.body[k].written().array != copied.from.array;
+        if !is_of_memory || !self.touching(copied.from.array).all(is_read) {
+            return false;
+        }
         let readers: Vec<usize> = self.touching(copied.to.array).filter(|k| *k != at).collect();
         let read = readers.iter().map(|k| originals(&self.body[*k], copied)).collect::<Option<Vec<_>>>();
-        let Some(read) = read.filter(|_| is_of_memory && self.touching(copied.from.array).all(is_read)) else {
-            return false;
-        };
+        let Some(read) = read else { return false };
         for (k, originals) in readers.into_iter().zip(read) {
             if let Stmt::Map(map) = &mut self.body[k] {
                 map.operands.iter_mut().zip(originals).for_each(|((access, _), original)| *access = original);
@@ -108,7 +111,7 @@ impl<'k> Statements<'k> {
 fn copied_by(stmt: &Stmt) -> Option<Copied> {
     let Stmt::Nest(nest) = stmt else { return None };
     let ([axis], [from]) = (&*nest.axes, &*nest.factors) else { return None };
-    let is_plain = nest.write == Write::Set && nest.coefficient.0 == 1.0 && nest.divisor.constant() == Some(1);
+    let is_plain = nest.write == Write::Set && nest.coefficient.0 == 1.0 && nest.divisor.is_one();
     let are_rows = nest.accesses().all(|access| access.row == RowAddress::Row && *access.segment.strides == [1]);
     (is_plain && are_rows).then(|| Copied { from: from.clone(), to: nest.out.clone(), count: axis.size })
 }
@@ -132,17 +135,11 @@ fn original(map: &MapStmt, access: &Access, copied: &Copied) -> Option<Access> {
 
 /// True where a statement touches none of these neighbours: at most it writes others of their array.
 fn leaves(stmt: &Stmt, neighbours: &Access, count: usize) -> bool {
-    let first = neighbours.segment.offset;
-    let last = match stmt {
-        Stmt::Nest(nest) => nest.out.segment.last(&nest.axes),
-        Stmt::Map(MapStmt { out, count, .. }) | Stmt::Zero { out, count } | Stmt::Max { out, count, .. } => {
-            Some(out.segment.offset + count.saturating_sub(1))
-        }
-    };
-    let written = stmt.written();
-    let is_apart = last.is_some_and(|last| last < first) || first + count <= written.segment.offset;
+    let (first, written) = (neighbours.segment.offset, stmt.written());
+    let is_apart = |others: RangeInclusive<usize>| *others.end() < first || first + count <= *others.start();
     let reads = stmt.accesses().iter().skip(1).any(|access| access.array == neighbours.array);
-    !reads && (written.array != neighbours.array || is_apart && written.row == RowAddress::Row)
+    let writes_others = || written.row == RowAddress::Row && stmt.elements(written).is_some_and(is_apart);
+    !reads && (written.array != neighbours.array || writes_others())
 }
 
 /// Drops the scratch that no statement touches.

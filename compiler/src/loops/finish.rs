@@ -133,10 +133,10 @@ fn slope<'k>(stmt: &'k Stmt, of: &MapStmt) -> Option<&'k Access> {
 
 /// The statement that writes what others read in scratch, each once, where nothing else touches these elements.
 fn only_writer(kernel: &Kernel, by: &Range<usize>, read: &Access) -> Option<usize> {
-    let wanted = elements(&kernel.body[by.start], read).filter(|_| matches!(read.array, Array::Scratch(_)))?;
+    let wanted = kernel.body[by.start].elements(read).filter(|_| matches!(read.array, Array::Scratch(_)))?;
     let meets = |stmt: &Stmt, access: &Access| {
         let is_apart = |others: RangeInclusive<usize>| others.end() < wanted.start() || wanted.end() < others.start();
-        access.array == read.array && !elements(stmt, access).is_some_and(is_apart)
+        access.array == read.array && !stmt.elements(access).is_some_and(is_apart)
     };
     let mut touching = kernel.body.iter().enumerate().flat_map(|(k, stmt)| {
         let accesses = stmt.accesses().into_iter().filter(|access| meets(stmt, access)).count();
@@ -144,17 +144,6 @@ fn only_writer(kernel: &Kernel, by: &Range<usize>, read: &Access) -> Option<usiz
     });
     let from = touching.next().filter(|from| *from < by.start)?;
     touching.eq(by.clone()).then_some(from)
-}
-
-/// From the first to the last element of a row that a statement touches.
-fn elements(stmt: &Stmt, access: &Access) -> Option<RangeInclusive<usize>> {
-    let last = match stmt {
-        Stmt::Nest(nest) => access.segment.last(&nest.axes),
-        Stmt::Map(MapStmt { count, .. }) | Stmt::Zero { count, .. } | Stmt::Max { count, .. } => {
-            access.segment.last(&[Axis { letter: 'k', size: *count }])
-        }
-    };
-    Some(access.segment.offset..=last?)
 }
 
 /// True where a product may as well be computed just before, or in, later statements.

@@ -1,7 +1,10 @@
 //! Statements: the loop nests of a kernel, each done for every row of a tile.
 
+use std::ops::RangeInclusive;
+
 use schur_ir::dim::Dim;
 use schur_ir::expr::{Expr, Scalar};
+use schur_ir::graph::Axis;
 use schur_ir::path::Axes;
 use schur_ir::ty::DType;
 
@@ -91,7 +94,18 @@ impl Stmt {
         }
     }
 
-    /// The same, to be changed.
+    /// From the first to the last element of a row that one of its accesses touches.
+    pub(super) fn elements(&self, access: &Access) -> Option<RangeInclusive<usize>> {
+        let last = match self {
+            Stmt::Nest(nest) => access.segment.last(&nest.axes),
+            Stmt::Map(MapStmt { count, .. }) | Stmt::Zero { count, .. } | Stmt::Max { count, .. } => {
+                access.segment.last(&[Axis { letter: 'k', size: *count }])
+            }
+        };
+        Some(access.segment.offset..=last?)
+    }
+
+    /// The arrays that are touched, as [`Stmt::accesses`] has them, to be changed.
     pub(super) fn accesses_mut(&mut self) -> Vec<&mut Access> {
         match self {
             Stmt::Zero { out, .. } => vec![out],
